@@ -1,0 +1,25 @@
+"""Identifiers: ``<kind>-<ulid, lower case>``, sortable by creation time."""
+
+from __future__ import annotations
+
+import re
+
+from ulid import ULID
+
+_ULID = re.compile(r"^[0-7][0-9a-hjkmnp-tv-z]{25}$")
+
+
+def new_ulid() -> str:
+    """Return a new ULID in lower case (26 characters of Crockford's base 32)."""
+    return str(ULID()).lower()
+
+
+def new_id(kind: str) -> str:
+    """Return a new resource id of ``kind``."""
+    return f"{kind}-{new_ulid()}"
+
+
+def is_id(value: str, kind: str) -> bool:
+    """Tell whether ``value`` has the form of an id of ``kind`` (not whether it exists)."""
+    prefix, _, ulid = value.rpartition("-")
+    return prefix == kind and _ULID.fullmatch(ulid) is not None

@@ -1,0 +1,445 @@
+"""Every message on the bus, as frozen structs: the data of a CloudEvent (`shared.contract.codec`).
+
+Commands are imperative, events are past tense, and each name is used all the way: its handler
+is the same words in snake case. ``step`` and ``attempt`` travel in the envelope, not here.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from shared.contract.problems import Problem
+from shared.contract.resources import Phase, Resource, Verb
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The base of all message types. Unknown fields are tolerated, so that parts may be upgraded apart."""
+
+
+# ---- requests: front door or a CI system → scheduler ---------------------------------------
+
+
+class RequestSubmitted(Message):
+    """Somebody asks for ``verb`` on a resource. Secret fields of ``spec`` are sealed already.
+
+    ``resource_id`` is minted by the front door for its own creates. ``operation_id`` names a power
+    verb. ``lease_ttl`` and ``deadline`` are seconds. ``spec`` is complete for create.
+    ``labels`` of None leaves labels as they are.
+    """
+
+    verb: Verb
+    kind: str
+    resource_id: str
+    operation_id: str | None = None
+    name: str | None = None
+    labels: dict[str, str] | None = None
+    spec: dict[str, Any] = {}
+    lease_ttl: int | None = None
+    deadline: int | None = None
+    callback_url: str | None = None
+
+
+# ---- commands: scheduler → vm_worker --------------------------------------------------------
+
+
+class PrepareVmPort(Message):
+    """Make the port of a VM on ``network`` (name or id; None: the tenant's default, made when missing)."""
+
+    cloud: str
+    network: str | None = None
+    security_groups: tuple[str, ...] = ()
+    name: str | None = None
+
+
+class ProvisionVm(Message):
+    """Start building the server on its port. ``sealed_user_data`` is base64 of a libsodium sealed box."""
+
+    cloud: str
+    image: str
+    flavor: str
+    port_id: str
+    name: str | None = None
+    ssh_keys: tuple[str, ...] = ()
+    sealed_user_data: str | None = None
+    labels: dict[str, str] = {}
+
+
+class AssociateFloatingIp(Message):
+    """Make a floating IP on the VM's port."""
+
+    cloud: str
+    port_id: str
+
+
+class ReleaseFloatingIp(Message):
+    """Delete the VM's floating IP; what is unknown or gone counts as released."""
+
+    cloud: str
+    port_id: str | None = None
+    floating_ip_id: str | None = None
+
+
+class DeprovisionVm(Message):
+    """Delete the VM's server, found by id or by its tag."""
+
+    cloud: str
+    server_id: str | None = None
+
+
+class ReleaseVmPort(Message):
+    """Delete the VM's port, found by id or by its tag."""
+
+    cloud: str
+    port_id: str | None = None
+
+
+class ChangeVmPower(Message):
+    """Reboot, stop or start the server."""
+
+    cloud: str
+    server_id: str
+    operation_id: str
+    verb: Verb
+
+
+class VmInspection(Message):
+    """One VM to look at: what the ledger knows of it."""
+
+    resource_id: str
+    tenant: str
+    server_id: str | None = None
+    port_id: str | None = None
+    floating_ip_id: str | None = None
+
+
+class InspectVms(Message):
+    """Look at all these VMs of one cloud with as few list calls as possible."""
+
+    cloud: str
+    vms: tuple[VmInspection, ...]
+
+
+# ---- events: workers → scheduler (and live to the front door) --------------------------------
+
+
+class VmPortPrepared(Message):
+    """The port is there. ``fixed_ips`` are its addresses."""
+
+    port_id: str
+    network_id: str
+    mac_address: str
+    fixed_ips: tuple[str, ...] = ()
+
+
+class VmBuildStarted(Message):
+    """Nova has accepted the server; the open step now waits for `VmObserved`."""
+
+    server_id: str
+
+
+class FloatingIpAssociated(Message):
+    """The floating IP exists on the VM's port."""
+
+    floating_ip_id: str
+    floating_ip_address: str
+
+
+class FloatingIpReleased(Message):
+    """No floating IP of this VM is left."""
+
+
+class VmDeletionStarted(Message):
+    """Nova has accepted the deletion; the open undo now waits for `VmObserved` with ``gone``."""
+
+    server_id: str
+
+
+class VmDeprovisioned(Message):
+    """No server of this VM is left."""
+
+
+class VmPortReleased(Message):
+    """No port of this VM is left."""
+
+
+class VmPowerChangeStarted(Message):
+    """Nova has accepted the power action; the operation now waits for `VmObserved`."""
+
+    operation_id: str
+
+
+class VmObserved(Message):
+    """What the cloud said of one VM at ``observed_at``; None means it was not asked or not said.
+
+    ``server_status`` and ``port_status`` are Nova's and Neutron's own words (ACTIVE, BUILD,
+    SHUTOFF, ERROR, …). ``gone`` means Nova knows no such server any more. ``task_state`` is Nova's
+    transient state, None when nothing is under way. ``floating_ip_port_id`` is the port that the
+    floating IP is on.
+    """
+
+    observed_at: datetime
+    server_id: str | None = None
+    gone: bool = False
+    server_status: str | None = None
+    task_state: str | None = None
+    fault: Problem | None = None
+    port_status: str | None = None
+    addresses: tuple[str, ...] = ()
+    floating_ip_port_id: str | None = None
+    floating_ip_address: str | None = None
+    launched_at: datetime | None = None
+
+
+class VmInspectionFailed(Message):
+    """The cloud could not be asked about these VMs."""
+
+    cloud: str
+    resource_ids: tuple[str, ...]
+    problem: Problem
+
+
+class CommandFailed(Message):
+    """A command ended without its effect, or with an unknown one.
+
+    ``retryable`` means the same command may succeed later (another attempt will look first).
+    ``problem.reason`` is from the vocabulary (`shared.contract.problems.Reason`).
+    """
+
+    command: str
+    problem: Problem
+    retryable: bool
+    operation_id: str | None = None
+
+
+class WebhookDisabled(Message):
+    """An endpoint kept failing; deliveries to it have stopped."""
+
+    webhook_id: str
+    url: str
+    problem: Problem
+
+
+# ---- status: scheduler → everybody ----------------------------------------------------------
+
+
+class ResourceStatusChanged(Message):
+    """The resource as it now is. ``callback_url`` travels in every status of a resource that has one.
+
+    ``previous_phase`` lets a reader tell a change of phase from a change within it.
+    """
+
+    resource: Resource
+    previous_phase: Phase | None = None
+    callback_url: str | None = None
+
+
+# ---- queries and their answers: front door → owner, by direct reply-to ------------------------
+
+
+class GetQuota(Message):
+    """→ scheduler: what the tenant may hold, and holds."""
+
+
+class QuotaReported(Message):
+    """``limits`` and ``used``: {quota name: amount}; ``waiting`` counts resources not yet admitted."""
+
+    limits: dict[str, int]
+    used: dict[str, int]
+    waiting: int
+
+
+class GetCapacity(Message):
+    """→ scheduler: what the clouds of the tenant can take now."""
+
+
+class CloudCapacity(Message):
+    """One cloud: builds under way, how many at once at most, and whether it is rested after failures."""
+
+    cloud: str
+    building: int
+    limit: int
+    recent_failures: int
+
+
+class CapacityReported(Message):
+    """The clouds that the tenant may use, and how many requests wait (of all tenants)."""
+
+    clouds: tuple[CloudCapacity, ...]
+    waiting: int
+
+
+class GetVmCatalog(Message):
+    """→ vm_worker: what the tenant can ask for."""
+
+
+class VmFlavor(Message):
+    """A flavor: virtual CPUs, memory in MiB, root disk in GiB."""
+
+    name: str
+    vcpus: int
+    ram_mib: int
+    disk_gib: int
+
+
+class CloudCatalog(Message):
+    """What one cloud offers the tenant, by name."""
+
+    cloud: str
+    images: tuple[str, ...]
+    flavors: tuple[VmFlavor, ...]
+    networks: tuple[str, ...]
+    security_groups: tuple[str, ...]
+
+
+class VmCatalogReported(Message):
+    """The clouds' offers, and the faults of those that could not be asked."""
+
+    clouds: tuple[CloudCatalog, ...]
+    problems: tuple[Problem, ...] = ()
+
+
+class CreateWebhook(Message):
+    """→ webhook_worker: subscribe. ``webhook_id`` is minted by the asker, so a repeat makes no second.
+
+    ``events`` filters by phase (empty: all); ``kinds`` by kind (empty: all).
+    """
+
+    webhook_id: str
+    url: str
+    phases: tuple[Phase, ...] = ()
+    kinds: tuple[str, ...] = ()
+    description: str | None = None
+    reply_public_key: str | None = None
+
+
+class Webhook(Message):
+    """A subscription as shown to its owner. ``sealed_secret`` only in the answer to its making."""
+
+    id: str
+    url: str
+    created_at: datetime
+    phases: tuple[Phase, ...] = ()
+    kinds: tuple[str, ...] = ()
+    description: str | None = None
+    resource_id: str | None = None
+    disabled_at: datetime | None = None
+    disabled_reason: str | None = None
+    sealed_secret: str | None = None
+
+
+class ListWebhooks(Message):
+    """→ webhook_worker: the tenant's subscriptions."""
+
+    after: str | None = None
+    limit: int = 100
+
+
+class WebhooksListed(Message):
+    """A page of subscriptions; ``next`` continues it."""
+
+    webhooks: tuple[Webhook, ...]
+    next: str | None = None
+
+
+class GetWebhook(Message):
+    """→ webhook_worker: one subscription."""
+
+    webhook_id: str
+
+
+class DeleteWebhook(Message):
+    """→ webhook_worker: end a subscription; its pending deliveries end with it."""
+
+    webhook_id: str
+
+
+class WebhookDeleted(Message):
+    """The subscription is gone (also when it already was)."""
+
+    webhook_id: str
+
+
+class RotateWebhookSecret(Message):
+    """→ webhook_worker: a new secret; the old one signs along for a day."""
+
+    webhook_id: str
+    reply_public_key: str
+
+
+class GetCallbackSecret(Message):
+    """→ webhook_worker: the tenant's key for ``callback_url`` deliveries, sealed to the asker."""
+
+    reply_public_key: str
+
+
+class CallbackSecretIssued(Message):
+    """The sealed ``whsec_…`` secret (base64 of a libsodium sealed box)."""
+
+    sealed_secret: str
+
+
+class ListWebhookDeliveries(Message):
+    """→ webhook_worker: the deliveries of one subscription, newest first."""
+
+    webhook_id: str
+    after: str | None = None
+    limit: int = 100
+
+
+class WebhookAttempt(Message):
+    """One try: the HTTP status, or the error when there was none."""
+
+    at: datetime
+    status: int | None = None
+    error: str | None = None
+    milliseconds: int | None = None
+
+
+class WebhookDelivery(Message):
+    """One message to one endpoint. ``state``: pending, delivered, failed, cancelled."""
+
+    id: str
+    webhook_id: str
+    resource_id: str
+    sequence: int
+    state: str
+    created_at: datetime
+    next_attempt_at: datetime | None = None
+    attempts: tuple[WebhookAttempt, ...] = ()
+
+
+class WebhookDeliveriesListed(Message):
+    """A page of deliveries; ``next`` continues it."""
+
+    deliveries: tuple[WebhookDelivery, ...]
+    next: str | None = None
+
+
+class RedeliverWebhook(Message):
+    """→ webhook_worker: send again one delivery, or (None) all failed ones of the subscription."""
+
+    webhook_id: str
+    delivery_id: str | None = None
+
+
+class WebhookRedeliveryQueued(Message):
+    """How many deliveries were queued again."""
+
+    count: int
+
+
+class QueryFailed(Message):
+    """The owner's answer when it can't answer: a problem whose ``status`` is the HTTP status."""
+
+    problem: Problem
+
+
+def _leaves(base: type[Message]) -> list[type[Message]]:
+    return [leaf for child in base.__subclasses__() for leaf in (child, *_leaves(child))]
+
+
+#: Message name → type: every struct above that travels on its own, and the parts they are made of.
+MESSAGES: dict[str, type[Message]] = {message.__name__: message for message in _leaves(Message)}

@@ -1,0 +1,63 @@
+"""Errors as the public may read them: RFC 9457 problem details, and the vocabulary of reasons."""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+
+class Reason(enum.StrEnum):
+    """Why a resource waits, is held up, or failed. A fixed vocabulary; the words are the contract."""
+
+    QUOTA_EXCEEDED = "quota_exceeded"
+    NO_CAPACITY = "no_capacity"
+    BACKEND_UNAVAILABLE = "backend_unavailable"
+    BACKEND_REFUSED = "backend_refused"
+    BACKEND_TIMEOUT = "backend_timeout"
+    NO_VALID_HOST = "no_valid_host"
+    BUILD_FAILED = "build_failed"
+    IMAGE_NOT_FOUND = "image_not_found"
+    FLAVOR_NOT_FOUND = "flavor_not_found"
+    NETWORK_NOT_FOUND = "network_not_found"
+    SECURITY_GROUP_NOT_FOUND = "security_group_not_found"
+    ADDRESSES_EXHAUSTED = "addresses_exhausted"
+    DEADLINE_EXCEEDED = "deadline_exceeded"
+    LEASE_EXPIRED = "lease_expired"
+    DELETE_REQUESTED = "delete_requested"
+    REMOVED_EXTERNALLY = "removed_externally"
+    SERVER_ERROR = "server_error"
+    SECRET_UNREADABLE = "secret_unreadable"
+    COMMAND_EXPIRED = "command_expired"
+    COMMAND_REJECTED = "command_rejected"
+    WRONG_PHASE = "wrong_phase"
+    NO_CLOUD = "no_cloud"
+
+
+class FieldError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One bad field of a request (RFC 9457 §3, extension member ``errors``).
+
+    ``pointer`` is a JSON Pointer into the body (RFC 6901), ``parameter`` the name of a query
+    parameter or header when the fault isn't in the body.
+    """
+
+    detail: str
+    pointer: str | None = None
+    parameter: str | None = None
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """RFC 9457 problem details, with ``retryable``: whether the same request may succeed later.
+
+    ``detail`` carries the backend's own words where there are any. ``reason`` is the
+    machine-readable cause (a `Reason` for resources, a short slug for HTTP faults).
+    """
+
+    title: str
+    type: str = "about:blank"
+    status: int | None = None
+    detail: str | None = None
+    instance: str | None = None
+    reason: str | None = None
+    retryable: bool = False
+    errors: tuple[FieldError, ...] = ()

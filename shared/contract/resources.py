@@ -1,0 +1,147 @@
+"""Resources: what a tenant asked for and what became of it (the body of every API answer)."""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from shared.contract.problems import Problem, Reason
+
+
+class Phase(enum.StrEnum):
+    """Where a resource is in its life; every path ends in active, failed or deleted."""
+
+    REQUESTED = "requested"
+    WAITING = "waiting"
+    PROVISIONING = "provisioning"
+    ACTIVE = "active"
+    DEPROVISIONING = "deprovisioning"
+    DELETED = "deleted"
+    FAILED = "failed"
+
+
+#: Phases in which a resource holds nothing any more and takes no further part.
+TERMINAL_PHASES = frozenset({Phase.DELETED, Phase.FAILED})
+#: Phases in which a resource counts against its tenant's quota.
+HOLDING_PHASES = frozenset({Phase.PROVISIONING, Phase.ACTIVE, Phase.DEPROVISIONING})
+
+
+class StepState(enum.StrEnum):
+    """The state of one named step. ``retrying`` waits for its next attempt."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    DONE = "done"
+    FAILED = "failed"
+    UNDOING = "undoing"
+    UNDONE = "undone"
+
+
+class OperationState(enum.StrEnum):
+    """The state of a verb on a living resource."""
+
+    REQUESTED = "requested"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class Verb(enum.StrEnum):
+    """What a request asks for."""
+
+    CREATE = "create"
+    DELETE = "delete"
+    EXTEND = "extend"
+    UPDATE = "update"
+    REBOOT = "reboot"
+    STOP = "stop"
+    START = "start"
+
+
+POWER_VERBS = frozenset({Verb.REBOOT, Verb.STOP, Verb.START})
+
+
+class _Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    pass
+
+
+class Step(_Record):
+    """One step of the workflow as the requester sees it, with its times (RFC 3339, UTC)."""
+
+    name: str
+    worker: str
+    state: StepState
+    attempt: int = 0
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    error: Problem | None = None
+
+
+class Operation(_Record):
+    """A verb on a living resource (reboot, stop, start); it doesn't change the phase."""
+
+    id: str
+    verb: Verb
+    state: OperationState
+    requested_at: datetime | None = None
+    finished_at: datetime | None = None
+    error: Problem | None = None
+
+
+class Queue(_Record):
+    """The place in the queue while waiting: 1 is next; ``estimated_start`` where it can be told."""
+
+    position: int
+    estimated_start: datetime | None = None
+
+
+class Placement(_Record):
+    """Where a resource was placed, and why there: one line of explanation per candidate."""
+
+    cloud: str
+    explanation: tuple[str, ...] = ()
+
+
+class Lease(_Record):
+    """How long a resource lives: ``ttl`` seconds from ``active`` (or from the last extension)."""
+
+    ttl: int
+    expires_at: datetime | None = None
+
+
+class Status(_Record):
+    """What became of the request."""
+
+    phase: Phase
+    reason: Reason | None = None
+    message: str | None = None
+    steps: tuple[Step, ...] = ()
+    operations: tuple[Operation, ...] = ()
+    outputs: dict[str, Any] = {}
+    error: Problem | None = None
+    placement: Placement | None = None
+    queue: Queue | None = None
+
+
+class Resource(_Record):
+    """A resource. ``spec`` is the kind's own struct as JSON (`shared.contract.kinds`), secrets left out.
+
+    ``revision`` grows by one with every change and is the ``sequence`` of its status messages.
+    """
+
+    id: str
+    kind: str
+    tenant: str
+    spec: dict[str, Any]
+    status: Status
+    created_at: datetime
+    updated_at: datetime
+    revision: int
+    name: str | None = None
+    labels: dict[str, str] = {}
+    lease: Lease | None = None
+    deadline: int | None = None

@@ -1,0 +1,144 @@
+"""The exchanges, queues and bindings of the bus, and who may do what: one table, `TOPOLOGY`.
+
+One admin step declares all this (``python -m services.admin``); services only check it.
+Source of the queue arguments: RabbitMQ's quorum queue and dead lettering guides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+REQUESTS = "colobus.requests"
+COMMANDS = "colobus.commands"
+EVENTS = "colobus.events"
+STATUS = "colobus.status"
+QUERIES = "colobus.queries"
+DEAD_LETTERS = "colobus.dead-letters"
+
+#: Redeliveries before the broker itself dead-letters a message. Every kill -9 of a consumer
+#: counts against each message it had prefetched, so this is generous.
+DELIVERY_LIMIT = 50
+#: The delays there are queues for, in seconds: one TTL queue per delay, for all work queues.
+DELAYS = (1, 2, 5, 15, 60)
+
+
+def delay_exchange(seconds: int) -> str:
+    """The exchange (and queue) that gives a message back after ``seconds``, to the queue its key names."""
+    return f"colobus.delay.{seconds}s"
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A durable exchange."""
+
+    name: str
+    type: str = "topic"
+
+
+@dataclass(frozen=True)
+class Binding:
+    """``key`` of ``exchange`` goes to the queue."""
+
+    exchange: str
+    key: str
+
+
+@dataclass(frozen=True)
+class WorkQueue:
+    """A quorum queue: nothing in it is lost, and what is refused goes to the dead letters."""
+
+    name: str
+    bindings: tuple[Binding, ...]
+    max_length: int = 200_000
+    dead_letters: bool = True
+
+    @property
+    def arguments(self) -> dict[str, str | int]:
+        """The ``x-…`` arguments of its declaration."""
+        arguments: dict[str, str | int] = {
+            "x-queue-type": "quorum",
+            "x-overflow": "reject-publish",
+            "x-max-length": self.max_length,
+        }
+        if self.dead_letters:
+            arguments |= {
+                "x-delivery-limit": DELIVERY_LIMIT,
+                "x-dead-letter-strategy": "at-least-once",
+                "x-dead-letter-exchange": DEAD_LETTERS,
+            }
+        return arguments
+
+
+@dataclass(frozen=True)
+class DelayQueue:
+    """A quorum queue whose messages go back to the queue their routing key names after ``seconds``."""
+
+    seconds: int
+
+    @property
+    def name(self) -> str:
+        """Also the name of its exchange."""
+        return delay_exchange(self.seconds)
+
+    @property
+    def arguments(self) -> dict[str, str | int]:
+        """The ``x-…`` arguments of its declaration; the default exchange routes by queue name."""
+        return {
+            "x-queue-type": "quorum",
+            "x-overflow": "reject-publish",
+            "x-max-length": 200_000,
+            "x-message-ttl": self.seconds * 1000,
+            "x-dead-letter-strategy": "at-least-once",
+            "x-dead-letter-exchange": "",
+        }
+
+
+@dataclass(frozen=True)
+class QueryQueue:
+    """A classic, bounded queue of queries to one owner; a query lives no longer than its asker waits."""
+
+    name: str
+    bindings: tuple[Binding, ...]
+
+    @property
+    def arguments(self) -> dict[str, str | int]:
+        """The ``x-…`` arguments of its declaration."""
+        return {"x-max-length": 10_000, "x-overflow": "reject-publish", "x-message-ttl": 30_000}
+
+
+@dataclass(frozen=True)
+class Topology:
+    """Everything that is declared."""
+
+    exchanges: tuple[Exchange, ...]
+    work_queues: tuple[WorkQueue, ...]
+    delay_queues: tuple[DelayQueue, ...] = field(default=tuple(DelayQueue(s) for s in DELAYS))
+    query_queues: tuple[QueryQueue, ...] = ()
+
+
+TOPOLOGY = Topology(
+    exchanges=(
+        Exchange(REQUESTS),
+        Exchange(COMMANDS),
+        Exchange(EVENTS),
+        Exchange(STATUS),
+        Exchange(QUERIES),
+        Exchange(DEAD_LETTERS),
+        *(Exchange(delay_exchange(seconds)) for seconds in DELAYS),
+    ),
+    work_queues=(
+        WorkQueue("scheduler.requests", (Binding(REQUESTS, "#"),)),
+        WorkQueue("scheduler.events", (Binding(EVENTS, "#"),)),
+        # Commands alone have routing keys of two words: a dead one ends its step.
+        WorkQueue("scheduler.dead_commands", (Binding(DEAD_LETTERS, "*.*"),), dead_letters=False),
+        WorkQueue("vm_worker.commands", (Binding(COMMANDS, "vm_worker.*"),)),
+        WorkQueue("front_door.status", (Binding(STATUS, "#"),)),
+        WorkQueue("webhook_worker.status", (Binding(STATUS, "#"),)),
+        WorkQueue("dead_letters", (Binding(DEAD_LETTERS, "#"),), dead_letters=False),
+    ),
+    query_queues=(
+        QueryQueue("scheduler.queries", (Binding(QUERIES, "scheduler.*"),)),
+        QueryQueue("vm_worker.queries", (Binding(QUERIES, "vm_worker.*"),)),
+        QueryQueue("webhook_worker.queries", (Binding(QUERIES, "webhook_worker.*"),)),
+    ),
+)
