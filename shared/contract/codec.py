@@ -58,7 +58,9 @@ class Envelope(
         return self.type.removeprefix(TYPE_PREFIX).removesuffix(TYPE_SUFFIX)
 
 
-class _Wire(Envelope, frozen=True, kw_only=True, omit_defaults=True, rename={"not_after": "notafter"}):
+class _Wire(
+    Envelope, frozen=True, kw_only=True, omit_defaults=True, rename={"not_after": "notafter"}
+):
     data: msgspec.Raw = msgspec.Raw(b"null")
 
 

@@ -34,7 +34,9 @@ SshKey = Annotated[
 Seconds = Annotated[int, Meta(ge=1, le=30 * 86400, description="seconds, 1 s to 30 days")]
 
 
-class VmSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class VmSpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
     """A virtual machine. ``user_data`` is write-only: it is sealed at the door and never shown."""
 
     image: CloudName
@@ -61,7 +63,9 @@ class CreateVm(VmSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unk
     name: Name | None = None
     labels: Annotated[dict[LabelKey, LabelValue], Meta(max_length=64)] = {}
     lease: LeaseRequest | None = None
-    deadline: Annotated[int, Meta(ge=1, le=86400, description="seconds for the making")] | None = None
+    deadline: Annotated[int, Meta(ge=1, le=86400, description="seconds for the making")] | None = (
+        None
+    )
     callback_url: Annotated[str, Meta(min_length=1, max_length=2048)] | None = None
 
 

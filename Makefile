@@ -1,0 +1,49 @@
+# Colobus. `make demo` shows it working, `make test` proves it; `make help` lists the rest.
+SHELL := /bin/bash
+PY := .venv/bin/python
+CACHE := $(or $(COLOBUS_CACHE_DIR),$(if $(filter 0,$(shell id -u)),/var/cache/colobus,$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/colobus))
+export UV_CACHE_DIR := $(CACHE)/uv
+export PYTHONUNBUFFERED := 1
+
+.PHONY: help init lock lint format test test-fast demo up down status documents
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+init: .venv/.ready ## the virtual environment, made from the system's Python 3.11
+
+.venv/.ready: requirements.lock Makefile
+	@./bootstrap "$(CACHE)"
+	@touch $@
+
+lock: ## pin the dependencies anew
+	$(PY) -m uv pip compile -q pyproject.toml --extra services --extra dev --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --python /usr/bin/python3 -o requirements.lock
+
+lint: init ## ruff, mypy strict, import-linter
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+format: init ## let ruff format and fix what it can
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+test: init ## every test, on the real parts; sets them up
+	$(PY) -m pytest
+
+test-fast: init ## unit, contract, and integration against RabbitMQ and PostgreSQL
+	$(PY) -m pytest tests/unit tests/contract tests/integration
+
+demo: init ## set everything up, make a VM, show its way, leave all running
+	$(PY) -m devcloud.demo
+
+up: init ## start the developer cloud and Colobus
+	$(PY) -m devcloud up
+
+down: init ## stop what was started
+	$(PY) -m devcloud down
+
+status: init ## what runs
+	$(PY) -m devcloud status
