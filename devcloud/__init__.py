@@ -1,0 +1,1 @@
+"""A real developer cloud on one Debian machine, for the demo and the tests."""

@@ -1,0 +1,44 @@
+"""What programs need to know of the cloud, as environment variables."""
+
+from __future__ import annotations
+
+import json
+
+from devcloud.components.postgresql import DATABASE, SUPERUSER, PostgreSQL
+from devcloud.components.rabbitmq import RabbitMQ
+from devcloud.ports import HOST
+from devcloud.site import Site
+
+
+def cloud_environment(site: Site) -> dict[str, str]:
+    """Return variables for the parts of this cloud that were set up."""
+    found = {"DEVCLOUD_STATE_DIR": str(site.paths.state)}
+    if site.is_done(RabbitMQ.name):
+        found |= _broker(site)
+    if site.is_done(PostgreSQL.name):
+        password = site.credentials[PostgreSQL.name]
+        where = f"{HOST}:{site.ports[PostgreSQL.name]}/{DATABASE}"
+        found["DEVCLOUD_POSTGRES_DSN"] = f"postgresql://{SUPERUSER}:{password}@{where}"
+    if site.paths.tenants_json.exists():
+        found |= _openstack(site)
+    return found
+
+
+def _broker(site: Site) -> dict[str, str]:
+    login = f"{RabbitMQ.user}:{site.credentials[RabbitMQ.name]}@{HOST}"
+    port, management = site.ports["rabbitmq"], site.ports["rabbitmq-management"]
+    return {
+        "DEVCLOUD_AMQP_URL": f"amqp://{login}:{port}/{RabbitMQ.vhost}",
+        "DEVCLOUD_AMQP_MANAGEMENT_URL": f"http://{login}:{management}",
+    }
+
+
+def _openstack(site: Site) -> dict[str, str]:
+    found = {
+        "OS_CLIENT_CONFIG_FILE": str(site.paths.clouds_yaml),
+        "DEVCLOUD_AUTH_URL": site.ports.url("keystone", "/v3"),
+        "DEVCLOUD_TENANTS_JSON": str(site.paths.tenants_json),
+    }
+    for tenant, facts in json.loads(site.paths.tenants_json.read_text()).items():
+        found[f"DEVCLOUD_PROJECT_ID_{tenant.upper().replace('-', '_')}"] = facts["project_id"]
+    return found

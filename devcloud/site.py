@@ -1,0 +1,91 @@
+"""Everything that components share of one cloud: folders, ports, passwords, user, processes."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from devcloud import ports as port_claims
+from devcloud.account import Account, find_account
+from devcloud.credentials import Credentials, write_private
+from devcloud.paths import Paths
+from devcloud.ports import Ports
+from devcloud.processes import ProcessTable
+from devcloud.tools import Tools
+
+
+class NotSetUp(RuntimeError):
+    """This cloud has never been brought up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One developer cloud on this machine."""
+
+    paths: Paths
+    ports: Ports
+    credentials: Credentials
+    account: Account
+    processes: ProcessTable
+    tools: Tools
+
+    @classmethod
+    def open(cls, paths: Paths | None = None, *, create: bool = True) -> Site:
+        """Return the cloud in these folders.
+
+        Args:
+            paths: Default: the folders that the environment names.
+            create: Make the folders and claim ports where this hasn't been done; else raise
+                `NotSetUp`.
+        """
+        where = paths or Paths.from_environment()
+        if create:
+            where.state.mkdir(parents=True, exist_ok=True)
+            where.cache.mkdir(parents=True, exist_ok=True)
+        elif not where.state.is_dir() or port_claims.load(where.state) is None:
+            raise NotSetUp(f"nothing was ever started in {where.state}")
+        account = find_account()
+        if create:
+            for folder in (where.state, where.etc, where.log, where.data, where.home, where.run):
+                account.own(folder)
+            account.check_reach(where.state)
+            account.check_reach(where.cache)
+        ports = port_claims.claim(where.state, where.cache)
+        return cls(
+            paths=where,
+            ports=ports,
+            credentials=Credentials(where.state / "credentials.json"),
+            account=account,
+            processes=ProcessTable(where, account),
+            tools=Tools(account, where.home, where.log, threading.Event()),
+        )
+
+    def write_config(self, name: str, text: str) -> str:
+        """Write a configuration file that only the daemons can read, and return its path."""
+        path = self.paths.etc / name
+        if path.parent != self.paths.etc:
+            self.account.own(path.parent)
+        write_private(path, text, (self.account.uid, self.account.gid))
+        return str(path)
+
+    def is_done(self, step: str) -> bool:
+        """Tell whether a step that is done once per cloud was completed."""
+        return (self.paths.run / f"{step}.done").exists()
+
+    def mark_done(self, step: str) -> None:
+        """Record that a step is complete."""
+        (self.paths.run / f"{step}.done").touch()
+
+    @contextlib.contextmanager
+    def exclusively(self) -> Iterator[None]:
+        """Hold this cloud's lock: two commands never change it at the same time."""
+        descriptor = os.open(self.paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
