@@ -32,7 +32,7 @@ class Envelope(
 ):
     """The attributes of a CloudEvent. ``subject`` is the resource id.
 
-    ``attempt`` and ``step`` name the open step that a command works on, and are echoed by its events;
+    ``attempt`` and ``step`` name the open step that a command works on, and its events echo them;
     ``not_after``: start nothing later; ``sequence``: the resource's revision, on status messages.
     """
 

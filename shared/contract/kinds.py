@@ -16,7 +16,7 @@ Name = Annotated[
     str,
     Meta(
         pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$",
-        description="1-63 letters, digits, '.', '_' or '-', starting and ending with a letter or digit",
+        description="1-63 letters, digits, '.', '_', '-'; first and last a letter or digit",
     ),
 ]
 LabelKey = Annotated[str, Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$")]
@@ -27,7 +27,8 @@ SshKey = Annotated[
     str,
     Meta(
         max_length=16384,
-        pattern=r"^(ssh-(rsa|ed25519|dss)|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com) [A-Za-z0-9+/=]+( [^\r\n]*)?$",
+        pattern=r"^(ssh-(rsa|ed25519|dss)|ecdsa-sha2-nistp(256|384|521)"
+        r"|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com) [A-Za-z0-9+/=]+( [^\r\n]*)?$",
         description="one OpenSSH public key, as in authorized_keys",
     ),
 ]
@@ -72,7 +73,7 @@ class CreateVm(VmSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unk
 class UpdateResource(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
-    """The body of ``PATCH /v1/vms/{id}``: what can change in place. ``labels`` replaces all labels."""
+    """The body of ``PATCH /v1/vms/{id}``: what can change in place. ``labels`` replaces them all."""
 
     labels: Annotated[dict[LabelKey, LabelValue], Meta(max_length=64)] | None = None
     lease: LeaseRequest | None = None

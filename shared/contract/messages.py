@@ -16,13 +16,13 @@ from shared.contract.resources import Phase, Resource, Verb
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The base of all message types. Unknown fields are tolerated, so that parts may be upgraded apart."""
+    """The base of all messages. Unknown fields are tolerated: parts may be upgraded apart."""
 
 
 # ---- requests: front door or a CI system → scheduler ---------------------------------------
 
 
-class RequestSubmitted(Message):
+class RequestSubmitted(Message, frozen=True):
     """Somebody asks for ``verb`` on a resource. Secret fields of ``spec`` are sealed already.
 
     ``resource_id`` is minted by the front door for its own creates. ``operation_id`` names a power
@@ -45,8 +45,8 @@ class RequestSubmitted(Message):
 # ---- commands: scheduler → vm_worker --------------------------------------------------------
 
 
-class PrepareVmPort(Message):
-    """Make the port of a VM on ``network`` (name or id; None: the tenant's default, made when missing)."""
+class PrepareVmPort(Message, frozen=True):
+    """Make a VM's port on ``network`` (None: the tenant's default, made when missing)."""
 
     cloud: str
     network: str | None = None
@@ -54,8 +54,8 @@ class PrepareVmPort(Message):
     name: str | None = None
 
 
-class ProvisionVm(Message):
-    """Start building the server on its port. ``sealed_user_data`` is base64 of a libsodium sealed box."""
+class ProvisionVm(Message, frozen=True):
+    """Start building the server on its port. ``sealed_user_data`` is a base64 sealed box."""
 
     cloud: str
     image: str
@@ -67,14 +67,14 @@ class ProvisionVm(Message):
     labels: dict[str, str] = {}
 
 
-class AssociateFloatingIp(Message):
+class AssociateFloatingIp(Message, frozen=True):
     """Make a floating IP on the VM's port."""
 
     cloud: str
     port_id: str
 
 
-class ReleaseFloatingIp(Message):
+class ReleaseFloatingIp(Message, frozen=True):
     """Delete the VM's floating IP; what is unknown or gone counts as released."""
 
     cloud: str
@@ -82,21 +82,21 @@ class ReleaseFloatingIp(Message):
     floating_ip_id: str | None = None
 
 
-class DeprovisionVm(Message):
+class DeprovisionVm(Message, frozen=True):
     """Delete the VM's server, found by id or by its tag."""
 
     cloud: str
     server_id: str | None = None
 
 
-class ReleaseVmPort(Message):
+class ReleaseVmPort(Message, frozen=True):
     """Delete the VM's port, found by id or by its tag."""
 
     cloud: str
     port_id: str | None = None
 
 
-class ChangeVmPower(Message):
+class ChangeVmPower(Message, frozen=True):
     """Reboot, stop or start the server."""
 
     cloud: str
@@ -105,7 +105,7 @@ class ChangeVmPower(Message):
     verb: Verb
 
 
-class VmInspection(Message):
+class VmInspection(Message, frozen=True):
     """One VM to look at: what the ledger knows of it."""
 
     resource_id: str
@@ -115,7 +115,7 @@ class VmInspection(Message):
     floating_ip_id: str | None = None
 
 
-class InspectVms(Message):
+class InspectVms(Message, frozen=True):
     """Look at all these VMs of one cloud with as few list calls as possible."""
 
     cloud: str
@@ -125,7 +125,7 @@ class InspectVms(Message):
 # ---- events: workers → scheduler (and live to the front door) --------------------------------
 
 
-class VmPortPrepared(Message):
+class VmPortPrepared(Message, frozen=True):
     """The port is there. ``fixed_ips`` are its addresses."""
 
     port_id: str
@@ -134,44 +134,44 @@ class VmPortPrepared(Message):
     fixed_ips: tuple[str, ...] = ()
 
 
-class VmBuildStarted(Message):
+class VmBuildStarted(Message, frozen=True):
     """Nova has accepted the server; the open step now waits for `VmObserved`."""
 
     server_id: str
 
 
-class FloatingIpAssociated(Message):
+class FloatingIpAssociated(Message, frozen=True):
     """The floating IP exists on the VM's port."""
 
     floating_ip_id: str
     floating_ip_address: str
 
 
-class FloatingIpReleased(Message):
+class FloatingIpReleased(Message, frozen=True):
     """No floating IP of this VM is left."""
 
 
-class VmDeletionStarted(Message):
+class VmDeletionStarted(Message, frozen=True):
     """Nova has accepted the deletion; the open undo now waits for `VmObserved` with ``gone``."""
 
     server_id: str
 
 
-class VmDeprovisioned(Message):
+class VmDeprovisioned(Message, frozen=True):
     """No server of this VM is left."""
 
 
-class VmPortReleased(Message):
+class VmPortReleased(Message, frozen=True):
     """No port of this VM is left."""
 
 
-class VmPowerChangeStarted(Message):
+class VmPowerChangeStarted(Message, frozen=True):
     """Nova has accepted the power action; the operation now waits for `VmObserved`."""
 
     operation_id: str
 
 
-class VmObserved(Message):
+class VmObserved(Message, frozen=True):
     """What the cloud said of one VM at ``observed_at``; None means it was not asked or not said.
 
     ``server_status`` and ``port_status`` are Nova's and Neutron's own words (ACTIVE, BUILD,
@@ -193,7 +193,7 @@ class VmObserved(Message):
     launched_at: datetime | None = None
 
 
-class VmInspectionFailed(Message):
+class VmInspectionFailed(Message, frozen=True):
     """The cloud could not be asked about these VMs."""
 
     cloud: str
@@ -201,7 +201,7 @@ class VmInspectionFailed(Message):
     problem: Problem
 
 
-class CommandFailed(Message):
+class CommandFailed(Message, frozen=True):
     """A command ended without its effect, or with an unknown one.
 
     ``retryable`` means the same command may succeed later (another attempt will look first).
@@ -214,7 +214,7 @@ class CommandFailed(Message):
     operation_id: str | None = None
 
 
-class WebhookDisabled(Message):
+class WebhookDisabled(Message, frozen=True):
     """An endpoint kept failing; deliveries to it have stopped."""
 
     webhook_id: str
@@ -225,8 +225,8 @@ class WebhookDisabled(Message):
 # ---- status: scheduler → everybody ----------------------------------------------------------
 
 
-class ResourceStatusChanged(Message):
-    """The resource as it now is. ``callback_url`` travels in every status of a resource that has one.
+class ResourceStatusChanged(Message, frozen=True):
+    """The resource as it now is. ``callback_url`` travels in every status of a resource with one.
 
     ``previous_phase`` lets a reader tell a change of phase from a change within it.
     """
@@ -239,24 +239,24 @@ class ResourceStatusChanged(Message):
 # ---- queries and their answers: front door → owner, by direct reply-to ------------------------
 
 
-class GetQuota(Message):
+class GetQuota(Message, frozen=True):
     """→ scheduler: what the tenant may hold, and holds."""
 
 
-class QuotaReported(Message):
-    """``limits`` and ``used``: {quota name: amount}; ``waiting`` counts resources not yet admitted."""
+class QuotaReported(Message, frozen=True):
+    """``limits`` and ``used``: {quota name: amount}; ``waiting`` counts what is not yet admitted."""
 
     limits: dict[str, int]
     used: dict[str, int]
     waiting: int
 
 
-class GetCapacity(Message):
+class GetCapacity(Message, frozen=True):
     """→ scheduler: what the clouds of the tenant can take now."""
 
 
-class CloudCapacity(Message):
-    """One cloud: builds under way, how many at once at most, and whether it is rested after failures."""
+class CloudCapacity(Message, frozen=True):
+    """One cloud: builds under way, how many at once at most, and recent failures."""
 
     cloud: str
     building: int
@@ -264,18 +264,18 @@ class CloudCapacity(Message):
     recent_failures: int
 
 
-class CapacityReported(Message):
+class CapacityReported(Message, frozen=True):
     """The clouds that the tenant may use, and how many requests wait (of all tenants)."""
 
     clouds: tuple[CloudCapacity, ...]
     waiting: int
 
 
-class GetVmCatalog(Message):
+class GetVmCatalog(Message, frozen=True):
     """→ vm_worker: what the tenant can ask for."""
 
 
-class VmFlavor(Message):
+class VmFlavor(Message, frozen=True):
     """A flavor: virtual CPUs, memory in MiB, root disk in GiB."""
 
     name: str
@@ -284,7 +284,7 @@ class VmFlavor(Message):
     disk_gib: int
 
 
-class CloudCatalog(Message):
+class CloudCatalog(Message, frozen=True):
     """What one cloud offers the tenant, by name."""
 
     cloud: str
@@ -294,15 +294,15 @@ class CloudCatalog(Message):
     security_groups: tuple[str, ...]
 
 
-class VmCatalogReported(Message):
+class VmCatalogReported(Message, frozen=True):
     """The clouds' offers, and the faults of those that could not be asked."""
 
     clouds: tuple[CloudCatalog, ...]
     problems: tuple[Problem, ...] = ()
 
 
-class CreateWebhook(Message):
-    """→ webhook_worker: subscribe. ``webhook_id`` is minted by the asker, so a repeat makes no second.
+class CreateWebhook(Message, frozen=True):
+    """→ webhook_worker: subscribe. ``webhook_id`` is minted by the asker, so a repeat is harmless.
 
     ``events`` filters by phase (empty: all); ``kinds`` by kind (empty: all).
     """
@@ -315,7 +315,7 @@ class CreateWebhook(Message):
     reply_public_key: str | None = None
 
 
-class Webhook(Message):
+class Webhook(Message, frozen=True):
     """A subscription as shown to its owner. ``sealed_secret`` only in the answer to its making."""
 
     id: str
@@ -330,58 +330,58 @@ class Webhook(Message):
     sealed_secret: str | None = None
 
 
-class ListWebhooks(Message):
+class ListWebhooks(Message, frozen=True):
     """→ webhook_worker: the tenant's subscriptions."""
 
     after: str | None = None
     limit: int = 100
 
 
-class WebhooksListed(Message):
+class WebhooksListed(Message, frozen=True):
     """A page of subscriptions; ``next`` continues it."""
 
     webhooks: tuple[Webhook, ...]
     next: str | None = None
 
 
-class GetWebhook(Message):
+class GetWebhook(Message, frozen=True):
     """→ webhook_worker: one subscription."""
 
     webhook_id: str
 
 
-class DeleteWebhook(Message):
+class DeleteWebhook(Message, frozen=True):
     """→ webhook_worker: end a subscription; its pending deliveries end with it."""
 
     webhook_id: str
 
 
-class WebhookDeleted(Message):
+class WebhookDeleted(Message, frozen=True):
     """The subscription is gone (also when it already was)."""
 
     webhook_id: str
 
 
-class RotateWebhookSecret(Message):
+class RotateWebhookSecret(Message, frozen=True):
     """→ webhook_worker: a new secret; the old one signs along for a day."""
 
     webhook_id: str
     reply_public_key: str
 
 
-class GetCallbackSecret(Message):
+class GetCallbackSecret(Message, frozen=True):
     """→ webhook_worker: the tenant's key for ``callback_url`` deliveries, sealed to the asker."""
 
     reply_public_key: str
 
 
-class CallbackSecretIssued(Message):
+class CallbackSecretIssued(Message, frozen=True):
     """The sealed ``whsec_…`` secret (base64 of a libsodium sealed box)."""
 
     sealed_secret: str
 
 
-class ListWebhookDeliveries(Message):
+class ListWebhookDeliveries(Message, frozen=True):
     """→ webhook_worker: the deliveries of one subscription, newest first."""
 
     webhook_id: str
@@ -389,7 +389,7 @@ class ListWebhookDeliveries(Message):
     limit: int = 100
 
 
-class WebhookAttempt(Message):
+class WebhookAttempt(Message, frozen=True):
     """One try: the HTTP status, or the error when there was none."""
 
     at: datetime
@@ -398,7 +398,7 @@ class WebhookAttempt(Message):
     milliseconds: int | None = None
 
 
-class WebhookDelivery(Message):
+class WebhookDelivery(Message, frozen=True):
     """One message to one endpoint. ``state``: pending, delivered, failed, cancelled."""
 
     id: str
@@ -411,27 +411,27 @@ class WebhookDelivery(Message):
     attempts: tuple[WebhookAttempt, ...] = ()
 
 
-class WebhookDeliveriesListed(Message):
+class WebhookDeliveriesListed(Message, frozen=True):
     """A page of deliveries; ``next`` continues it."""
 
     deliveries: tuple[WebhookDelivery, ...]
     next: str | None = None
 
 
-class RedeliverWebhook(Message):
+class RedeliverWebhook(Message, frozen=True):
     """→ webhook_worker: send again one delivery, or (None) all failed ones of the subscription."""
 
     webhook_id: str
     delivery_id: str | None = None
 
 
-class WebhookRedeliveryQueued(Message):
+class WebhookRedeliveryQueued(Message, frozen=True):
     """How many deliveries were queued again."""
 
     count: int
 
 
-class QueryFailed(Message):
+class QueryFailed(Message, frozen=True):
     """The owner's answer when it can't answer: a problem whose ``status`` is the HTTP status."""
 
     problem: Problem

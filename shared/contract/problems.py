@@ -8,7 +8,7 @@ import msgspec
 
 
 class Reason(enum.StrEnum):
-    """Why a resource waits, is held up, or failed. A fixed vocabulary; the words are the contract."""
+    """Why a resource waits, is held up, or failed: a fixed vocabulary, part of the contract."""
 
     QUOTA_EXCEEDED = "quota_exceeded"
     NO_CAPACITY = "no_capacity"
@@ -27,7 +27,7 @@ class Reason(enum.StrEnum):
     DELETE_REQUESTED = "delete_requested"
     REMOVED_EXTERNALLY = "removed_externally"
     SERVER_ERROR = "server_error"
-    SECRET_UNREADABLE = "secret_unreadable"
+    SECRET_UNREADABLE = "secret_unreadable"  # noqa: S105 - a reason, not a secret
     COMMAND_EXPIRED = "command_expired"
     COMMAND_REJECTED = "command_rejected"
     WRONG_PHASE = "wrong_phase"

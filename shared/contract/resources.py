@@ -69,7 +69,7 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pass
 
 
-class Step(_Record):
+class Step(_Record, frozen=True):
     """One step of the workflow as the requester sees it, with its times (RFC 3339, UTC)."""
 
     name: str
@@ -81,7 +81,7 @@ class Step(_Record):
     error: Problem | None = None
 
 
-class Operation(_Record):
+class Operation(_Record, frozen=True):
     """A verb on a living resource (reboot, stop, start); it doesn't change the phase."""
 
     id: str
@@ -92,28 +92,28 @@ class Operation(_Record):
     error: Problem | None = None
 
 
-class Queue(_Record):
+class Queue(_Record, frozen=True):
     """The place in the queue while waiting: 1 is next; ``estimated_start`` where it can be told."""
 
     position: int
     estimated_start: datetime | None = None
 
 
-class Placement(_Record):
+class Placement(_Record, frozen=True):
     """Where a resource was placed, and why there: one line of explanation per candidate."""
 
     cloud: str
     explanation: tuple[str, ...] = ()
 
 
-class Lease(_Record):
+class Lease(_Record, frozen=True):
     """How long a resource lives: ``ttl`` seconds from ``active`` (or from the last extension)."""
 
     ttl: int
     expires_at: datetime | None = None
 
 
-class Status(_Record):
+class Status(_Record, frozen=True):
     """What became of the request."""
 
     phase: Phase
@@ -127,8 +127,8 @@ class Status(_Record):
     queue: Queue | None = None
 
 
-class Resource(_Record):
-    """A resource. ``spec`` is the kind's own struct as JSON (`shared.contract.kinds`), secrets left out.
+class Resource(_Record, frozen=True):
+    """A resource. ``spec`` is the kind's struct as JSON (`shared.contract.kinds`), without secrets.
 
     ``revision`` grows by one with every change and is the ``sequence`` of its status messages.
     """

@@ -23,7 +23,7 @@ DELAYS = (1, 2, 5, 15, 60)
 
 
 def delay_exchange(seconds: int) -> str:
-    """The exchange (and queue) that gives a message back after ``seconds``, to the queue its key names."""
+    """The exchange and queue that give a message back after ``seconds``, to the queue it names."""
     return f"colobus.delay.{seconds}s"
 
 
@@ -71,7 +71,7 @@ class WorkQueue:
 
 @dataclass(frozen=True)
 class DelayQueue:
-    """A quorum queue whose messages go back to the queue their routing key names after ``seconds``."""
+    """A quorum queue whose messages go, after ``seconds``, to the queue their routing key names."""
 
     seconds: int
 
@@ -95,7 +95,7 @@ class DelayQueue:
 
 @dataclass(frozen=True)
 class QueryQueue:
-    """A classic, bounded queue of queries to one owner; a query lives no longer than its asker waits."""
+    """A classic, bounded queue of queries to one owner; a query lives while its asker waits."""
 
     name: str
     bindings: tuple[Binding, ...]
