@@ -5,7 +5,7 @@ CACHE := $(or $(COLOBUS_CACHE_DIR),$(if $(filter 0,$(shell id -u)),/var/cache/co
 export UV_CACHE_DIR := $(CACHE)/uv
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help init lock lint format test test-fast demo up down status documents
+.PHONY: help init lock lint format test test-fast demo up down status documents models
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,9 @@ test: init ## every test, on the real parts; sets them up
 
 test-fast: init ## unit, contract, and integration against RabbitMQ and PostgreSQL
 	$(PY) -m pytest tests/unit tests/contract tests/integration
+
+models: init ## generate the client's types from the contract
+	$(PY) -m shared.contract.generate_client_models
 
 demo: init ## set everything up, make a VM, show its way, leave all running
 	$(PY) -m devcloud.demo
