@@ -118,9 +118,11 @@ class Broker(Component):
             "RABBITMQ_DIST_PORT": str(self.site.ports[f"{self.name}-distribution"]),
             "ERL_EPMD_PORT": str(self.site.ports[f"{self.name}-epmd"]),
             "ERL_EPMD_ADDRESS": HOST,
-            # Few schedulers that don't spin: the machine is small and shared.
+            "RUNNING_UNDER_SYSTEMD": "true",  # no shell between us and the virtual machine
+            # Without the package's "+sbwt none": waking an idle scheduler is slow on virtual machines,
+            # and loading RabbitMQ's modules wakes one for each (12 s instead of 5 s to be ready).
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
-                f"+S {self.schedulers}:{self.schedulers} +sbwt none +sbwtdcpu none +sbwtdio none "
+                f"+S {self.schedulers}:{self.schedulers} +sbwt medium +sbwtdcpu short +sbwtdio medium "
                 "-kernel inet_dist_use_interface {127,0,0,1}"
             ),
         }
