@@ -210,25 +210,30 @@ class Resource(_Record, frozen=True):
     deadline: int | None = None
 
 
+_END = "$(?!\\n)"
+
 Name = Annotated[
     str,
     Meta(
-        pattern="^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$",
+        pattern="^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?" + _END,
         description="1-63 letters, digits, '.', '_', '-'; first and last a letter or digit",
     ),
 ]
 
-LabelKey = Annotated[str, Meta(pattern="^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$")]
+LabelKey = Annotated[str, Meta(pattern="^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?" + _END)]
 
-LabelValue = Annotated[str, Meta(max_length=255)]
+LabelValue = Annotated[str, Meta(max_length=255, pattern="^[^\\x00-\\x1f\\x7f]*" + _END)]
 
-CloudName = Annotated[str, Meta(min_length=1, max_length=255, pattern="^[^\\x00-\\x1f\\x7f]+$")]
+CloudName = Annotated[
+    str, Meta(min_length=1, max_length=255, pattern="^[^\\x00-\\x1f\\x7f]+" + _END)
+]
 
 SshKey = Annotated[
     str,
     Meta(
         max_length=16384,
-        pattern="^(ssh-(rsa|ed25519|dss)|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\\.com) [A-Za-z0-9+/=]+( [^\\r\\n]*)?$",
+        pattern="^(ssh-(rsa|ed25519|dss)|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\\.com) [A-Za-z0-9+/=]+( [^\\r\\n]*)?"
+        + _END,
         description="one OpenSSH public key, as in authorized_keys",
     ),
 ]
@@ -248,7 +253,7 @@ class VmSpec(
     ssh_keys: Annotated[tuple[SshKey, ...], Meta(max_length=64)] = ()
     user_data: Annotated[str, Meta(min_length=1, max_length=49152)] | None = None
     security_groups: Annotated[tuple[CloudName, ...], Meta(max_length=32)] = ()
-    arch: Annotated[str, Meta(pattern="^[a-z0-9_]{1,32}$")] | None = None
+    arch: Annotated[str, Meta(pattern="^[a-z0-9_]{1,32}" + _END)] | None = None
 
 
 class LeaseRequest(
@@ -274,7 +279,7 @@ class CreateVm(VmSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unk
 class UpdateResource(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
-    """The body of ``PATCH /v1/vms/{id}``: what can change in place. ``labels`` replaces them all."""
+    """The body of ``PATCH /v1/vms/{id}``: what can change in place. ``labels`` replaces all."""
 
     labels: Annotated[dict[LabelKey, LabelValue], Meta(max_length=64)] | None = None
     lease: LeaseRequest | None = None
