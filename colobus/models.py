@@ -402,5 +402,89 @@ class WebhookDeliveriesListed(Message, frozen=True):
     next: str | None = None
 
 
+class WebhookRedeliveryQueued(Message, frozen=True):
+    """How many deliveries were queued again."""
+
+    count: int
+
+
+class _Body(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    pass
+
+
+class ResourcePage(_Body, frozen=True):
+    """Resources, newest first; ``next`` is the cursor of the next page, absent on the last one."""
+
+    items: tuple[Resource, ...]
+    next: str | None = None
+
+
+class TimelineEvent(_Body, frozen=True):
+    """One entry of a timeline: the JSON of ``…/events``, and the data of a server-sent event.
+
+    ``type`` is ``status`` (truth: ``resource`` is the resource as it then was, ``revision`` its
+    revision) or ``progress`` (live only: ``event`` is the name of a worker's event such as
+    VmBuildStarted, ``data`` its content). ``id`` is the server-sent event's id, on status only.
+    """
+
+    type: str
+    resource_id: str
+    at: datetime
+    id: str | None = None
+    revision: int | None = None
+    phase: Phase | None = None
+    event: str | None = None
+    step: str | None = None
+    attempt: int | None = None
+    data: dict[str, Any] | None = None
+    resource: Resource | None = None
+
+
+class TimelinePage(_Body, frozen=True):
+    """A part of a timeline, oldest first."""
+
+    items: tuple[TimelineEvent, ...]
+    next: str | None = None
+
+
+class NewWebhook(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``POST /v1/webhooks``; empty ``phases`` and ``kinds`` mean all."""
+
+    url: Annotated[str, Meta(min_length=1, max_length=2048)]
+    phases: Annotated[tuple[Phase, ...], Meta(max_length=16)] = ()
+    kinds: Annotated[tuple[str, ...], Meta(max_length=16)] = ()
+    description: Annotated[str, Meta(max_length=255)] | None = None
+
+
+class WebhookWithSecret(_Body, frozen=True):
+    """The answer to making a subscription and to rotating its secret (``whsec_…``)."""
+
+    webhook: Webhook
+    secret: str
+
+
+class CallbackSecret(_Body, frozen=True):
+    """``GET /v1/callback-secret``: the key that signs deliveries to a ``callback_url``."""
+
+    secret: str
+
+
+class WebhookPage(_Body, frozen=True):
+    """The tenant's subscriptions."""
+
+    items: tuple[Webhook, ...]
+    next: str | None = None
+
+
+class Redelivery(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``POST /v1/webhooks/{id}/redeliver``: one delivery, or all failed ones."""
+
+    delivery_id: str | None = None
+
+
 #: Kind of resource → the word for it in paths.
 PLURALS: dict[str, str] = {"vm": "vms"}

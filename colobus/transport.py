@@ -1,0 +1,186 @@
+"""One HTTP request, made safe to repeat, repeated while that may help.
+
+Every request of the client may be sent twice: reads and deletes by nature, POSTs because they
+carry an Idempotency-Key. So a lost connection, a 429 and a 502-504 are tried again, after what
+Retry-After says (RFC 9110 §10.2.3, delay in seconds) or else a growing pause with jitter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import aiohttp
+import msgspec
+
+from colobus.credentials import Credentials
+from colobus.errors import ApiError, Unreachable, api_error
+from colobus.models import Problem
+
+LOST = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError)
+#: Statuses that say "later" of themselves; others may say so in their problem's ``retryable``.
+LATER = frozenset({429, 502, 503, 504})
+#: Statuses whose ``retryable`` is about this request rather than about another one.
+MAYBE_LATER = frozenset({408, 409, 425})
+CONNECT_SECONDS = 10.0
+FIRST_PAUSE = 0.2
+LONGEST_PAUSE = 5.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A successful answer, read whole."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass
+class Transport:
+    """``retry_for`` and ``timeout`` are seconds: of all tries together, and of each one."""
+
+    url: str
+    credentials: Credentials
+    retry_for: float = 60.0
+    timeout: float = 30.0
+    _session: aiohttp.ClientSession | None = field(default=None, repr=False)
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        """The session, opened at the first use (it needs a running loop)."""
+        if self._session is None or self._session.closed:
+            # Connections of streams aren't counted against those of requests.
+            self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        return self._session
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: object = None,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        wait: float = 0.0,
+    ) -> Answer:
+        """Send until there is an answer that another try won't better.
+
+        ``wait`` is added to the timeout: seconds that the server was asked to hold the answer.
+        Raises `ApiError` for its problems, `Unreachable` when none came within ``retry_for``.
+        """
+        data = None if body is None else msgspec.json.encode(body)
+        timeout = aiohttp.ClientTimeout(total=self.timeout + wait, sock_connect=CONNECT_SECONDS)
+        retry = Retry(self.retry_for)
+        while True:
+            try:
+                async with self._send(method, path, data, params, headers, timeout) as response:
+                    content = await response.read()
+            except Unreachable as error:
+                await retry.after(error)
+                continue
+            except LOST as error:
+                await retry.after(Unreachable(f"{self.url} does not answer: {_said(error)}"))
+                continue
+            if is_success(response.status):
+                return Answer(response.status, response.headers, content)
+            error_of = problem_error(response, content)
+            if not may_pass(error_of):
+                raise error_of
+            await retry.after(error_of, response.headers.get("Retry-After"))
+
+    @asynccontextmanager
+    async def stream(
+        self, path: str, headers: Mapping[str, str], *, silence: float
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Open a stream once. It counts as lost when nothing comes for ``silence`` seconds."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=silence)
+        async with self._send("GET", path, None, None, headers, timeout) as response:
+            if not is_success(response.status):
+                raise problem_error(response, await response.read())
+            yield response
+
+    @asynccontextmanager
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        data: bytes | None,
+        params: Mapping[str, str] | None,
+        headers: Mapping[str, str] | None,
+        timeout: aiohttp.ClientTimeout,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send with credentials; a 401 is sent again once, when fresh credentials can be had."""
+        for may_renew in (True, False):
+            sent = {"Content-Type": "application/json"} if data is not None else {}
+            sent |= {**(headers or {}), **await self.credentials.headers(self.session)}
+            async with self.session.request(
+                method,
+                f"{self.url.rstrip('/')}{path}",
+                data=data,
+                params=params,
+                headers=sent,
+                timeout=timeout,
+                allow_redirects=False,
+            ) as response:
+                if response.status == 401 and self.credentials.refused() and may_renew:
+                    continue
+                yield response
+                return
+
+
+class Retry:
+    """The pauses between the tries of one request, and their end."""
+
+    def __init__(self, seconds: float) -> None:
+        self._ends_at = time.monotonic() + seconds
+        self._pause = FIRST_PAUSE
+
+    def succeeded(self) -> None:
+        """Begin again with the shortest pause."""
+        self._pause = FIRST_PAUSE
+
+    async def after(self, error: Exception, retry_after: str | None = None) -> None:
+        """Pause, or raise ``error`` when the time would be over by then."""
+        pause = random.uniform(0.5, 1.0) * self._pause  # noqa: S311 - jitter
+        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+        if retry_after is not None and retry_after.strip().isdigit():
+            pause = max(pause, float(retry_after))
+        if time.monotonic() + pause > self._ends_at:
+            raise error
+        await asyncio.sleep(pause)
+
+
+def is_success(status: int) -> bool:
+    """Tell whether an answer is what was asked for; 304 is, when a condition was sent."""
+    return status < 300 or status == 304
+
+
+def may_pass(error: ApiError) -> bool:
+    """Tell whether the same request may succeed a little later."""
+    if error.status in LATER:
+        return True
+    return error.status in MAYBE_LATER and error.problem.retryable
+
+
+def problem_error(response: aiohttp.ClientResponse, content: bytes) -> ApiError:
+    """Return the error of an answer; what is no problem document (a proxy's page) becomes one."""
+    try:
+        problem = msgspec.json.decode(content, type=Problem)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        text = content[:200].decode("utf-8", "replace").strip()
+        problem = Problem(title=response.reason or str(response.status), detail=text or None)
+    return api_error(response.status, problem)
+
+
+def _said(error: BaseException) -> str:
+    return str(error) or type(error).__name__
