@@ -1,0 +1,106 @@
+"""Logs: one JSON object a line on stderr, with request, resource and tenant on every line.
+
+The standard library's logging (aiohttp, aio_pika, asyncpg) goes the same way. Secrets are masked
+here as a last line of defence: `Secret` values, and the passwords in URLs.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from shared.contract.codec import Envelope
+from shared.runtime.settings import Secret
+
+_URL_PASSWORD = re.compile(r"(://[^/\s:@]*:)[^@\s/]+@")
+#: Our own packages: these follow the level that is set, libraries stay at info or above.
+_OURS = ("services", "shared", "__main__")
+#: Libraries whose info lines say nothing to an operator.
+_CHATTY = ("aiormq", "asyncio", "yoyo", "keystoneauth", "urllib3", "stevedore")
+
+
+def configure(service: str, level: str = "info") -> None:
+    """Send all logging of this process to stderr as JSON, naming ``service`` on each line."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        _named(service),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.StackInfoRenderer(),
+                structlog.processors.format_exc_info,
+                _mask,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    _set_levels(handler, logging.getLevelNamesMapping()[level.upper()])
+
+
+def bind_message(envelope: Envelope) -> None:
+    """Put the message's request, resource and tenant on every later line of this task."""
+    structlog.contextvars.bind_contextvars(
+        request=envelope.correlationid or envelope.id,
+        resource=envelope.subject,
+        tenant=envelope.tenant,
+        message=envelope.message_name,
+        message_id=envelope.id,
+    )
+
+
+def _set_levels(handler: logging.Handler, level: int) -> None:
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(max(level, logging.INFO))
+    for name in _OURS:
+        logging.getLogger(name).setLevel(level)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    logging.captureWarnings(True)
+
+
+def _named(service: str) -> Processor:
+    def add_service(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        event["service"] = service
+        return event
+
+    return add_service
+
+
+def _mask(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    return {key: _masked(value) for key, value in event.items()}
+
+
+def _masked(value: object) -> object:
+    if isinstance(value, Secret):
+        return "***"
+    if isinstance(value, str):
+        return _URL_PASSWORD.sub(r"\1***@", value)
+    if isinstance(value, dict):
+        return {key: _masked(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_masked(part) for part in value]
+    return value

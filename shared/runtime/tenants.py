@@ -1,0 +1,172 @@
+"""The tenants file: who may use this installation, as which project, and how much.
+
+Read once, at start. Every fault names its place in the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+import yaml
+from msgspec import Meta
+
+from shared.runtime.errors import ConfigurationError
+
+Slug = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}$")]
+_Text = Annotated[str, Meta(min_length=1, max_length=255)]
+_S = TypeVar("_S")
+Role = Literal["reader", "member"]
+
+
+class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class Token(_Strict, frozen=True, kw_only=True):
+    """A static bearer token, known by its SHA-256 only. A reader may look, a member may do."""
+
+    name: _Text
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+    role: Role = "member"
+
+
+class Operators(_Strict, frozen=True, kw_only=True):
+    """The projects whose members operate the installation: {cloud: project ids}."""
+
+    projects: dict[_Text, tuple[_Text, ...]] = {}
+
+
+class _TenantEntry(_Strict, frozen=True, kw_only=True):
+    projects: Annotated[dict[_Text, _Text], Meta(min_length=1)]
+    broker_user: _Text | None = None
+    tokens: tuple[Token, ...] = ()
+    quota: dict[Annotated[str, Meta(pattern=r"^[a-z_]{1,32}$")], Annotated[int, Meta(ge=0)]] = {}
+    weight: Annotated[float, Meta(gt=0, le=1000)] = 1
+
+
+class Tenant(_TenantEntry, frozen=True, kw_only=True):
+    """Who may hold things. ``projects`` is {cloud name in clouds.yaml: Keystone project id}.
+
+    ``quota`` is {plural of kind or ``floating_ips``: amount}; ``weight`` its share when all wait.
+    """
+
+    name: Slug
+
+
+class TenantsError(ConfigurationError):
+    """The tenants file is wrong; ``faults`` has one line for each."""
+
+    def __init__(self, path: Path, faults: list[str]) -> None:
+        super().__init__(f"{path}: " + "; ".join(faults))
+        self.faults = faults
+
+
+class Tenants:
+    """All tenants, found by whatever names them."""
+
+    def __init__(self, tenants: dict[str, Tenant], operators: Operators) -> None:
+        self._by_name = tenants
+        self._operators = operators
+        self._by_project = {item: t for t in self for item in t.projects.items()}
+        self._by_user = {t.broker_user: t for t in self if t.broker_user is not None}
+        self._tokens = [(bytes.fromhex(k.sha256), t, k) for t in self for k in t.tokens]
+
+    def __iter__(self) -> Iterator[Tenant]:
+        return iter(self._by_name.values())
+
+    def by_name(self, name: str) -> Tenant | None:
+        """Return the tenant of this name."""
+        return self._by_name.get(name)
+
+    def by_project(self, cloud: str, project_id: str) -> Tenant | None:
+        """Return the tenant that this Keystone project of ``cloud`` is."""
+        return self._by_project.get((cloud, project_id))
+
+    def by_broker_user(self, user: str) -> Tenant | None:
+        """Return the tenant that publishes as this broker user."""
+        return self._by_user.get(user)
+
+    def by_token(self, token: str) -> tuple[Tenant, Token] | None:
+        """Return whose static token this is; the time taken doesn't tell how close a guess was."""
+        digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+        hits = [(t, k) for known, t, k in self._tokens if hmac.compare_digest(known, digest)]
+        return hits[0] if hits else None
+
+    def is_operator(self, cloud: str, project_id: str) -> bool:
+        """Tell whether members of this project operate the installation."""
+        return project_id in self._operators.projects.get(cloud, ())
+
+
+def load_tenants(path: Path) -> Tenants:
+    """Read the tenants file; raises `TenantsError` with every fault and its place."""
+    document = _read(path)
+    faults: list[str] = []
+    if not isinstance(document, dict) or not isinstance(document.get("tenants"), dict):
+        raise TenantsError(path, ["expected a mapping with the mapping `tenants` in it"])
+    for unknown in document.keys() - {"tenants", "operators"}:
+        faults.append(f"{unknown}: unknown key")
+    operators = _entry(document.get("operators") or {}, Operators, "operators", faults)
+    tenants = {}
+    for name, raw in document["tenants"].items():
+        slug = _entry(name, Slug, f"tenants.{name}", faults)
+        entry = _entry(raw, _TenantEntry, f"tenants.{name}", faults)
+        if slug is not None and entry is not None:
+            tenants[slug] = Tenant(name=slug, **msgspec.structs.asdict(entry))
+    faults += _shared_keys(tenants)
+    if faults or operators is None:
+        raise TenantsError(path, faults)
+    return Tenants(tenants, operators)
+
+
+def _entry(raw: Any, kind: type[_S], place: str, faults: list[str]) -> _S | None:
+    try:
+        return msgspec.convert(raw, kind)
+    except msgspec.ValidationError as error:
+        fault, _, where = str(error).partition(" - at `")
+        faults.append(f"{place}{where.removeprefix('$').rstrip('`')}: {fault}")
+        return None
+
+
+def _shared_keys(tenants: dict[str, Tenant]) -> list[str]:
+    """Faults for whatever names two tenants: a project, a broker user, a token."""
+    owners: dict[tuple[str, ...], str] = {}
+    faults = []
+    for tenant in tenants.values():
+        keys = [("project", f"{cloud}/{project}") for cloud, project in tenant.projects.items()]
+        keys += [("broker_user", tenant.broker_user)] if tenant.broker_user else []
+        keys += [("token", token.sha256) for token in tenant.tokens]
+        for key in keys:
+            other = owners.setdefault(key, tenant.name)
+            what = key[0] if key[0] == "token" else " ".join(key)
+            if other is not tenant.name or keys.count(key) > 1:
+                faults.append(f"tenants.{tenant.name}: {what} is already that of {other}")
+    return faults
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """A loader that refuses a key written twice, which YAML forbids and PyYAML lets pass."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        for key, _ in node.value:
+            if keys.count(key.value) > 1:
+                mark = key.start_mark
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key.value!r} is written twice", mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+def _read(path: Path) -> Any:
+    try:
+        text = path.read_text(encoding="utf-8")
+        return yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader
+    except OSError as error:
+        raise TenantsError(path, [f"cannot be read: {error.strerror}"]) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise TenantsError(path, [" ".join(str(error).split())]) from error
