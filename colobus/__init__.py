@@ -1,0 +1,33 @@
+"""The client of Colobus, the provisioning bus of a developer cloud."""
+
+from colobus.client import Client
+from colobus.errors import (
+    ApiError,
+    ColobusError,
+    CredentialsError,
+    NotAuthorized,
+    NotFound,
+    ResourceEnded,
+    TryLater,
+    Unreachable,
+    WaitTimeout,
+)
+from colobus.models import CreateVm, LeaseRequest, NewWebhook, Phase, Resource
+
+__all__ = [
+    "ApiError",
+    "Client",
+    "ColobusError",
+    "CreateVm",
+    "CredentialsError",
+    "LeaseRequest",
+    "NewWebhook",
+    "NotAuthorized",
+    "NotFound",
+    "Phase",
+    "Resource",
+    "ResourceEnded",
+    "TryLater",
+    "Unreachable",
+    "WaitTimeout",
+]

@@ -34,6 +34,10 @@ class Unreachable(ColobusError):
     """No answer came during all the retries."""
 
 
+class UnexpectedAnswer(ColobusError):
+    """The answer is not of Colobus' form: is this the right address?"""
+
+
 class KeystoneUnavailable(Unreachable):
     """Keystone gave no answer when asked for a token."""
 

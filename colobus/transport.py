@@ -10,22 +10,26 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import aiohttp
 import msgspec
 
 from colobus.credentials import Credentials
-from colobus.errors import ApiError, Unreachable, api_error
+from colobus.errors import ApiError, ColobusError, UnexpectedAnswer, Unreachable, api_error
 from colobus.models import Problem
 
+#: The query string, names repeated where they have several values.
+Params = Mapping[str, str] | Sequence[tuple[str, str]]
 LOST = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError)
 #: Statuses that say "later" of themselves; others may say so in their problem's ``retryable``.
 LATER = frozenset({429, 502, 503, 504})
 #: Statuses whose ``retryable`` is about this request rather than about another one.
 MAYBE_LATER = frozenset({408, 409, 425})
+T = TypeVar("T")
 CONNECT_SECONDS = 10.0
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 5.0
@@ -38,6 +42,18 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+    def decoded(self, wanted: type[T]) -> T:
+        """Return the body as ``wanted``; raises `UnexpectedAnswer` when it isn't one."""
+        return decoded(self.body, wanted)
+
+
+def decoded(body: bytes | str, wanted: type[T]) -> T:
+    """Decode JSON as ``wanted``; raises `UnexpectedAnswer` when it isn't one."""
+    try:
+        return msgspec.json.decode(body, type=wanted)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnexpectedAnswer(f"no {wanted.__name__} in the answer: {error}") from error
 
 
 @dataclass
@@ -69,7 +85,7 @@ class Transport:
         path: str,
         *,
         body: object = None,
-        params: Mapping[str, str] | None = None,
+        params: Params | None = None,
         headers: Mapping[str, str] | None = None,
         wait: float = 0.0,
     ) -> Answer:
@@ -91,12 +107,14 @@ class Transport:
             except LOST as error:
                 await retry.after(Unreachable(f"{self.url} does not answer: {_said(error)}"))
                 continue
+            except aiohttp.ClientError as error:
+                raise ColobusError(f"{self.url} can't be used: {_said(error)}") from error
             if is_success(response.status):
                 return Answer(response.status, response.headers, content)
             error_of = problem_error(response, content)
             if not may_pass(error_of):
                 raise error_of
-            await retry.after(error_of, response.headers.get("Retry-After"))
+            await retry.after(error_of, retry_after(response.headers))
 
     @asynccontextmanager
     async def stream(
@@ -115,7 +133,7 @@ class Transport:
         method: str,
         path: str,
         data: bytes | None,
-        params: Mapping[str, str] | None,
+        params: Params | None,
         headers: Mapping[str, str] | None,
         timeout: aiohttp.ClientTimeout,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -145,16 +163,11 @@ class Retry:
         self._ends_at = time.monotonic() + seconds
         self._pause = FIRST_PAUSE
 
-    def succeeded(self) -> None:
-        """Begin again with the shortest pause."""
-        self._pause = FIRST_PAUSE
-
-    async def after(self, error: Exception, retry_after: str | None = None) -> None:
-        """Pause, or raise ``error`` when the time would be over by then."""
+    async def after(self, error: ColobusError, at_least: float | None = None) -> None:
+        """Pause, ``at_least`` so many seconds; raise ``error`` if the time would be over by then."""
         pause = random.uniform(0.5, 1.0) * self._pause  # noqa: S311 - jitter
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
-        if retry_after is not None and retry_after.strip().isdigit():
-            pause = max(pause, float(retry_after))
+        pause = max(pause, at_least or 0.0)
         if time.monotonic() + pause > self._ends_at:
             raise error
         await asyncio.sleep(pause)
@@ -170,6 +183,12 @@ def may_pass(error: ApiError) -> bool:
     if error.status in LATER:
         return True
     return error.status in MAYBE_LATER and error.problem.retryable
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that Retry-After asks for; its form as a date is not used by Colobus."""
+    value = headers.get("Retry-After", "").strip()
+    return float(value) if value.isascii() and value.isdigit() else None
 
 
 def problem_error(response: aiohttp.ClientResponse, content: bytes) -> ApiError:

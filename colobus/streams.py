@@ -1,0 +1,83 @@
+"""Live events of the front door: server-sent events that go on where they broke off."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator
+
+import msgspec
+
+from colobus.errors import ApiError, ColobusError, Unreachable
+from colobus.models import TimelineEvent
+from colobus.sse import EventParser
+from colobus.transport import LOST, Retry, Transport, decoded, may_pass
+
+#: The server says something, if only a comment, more often than this (seconds).
+SILENCE = 45.0
+CONTENT_TYPE = "text/event-stream"
+
+
+class StreamUnavailable(ColobusError):
+    """Between us and the server something does not let streams through."""
+
+
+class Opened:
+    """Yielded whenever a connection was made: what came before may have been missed."""
+
+
+async def follow(
+    transport: Transport, path: str, after: str | None = None
+) -> AsyncGenerator[TimelineEvent | Opened, None]:
+    """Yield the events of a stream for ever, the first from after the event id ``after``.
+
+    A broken stream is opened again with Last-Event-ID, so no event of the timeline is lost. Raises
+    `ApiError`, `Unreachable` when the server stays away, `StreamUnavailable` when there is one but
+    no stream.
+    """
+    parser = EventParser(last_id=after)
+    retry = Retry(transport.retry_for)
+    while True:
+        headers = {"Accept": CONTENT_TYPE}
+        if parser.last_id:
+            headers["Last-Event-ID"] = parser.last_id
+        error: ColobusError = Unreachable(f"{transport.url} ends every stream")
+        heard = False
+        try:
+            async with transport.stream(path, headers, silence=SILENCE) as response:
+                if response.content_type != CONTENT_TYPE:
+                    raise StreamUnavailable(f"{path} is answered with {response.content_type}")
+                yield Opened()
+                async for chunk in response.content.iter_any():
+                    heard = True
+                    for event in parser.feed(chunk):
+                        retry = Retry(transport.retry_for)
+                        if event.event in ("status", "progress"):
+                            yield _decoded(event.data, event.id)
+        except TimeoutError as silence:
+            if not heard:
+                raise StreamUnavailable(f"{path} opens but says nothing") from silence
+        except LOST as lost:
+            error = Unreachable(f"{transport.url} does not answer: {lost}")
+        except Unreachable as unreachable:
+            error = unreachable
+        except ApiError as refused:
+            if not may_pass(refused):
+                raise
+            error = refused
+        await retry.after(error, parser.retry)
+        parser = EventParser(last_id=parser.last_id, retry=parser.retry)
+
+
+async def events_only(
+    stream: AsyncGenerator[TimelineEvent | Opened, None],
+) -> AsyncGenerator[TimelineEvent, None]:
+    """Yield the events of a stream without the marks of its connections."""
+    async with contextlib.aclosing(stream):
+        async for event in stream:
+            if isinstance(event, TimelineEvent):
+                yield event
+
+
+def _decoded(data: str, event_id: str | None) -> TimelineEvent:
+    event = decoded(data, TimelineEvent)
+    return event if event.id else msgspec.structs.replace(event, id=event_id)

@@ -1,0 +1,61 @@
+"""Watching one resource, revision by revision: by the live stream or, without one, by long polls."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Collection
+
+from colobus.models import Phase, Resource
+from colobus.streams import Opened, StreamUnavailable, follow
+from colobus.transport import Transport
+
+#: How long one long poll asks the server to hold the answer (seconds).
+POLL = 30
+
+
+async def watch(
+    transport: Transport, path: str, until: Collection[Phase]
+) -> AsyncGenerator[Resource, None]:
+    """Yield the resource at ``path`` as it is, then newer revisions, up to a phase of ``until``.
+
+    Some revisions may be skipped when several come at once; the newest is never missed.
+    """
+    revision = -1
+    changes = _streamed(transport, path)
+    while True:
+        try:
+            async with contextlib.aclosing(changes):
+                async for resource in changes:
+                    if resource.revision <= revision:
+                        continue
+                    revision = resource.revision
+                    yield resource
+                    if resource.status.phase in until:
+                        return
+        except StreamUnavailable:
+            changes = _polled(transport, path)
+
+
+async def _streamed(transport: Transport, path: str) -> AsyncGenerator[Resource, None]:
+    async with contextlib.aclosing(follow(transport, f"{path}/events")) as stream:
+        async for event in stream:
+            if isinstance(event, Opened):
+                yield await read(transport, path)
+            elif event.resource is not None:
+                yield event.resource
+
+
+async def _polled(transport: Transport, path: str) -> AsyncGenerator[Resource, None]:
+    tag: str | None = None
+    while True:
+        headers = {"If-None-Match": tag, "Prefer": f"wait={POLL}"} if tag else None
+        answer = await transport.request("GET", path, headers=headers, wait=POLL if tag else 0)
+        if answer.status != 304:
+            tag = answer.headers.get("ETag")
+            yield answer.decoded(Resource)
+
+
+async def read(transport: Transport, path: str) -> Resource:
+    """Return the resource at ``path``."""
+    answer = await transport.request("GET", path)
+    return answer.decoded(Resource)
