@@ -1,0 +1,1 @@
+"""Signed webhooks: status messages in, deliveries stored, POSTs to the subscribers out."""
