@@ -164,7 +164,7 @@ class Retry:
         self._pause = FIRST_PAUSE
 
     async def after(self, error: ColobusError, at_least: float | None = None) -> None:
-        """Pause, ``at_least`` so many seconds; raise ``error`` if the time would be over by then."""
+        """Pause, ``at_least`` so many seconds; raise ``error`` if the time would be over then."""
         pause = random.uniform(0.5, 1.0) * self._pause  # noqa: S311 - jitter
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
         pause = max(pause, at_least or 0.0)

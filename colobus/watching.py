@@ -1,4 +1,4 @@
-"""Watching one resource, revision by revision: by the live stream or, without one, by long polls."""
+"""Watching one resource, revision by revision: by its live stream or, without one, by polls."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""The ``colobus`` command: a thin face on `colobus.Client`."""
