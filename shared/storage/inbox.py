@@ -1,0 +1,40 @@
+"""The inbox: which messages this service has taken already, so that a second delivery does nothing.
+
+A row is written in the transaction that records the message's effect; (tenant, source, id) is
+unique (CloudEvents 1.0.2 §3.1: source and id together identify an event).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from shared.contract.codec import Envelope
+from shared.storage.database import Connection
+
+_FORGET_AT_ONCE = 5000
+
+
+async def first_delivery(tx: Connection, envelope: Envelope) -> bool:
+    """Record the message; return False when it was recorded before.
+
+    A second delivery under way at the same time waits here until the first is committed.
+    """
+    status = await tx.execute(
+        "INSERT INTO inbox (tenant, source, id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        envelope.tenant,
+        envelope.source,
+        envelope.id,
+    )
+    return status == "INSERT 0 1"
+
+
+async def forget_old(tx: Connection, older_than: timedelta) -> int:
+    """Forget messages received longer ago, some thousand at once; return how many."""
+    status = await tx.execute(
+        "DELETE FROM inbox WHERE (tenant, source, id) IN ("
+        " SELECT tenant, source, id FROM inbox WHERE received_at < now() - $1::interval"
+        " ORDER BY received_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
+        older_than,
+        _FORGET_AT_ONCE,
+    )
+    return int(status.rpartition(" ")[2])

@@ -1,0 +1,73 @@
+"""Migrations: plain SQL files, applied once each, in the order of their names.
+
+yoyo keeps its books in the schema itself. Two things are added to it: an advisory lock, which ends
+with its session, so that neither concurrent callers nor a killed one do harm; and a migration and
+its entry in the books are one transaction, so that a kill between them can't separate them.
+"""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import psycopg
+import structlog
+from psycopg import sql
+from yoyo import read_migrations
+from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
+from yoyo.connections import parse_uri
+from yoyo.migrations import Migration, default_migration_table
+
+from shared.runtime.errors import ConfigurationError
+
+SHARED_MIGRATIONS = Path(__file__).parent / "migrations"
+
+_SCHEMA = re.compile(r"^[a-z_][a-z0-9_]{0,62}$")
+_log = structlog.get_logger(__name__)
+
+
+def migrate(dsn: str, schema: str, directory: Path) -> None:
+    """Bring ``schema`` up to date: first the shared migrations, then those of ``directory``.
+
+    ``dsn`` is that of the role that is to own the tables. The schema is made when it is missing.
+    Concurrent callers wait for each other. Raises psycopg's errors.
+    """
+    if not _SCHEMA.match(schema):
+        raise ConfigurationError(f"{schema!r} is no name for a schema")
+    with _only_caller(dsn, schema):
+        backend = _Backend(parse_uri(_yoyo_url(dsn, schema)), default_migration_table)
+        with backend:
+            backend.init_database()
+            backend.break_lock()  # we hold the real one: this is left of a killed caller
+            for source in (SHARED_MIGRATIONS, directory):
+                pending = backend.to_apply(read_migrations(glob.escape(str(source))))
+                _log.info("migrating", schema=schema, pending=[m.id for m in pending])
+                backend.apply_migrations(pending)
+
+
+class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc] # yoyo has no types
+    def apply_one(self, migration: Migration, force: bool = False, mark: bool = True) -> None:
+        with self.transaction():
+            migration.process_steps(self, "apply", force=force)
+            if mark:
+                self.mark_one(migration, log=False)
+
+
+@contextmanager
+def _only_caller(dsn: str, schema: str) -> Iterator[None]:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [f"colobus {schema}"])
+        known = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [schema])
+        if known.fetchone() is None:
+            connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+        yield
+
+
+def _yoyo_url(dsn: str, schema: str) -> str:
+    parts = urlsplit(dsn)
+    query = urlencode([*parse_qsl(parts.query), ("schema", schema)])
+    return urlunsplit(parts._replace(scheme="postgresql+psycopg", query=query))
