@@ -1,0 +1,36 @@
+"""The bus: the only room that speaks AMQP. `Bus` is the door."""
+
+from shared.bus.answers import QueryHandler
+from shared.bus.bus import Bus
+from shared.bus.consumer import Consumer, Handler
+from shared.bus.delivery import Delivery
+from shared.bus.errors import (
+    BusUnavailable,
+    ConsumerLost,
+    PublishFailed,
+    PublishRefused,
+    QueryRefused,
+    QueryTimeout,
+    QueryUndelivered,
+    RejectedMessage,
+    TopologyMissing,
+    Unroutable,
+)
+
+__all__ = [
+    "Bus",
+    "BusUnavailable",
+    "Consumer",
+    "ConsumerLost",
+    "Delivery",
+    "Handler",
+    "PublishFailed",
+    "PublishRefused",
+    "QueryHandler",
+    "QueryRefused",
+    "QueryTimeout",
+    "QueryUndelivered",
+    "RejectedMessage",
+    "TopologyMissing",
+    "Unroutable",
+]

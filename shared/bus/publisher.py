@@ -1,0 +1,194 @@
+"""Publishing with confirms, pipelined on one channel, over reconnects, until confirmed.
+
+A confirm means that every queue that takes the message has it on disk (quorum: on a majority).
+A message that the broker doesn't accept closes the whole channel, and with it fails all that
+were on their way: each of these is then tried alone, so that only the culprit is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from weakref import WeakValueDictionary
+
+import aiormq
+import structlog
+from aiormq.abc import FieldTable
+from pamqp.commands import Basic
+
+from shared.bus import metrics
+from shared.bus.connection import (
+    BrokerConnection,
+    ChannelGone,
+    ChannelRefused,
+    Session,
+    broker_errors,
+    pauses,
+)
+from shared.bus.errors import BusUnavailable, PublishFailed, PublishRefused, Unroutable
+from shared.contract.codec import CONTENT_TYPE
+
+#: Messages on their way at most; more wait here instead of in the socket's buffer.
+WINDOW = 512
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A message with all that AMQP wants to know of it, except who we are."""
+
+    exchange: str
+    routing_key: str
+    body: bytes
+    message_id: str | None = None
+    type: str | None = None
+    headers: Mapping[str, str | int | bool | float] = field(default_factory=dict)
+    content_type: str | None = CONTENT_TYPE
+    reply_to: str | None = None
+    correlation_id: str | None = None
+    #: How long it lives in the queue, in seconds; None: as long as the queue lets it.
+    expiration: float | None = None
+    persistent: bool = True
+    mandatory: bool = True
+
+    def properties(self, user: str, app: str) -> Basic.Properties:
+        """The properties; ``user`` is checked by the broker (validated user-id)."""
+        headers: FieldTable = dict(self.headers)
+        return Basic.Properties(
+            content_type=self.content_type,
+            headers=headers or None,
+            delivery_mode=2 if self.persistent else 1,
+            correlation_id=self.correlation_id,
+            reply_to=self.reply_to,
+            expiration=None if self.expiration is None else str(int(self.expiration * 1000)),
+            message_id=self.message_id,
+            timestamp=datetime.now(UTC),
+            message_type=self.type,
+            user_id=user,
+            app_id=app,
+        )
+
+
+async def send(channel: aiormq.Channel, publication: Publication, user: str, app: str) -> None:
+    """Publish once and wait for the confirm.
+
+    Raises `ChannelGone`, `ChannelRefused`, `Unroutable`, `PublishRefused`, or aiormq's
+    DeliveryError when the broker took the message but a queue refused it (it is full).
+    """
+    try:
+        async with broker_errors():
+            await channel.basic_publish(
+                publication.body,
+                exchange=publication.exchange,
+                routing_key=publication.routing_key,
+                properties=publication.properties(user, app),
+                mandatory=publication.mandatory,
+                wait=False,
+            )
+    except aiormq.PublishError as error:
+        raise Unroutable(
+            f"no queue takes {publication.routing_key!r} of exchange {publication.exchange!r}"
+        ) from error
+    except (ValueError, TypeError) as error:
+        raise PublishRefused(f"not fit for AMQP: {error}") from error
+
+
+class Publisher:
+    """Publishes for the whole process."""
+
+    def __init__(self, connection: BrokerConnection, app: str) -> None:
+        self._connection = connection
+        self._app = app
+        self._window = asyncio.Semaphore(WINDOW)
+        self._channel: aiormq.Channel | None = None
+        self._opening = asyncio.Lock()
+        self._alone = asyncio.Lock()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def publish(self, publication: Publication, *, timeout: float) -> None:
+        """Publish until confirmed, for ``timeout`` seconds.
+
+        Raises `PublishFailed` (unconfirmed in time), `Unroutable`, `PublishRefused`.
+        """
+        began = time.perf_counter()
+        outcome = "failed"
+        try:
+            await self._publish(publication, timeout)
+            outcome = "confirmed"
+            metrics.CONFIRM_SECONDS.observe(time.perf_counter() - began)
+        except Unroutable:
+            outcome = "unroutable"
+            raise
+        except PublishRefused:
+            outcome = "refused"
+            raise
+        finally:
+            metrics.PUBLISHED.labels(publication.exchange or "(default)", outcome).inc()
+
+    async def _publish(self, publication: Publication, timeout: float) -> None:
+        trouble = ["no connection to a broker"]
+        try:
+            async with asyncio.timeout(timeout), self._window:
+                if publication.message_id is None:
+                    return await self._persist(publication, trouble)
+                async with self._turn_of(publication.message_id):
+                    await self._persist(publication, trouble)
+        except TimeoutError as error:
+            raise PublishFailed(
+                f"not confirmed by the broker in {timeout:g} s: {trouble[-1]}"
+            ) from error
+        except BusUnavailable as error:
+            raise PublishFailed(error.detail) from error
+
+    def _turn_of(self, message_id: str) -> asyncio.Lock:
+        """One of an id at a time: aiormq knows a returned message by its id alone."""
+        return self._turns.setdefault(message_id, asyncio.Lock())
+
+    async def _persist(self, publication: Publication, trouble: list[str]) -> None:
+        async for _ in pauses():
+            session = await self._connection.session()
+            try:
+                channel = await self._open(session)
+                return await send(channel, publication, session.user, self._app)
+            except ChannelRefused:
+                return await self._publish_alone(publication, trouble)
+            except ChannelGone as error:
+                trouble.append(str(error))
+            except aiormq.DeliveryError:
+                trouble.append("a queue is full")
+
+    async def _publish_alone(self, publication: Publication, trouble: list[str]) -> None:
+        """Publish on a channel of its own; if that is closed too, this message is the culprit."""
+        async with self._alone:
+            async for _ in pauses():
+                session = await self._connection.session()
+                try:
+                    channel = await session.channel(confirms=True)
+                    await send(channel, publication, session.user, self._app)
+                    return await _close(channel)
+                except ChannelRefused as error:
+                    _log.error("publishing refused by broker", error=str(error))
+                    kind = Unroutable if error.not_found else PublishRefused
+                    raise kind(str(error)) from error
+                except ChannelGone as error:
+                    trouble.append(str(error))
+                except aiormq.DeliveryError:
+                    trouble.append("a queue is full")
+
+    async def _open(self, session: Session) -> aiormq.Channel:
+        async with self._opening:
+            if self._channel is None or self._channel.is_closed:
+                self._channel = await session.channel(confirms=True)
+            return self._channel
+
+
+async def _close(channel: aiormq.Channel) -> None:
+    try:
+        async with asyncio.timeout(5), broker_errors():
+            await channel.close()
+    except (ChannelGone, ChannelRefused, TimeoutError) as error:
+        _log.debug("channel closed uncleanly", error=str(error))
