@@ -66,11 +66,7 @@ class Broker(Component):
         """Return further options of rabbitmq.conf."""
         return {}
 
-    def configured(self) -> bool:
-        """Tell whether the configuration was written."""
-        return self.site.is_done(self.name)
-
-    def configure(self) -> None:
+    def render(self) -> None:
         """Write rabbitmq.conf, the list of plugins and the definitions."""
         for folder in ("", "mnesia", "log"):
             self.site.account.own(self.site.paths.data / self.name / folder)
@@ -88,6 +84,13 @@ class Broker(Component):
         }
         self._write("rabbitmq.conf", render_options(settings))
         self._write("enabled_plugins", f"[{','.join(self.plugins)}].\n")
+
+    def configured(self) -> bool:
+        """Tell whether this broker was ever set up."""
+        return self.site.is_done(self.name)
+
+    def configure(self) -> None:
+        """Note that clients may be told of this broker."""
         self.site.mark_done(self.name)
 
     def daemons(self) -> Sequence[Daemon]:

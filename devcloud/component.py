@@ -50,6 +50,9 @@ class Component:
     def __init__(self, site: Site) -> None:
         self.site = site
 
+    def render(self) -> None:
+        """Write configuration files; done before every configuring and starting."""
+
     def configured(self) -> bool:
         """Tell whether `configure` was completed."""
         return True

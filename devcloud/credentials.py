@@ -15,7 +15,8 @@ def write_private(path: Path, text: str, owner: tuple[int, int] | None = None) -
     Args:
         owner: User and group id that shall own it, when not the caller.
     """
-    partial = path.with_name(path.name + ".partial")
+    # Threads that write the same file at once must not share the unfinished one.
+    partial = path.with_name(f"{path.name}.{threading.get_ident()}.partial")
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         os.fchmod(file.fileno(), 0o600)
         if owner is not None and os.geteuid() == 0:

@@ -61,6 +61,11 @@ class Paths:
         return self.state / "data"
 
     @property
+    def plugins(self) -> Path:
+        """Copies of `devcloud/plugins`: the daemons may be unable to read the repository."""
+        return self.state / "plugins"
+
+    @property
     def home(self) -> Path:
         """`HOME` of every daemon."""
         return self.state / "home"

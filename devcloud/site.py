@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from devcloud import ports as port_claims
 from devcloud.account import Account, find_account
@@ -63,6 +64,12 @@ class Site:
             processes=ProcessTable(where, account),
             tools=Tools(account, where.home, where.log, threading.Event()),
         )
+
+    def install_plugin(self, source: Path) -> None:
+        """Copy a module that OpenStack shall import to where the daemons can read it."""
+        folder = self.account.own(self.paths.plugins)
+        owner = (self.account.uid, self.account.gid)
+        write_private(folder / source.name, source.read_text(), owner)
 
     def write_config(self, name: str, text: str) -> str:
         """Write a configuration file that only the daemons can read, and return its path."""

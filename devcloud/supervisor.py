@@ -126,6 +126,7 @@ class Supervisor:
 
     def _bring_up(self, component: Component, report: Report) -> None:
         try:
+            component.render()
             if not component.configured():
                 report(component.name, "configuring")
                 component.configure()

@@ -3,10 +3,48 @@
 from __future__ import annotations
 
 from devcloud.component import Component
+from devcloud.components.catalog import Catalog
+from devcloud.components.cloud_rabbitmq import CloudRabbitMQ
+from devcloud.components.glance import Glance, GlanceDatabase
+from devcloud.components.keystone import Keystone, KeystoneDatabase
+from devcloud.components.mariadb import MariaDB
+from devcloud.components.neutron import Neutron, NeutronDatabase
+from devcloud.components.nova import (
+    Nova,
+    NovaApi,
+    NovaCompute1,
+    NovaCompute2,
+    NovaConductor,
+    NovaDatabase,
+    NovaScheduler,
+)
+from devcloud.components.placement import Placement, PlacementDatabase
 from devcloud.components.postgresql import PostgreSQL
 from devcloud.components.rabbitmq import RabbitMQ
 
 COMPONENTS: tuple[type[Component], ...] = (
+    # What Colobus itself stands on.
     RabbitMQ,
     PostgreSQL,
+    # What OpenStack stands on.
+    MariaDB,
+    CloudRabbitMQ,
+    # OpenStack.
+    KeystoneDatabase,
+    Keystone,
+    PlacementDatabase,
+    Placement,
+    GlanceDatabase,
+    Glance,
+    NeutronDatabase,
+    Neutron,
+    NovaDatabase,
+    NovaApi,
+    NovaConductor,
+    NovaScheduler,
+    NovaCompute1,
+    NovaCompute2,
+    Nova,
+    # Tenants, users, images, flavors, the external network.
+    Catalog,
 )

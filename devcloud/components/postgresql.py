@@ -36,6 +36,18 @@ class PostgreSQL(Component):
         versions = Path("/usr/lib/postgresql").glob("[0-9]*")
         return max(versions, key=lambda path: int(path.name)) / "bin"
 
+    def render(self) -> None:
+        """Write postgresql.conf."""
+        settings: dict[str, Value] = {
+            "listen_addresses": f"'{HOST}'",
+            "port": self.site.ports[self.name],
+            "unix_socket_directories": "''",  # TCP only: a socket's path may be too long
+            "max_connections": 200,
+            "shared_buffers": "'128MB'",
+            "fsync": "on",
+        }
+        self.site.write_config("postgresql.conf", render_options(settings))
+
     def configured(self) -> bool:
         """Tell whether the cluster was made."""
         return self.site.is_done(self.name)
@@ -59,15 +71,6 @@ class PostgreSQL(Component):
                 "--locale=C.UTF-8",
             ],
         )
-        settings: dict[str, Value] = {
-            "listen_addresses": f"'{HOST}'",
-            "port": self.site.ports[self.name],
-            "unix_socket_directories": f"'{self.data}'",
-            "max_connections": 200,
-            "shared_buffers": "'128MB'",
-            "fsync": "on",
-        }
-        self.site.write_config("postgresql.conf", render_options(settings))
         statement = self.site.paths.etc / "postgresql.sql"
         write_private(statement, f"CREATE DATABASE {DATABASE}\n", owner)
         single = [str(self.programs / "postgres"), "--single", "-D", str(self.data), "postgres"]

@@ -1,0 +1,244 @@
+"""Nova: servers. Every process can be stopped alone; the hypervisor is replaced (see `plugins`)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import devcloud.plugins
+from devcloud.cloud_venv import venv_path
+from devcloud.component import Component
+from devcloud.components.mariadb import query
+from devcloud.ini import merge, render_ini
+from devcloud.keystone_client import register_service
+from devcloud.openstack_service import (
+    ServiceDatabase,
+    WsgiApi,
+    common_settings,
+    database_settings,
+    environment,
+    login,
+    program,
+)
+from devcloud.ports import HOST
+from devcloud.processes import Daemon
+
+HYPERVISOR = "colobus_devcloud_hypervisor"
+LAUNCHER = "colobus_devcloud_compute"
+
+
+def write_settings(component: Component) -> None:
+    """Write nova.conf."""
+    site = component.site
+    service_login = login(site, "nova")
+    state = site.account.own(site.paths.data / "nova")
+    own = {
+        "DEFAULT": {
+            "my_ip": HOST,
+            "compute_driver": f"{HYPERVISOR}.Hypervisor",
+            "instances_path": str(site.account.own(state / "instances")),
+            "vif_plugging_is_fatal": True,
+            "vif_plugging_timeout": 30,
+            "service_down_time": 60,
+            "max_concurrent_builds": 20,
+        },
+        # Failing builds are a test's business; they must not take a host out of service.
+        "compute": {"consecutive_build_service_disable_threshold": 0},
+        "database": database_settings(site, "nova"),
+        "api_database": database_settings(site, "nova_api"),
+        "wsgi": {"api_paste_config": str(venv_path(site) / "etc" / "nova" / "api-paste.ini")},
+        "api": {"auth_strategy": "keystone"},
+        "conductor": {"workers": 1},
+        "scheduler": {"workers": 1, "discover_hosts_in_cells_interval": 2},
+        "filter_scheduler": {"track_instance_changes": False},
+        "notifications": {
+            "notification_format": "versioned",
+            "notify_on_state_change": "vm_and_task_state",
+        },
+        "vnc": {"enabled": False},
+        "glance": service_login,
+        "placement": service_login,
+        "neutron": service_login,
+        "cinder": service_login,
+        "keystone": service_login,
+    }
+    site.write_config("nova.conf", render_ini(merge(common_settings(site, "nova"), own)))
+
+
+class NovaPart(Component):
+    """What all of Nova's components share."""
+
+    needs_cloud_venv = True
+
+    def render(self) -> None:
+        """Write nova.conf."""
+        write_settings(self)
+
+
+class NovaDatabase(NovaPart, ServiceDatabase):
+    """Nova's tables and its two cells.
+
+    The cells' addresses are templates that Nova fills from nova.conf, so the dump fits any cloud.
+    """
+
+    name = "nova-database"
+    databases: ClassVar[tuple[str, ...]] = ("nova_api", "nova_cell0", "nova")
+
+    def migrations(self) -> Sequence[Sequence[str]]:
+        """Return what Nova's installation guide says, in its order."""
+        base = "{scheme}://{username}:{password}@{hostname}:{port}/"
+        config = f"--config-file={self.site.paths.etc / 'nova.conf'}"
+        manage = [program(self.site, "nova-manage"), config]
+        cell0 = f"--database_connection={base}nova_cell0?{{query}}"
+        cell1 = ["--name=cell1", f"--database_connection={base}nova?{{query}}"]
+        return [
+            [*manage, "api_db", "sync"],
+            [*manage, "cell_v2", "map_cell0", cell0],
+            [*manage, "db", "sync"],
+            [*manage, "cell_v2", "create_cell", *cell1, f"--transport-url={base}"],
+        ]
+
+
+class NovaApi(NovaPart, WsgiApi):
+    """The compute API."""
+
+    name = "nova-api"
+    main_port = "nova-api"
+    requires: ClassVar[tuple[str, ...]] = ("nova-database", "keystone", "cloud-rabbitmq")
+    module = "nova.wsgi.osapi_compute"
+    service = "nova"
+    service_type = "compute"
+    endpoint_path = "/v2.1"
+
+    def extra_environment(self) -> Mapping[str, str]:
+        """Say where the settings are; Nova wants its paste file first in that list."""
+        paste = venv_path(self.site) / "etc" / "nova" / "api-paste.ini"
+        return {
+            "OS_NOVA_CONFIG_DIR": str(self.site.paths.etc),
+            "OS_NOVA_CONFIG_FILES": f"{paste};nova.conf",
+        }
+
+
+class NovaDaemon(NovaPart):
+    """A process without a port; it is ready once Nova itself says that it is up."""
+
+    host: ClassVar[str] = "controller"
+
+    def configured(self) -> bool:
+        """Tell whether Nova's user, as whom every process logs in, was made."""
+        return self.site.is_done("nova-registered")
+
+    def configure(self) -> None:
+        """Register Nova, if the API hasn't done it yet."""
+        url = self.site.ports.url(NovaApi.name, NovaApi.endpoint_path)
+        register_service(self.site, NovaApi.service, NovaApi.service_type, url)
+
+    def daemons(self) -> Sequence[Daemon]:
+        """Return the process."""
+        return (Daemon(self.name, [*self.command(), *self.configs()], environment(self.site)),)
+
+    def command(self) -> list[str]:
+        """Return how the program is called."""
+        return [program(self.site, self.name)]
+
+    def configs(self) -> list[str]:
+        """Return the options that name its settings: Nova's and its own."""
+        etc = self.site.paths.etc
+        return [f"--config-file={etc / f'{name}.conf'}" for name in ("nova", self.name)]
+
+    def render(self) -> None:
+        """Write nova.conf and the process's own settings."""
+        super().render()
+        state = self.site.account.own(self.site.paths.data / self.name)
+        own = {"DEFAULT": {"host": self.host, "state_path": str(state)}}
+        self.site.write_config(f"{self.name}.conf", render_ini(own))
+
+    def ready(self) -> bool:
+        """Tell whether the process reported to the database since it was started."""
+        if not self.running():
+            return False
+        age = int(time.time() - self.site.processes.started_at(self.name)) + 1
+        seen = "TIMESTAMPDIFF(SECOND, COALESCE(last_seen_up, created_at), UTC_TIMESTAMP())"
+        where = f"host = '{self.host}' AND `binary` = '{self.binary}' AND deleted = 0"
+        statement = f"SELECT COUNT(*) FROM nova.services WHERE {where} AND {seen} <= {age}"
+        return query(self.site, statement).strip() == "1"
+
+    @property
+    def binary(self) -> str:
+        """Return what Nova calls this kind of process."""
+        return self.name
+
+
+class NovaConductor(NovaDaemon):
+    """Talks to the database for the compute hosts, and builds servers."""
+
+    name = "nova-conductor"
+    requires: ClassVar[tuple[str, ...]] = ("nova-database", "keystone", "cloud-rabbitmq")
+
+
+class NovaScheduler(NovaDaemon):
+    """Chooses a host for each server, and takes new hosts into the cell."""
+
+    name = "nova-scheduler"
+    requires: ClassVar[tuple[str, ...]] = (
+        "nova-database",
+        "keystone",
+        "cloud-rabbitmq",
+    )
+
+
+class NovaCompute(NovaDaemon):
+    """One compute host."""
+
+    requires: ClassVar[tuple[str, ...]] = ("nova-conductor", "nova-scheduler", "placement")
+
+    @property
+    def binary(self) -> str:
+        """Return what Nova calls this kind of process."""
+        return "nova-compute"
+
+    def render(self) -> None:
+        """Write settings and install the hypervisor driver."""
+        super().render()
+        for plugin in (HYPERVISOR, LAUNCHER):
+            self.site.install_plugin(Path(devcloud.plugins.__file__).with_name(f"{plugin}.py"))
+
+    def command(self) -> list[str]:
+        """Return how the program is called: through a launcher that makes the driver known."""
+        return [program(self.site, "python"), "-m", LAUNCHER]
+
+    def ready(self) -> bool:
+        """Tell whether the host is up and known to the cell, so servers can be put on it."""
+        if not super().ready():
+            return False
+        mapped = f"SELECT COUNT(*) FROM nova_api.host_mappings WHERE host = '{self.host}'"
+        return query(self.site, mapped).strip() == "1"
+
+
+class NovaCompute1(NovaCompute):
+    """The first compute host."""
+
+    name = "nova-compute1"
+    host: ClassVar[str] = "compute1"
+
+
+class NovaCompute2(NovaCompute):
+    """The second compute host."""
+
+    name = "nova-compute2"
+    host: ClassVar[str] = "compute2"
+
+
+class Nova(Component):
+    """All of Nova, for `up nova`."""
+
+    name = "nova"
+    requires: ClassVar[tuple[str, ...]] = (
+        "nova-api",
+        "nova-compute1",
+        "nova-compute2",
+        "neutron",
+        "glance",
+    )

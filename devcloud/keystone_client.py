@@ -1,0 +1,69 @@
+"""The administrator's view of the cloud, through openstacksdk."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from devcloud.site import Site
+
+if TYPE_CHECKING:
+    from openstack.connection import Connection
+    from openstack.identity.v3._proxy import Proxy as Identity
+
+SERVICE_PROJECT = "service"
+SERVICE_ROLES = ("admin", "service")
+_REGISTERING = threading.Lock()
+
+
+def connect_admin(site: Site) -> Connection:
+    """Return a connection as administrator of the whole cloud."""
+    import openstack  # noqa: PLC0415 - takes half a second: only where a cloud is really asked
+
+    return openstack.connect(
+        auth={
+            "auth_url": site.ports.url("keystone", "/v3"),
+            "username": "admin",
+            "password": site.credentials["keystone-admin"],
+            "project_name": "admin",
+            "user_domain_id": "default",
+            "project_domain_id": "default",
+        },
+        region_name="RegionOne",
+        load_envvars=False,
+        load_yaml_config=False,
+    )
+
+
+def register_service(site: Site, name: str, kind: str, url: str) -> None:
+    """Make a service's user and its entry in the catalogue, whatever of it is missing.
+
+    Args:
+        name: The service's and its user's name.
+        kind: The service type, such as `compute`.
+        url: Where the API is, for every interface.
+    """
+    step = f"{name}-registered"
+    with _REGISTERING:  # two services at once would both make the project
+        if not site.is_done(step):
+            _register(connect_admin(site).identity, site.credentials[name], name, kind, url)
+            site.mark_done(step)
+
+
+def _register(identity: Identity, password: str, name: str, kind: str, url: str) -> None:
+    project = identity.find_project(SERVICE_PROJECT) or identity.create_project(
+        name=SERVICE_PROJECT, domain_id="default"
+    )
+    user = identity.find_user(name) or identity.create_user(
+        name=name, domain_id="default", password=password
+    )
+    for role_name in SERVICE_ROLES:
+        role = identity.find_role(role_name, ignore_missing=False)
+        identity.assign_project_role_to_user(project, user, role)
+    service = identity.find_service(name) or identity.create_service(name=name, type=kind)
+    present = {e.interface: e for e in identity.endpoints(service_id=service.id)}
+    for interface in ("public", "internal", "admin"):
+        if interface not in present:
+            identity.create_endpoint(
+                service_id=service.id, interface=interface, url=url, region_id="RegionOne"
+            )

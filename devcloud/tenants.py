@@ -1,0 +1,56 @@
+"""Who uses the developer cloud: tenants, their people, and the service user that acts for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import yaml
+
+from devcloud.site import Site
+
+SERVICE_USER = "colobus"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """An end user with one role in the project of one tenant."""
+
+    name: str
+    tenant: str
+    role: str = "member"
+
+
+TENANTS = ("bigtop", "openlab")
+PEOPLE = (Person("alice", "bigtop"), Person("bob", "openlab"), Person("carol", "bigtop", "reader"))
+
+
+def clouds_yaml(site: Site, people: Mapping[str, str]) -> str:
+    """Return the clients' configuration.
+
+    Args:
+        site: The cloud.
+        people: Each person's project by name of the person.
+
+    The cloud `devcloud` is the service user without a project: Colobus adds the tenant's.
+    """
+    admin = _cloud(site, "admin", site.credentials["keystone-admin"], project_name="admin")
+    clouds = {
+        "devcloud": _cloud(site, SERVICE_USER, site.credentials[SERVICE_USER]),
+        "devcloud-admin": admin,
+    }
+    for name, project in people.items():
+        clouds[name] = _cloud(site, name, site.credentials[name], project_name=project)
+    return yaml.safe_dump({"clouds": clouds}, sort_keys=False)
+
+
+def _cloud(site: Site, username: str, password: str, **project: str) -> dict[str, object]:
+    auth = {
+        "auth_url": site.ports.url("keystone", "/v3"),
+        "username": username,
+        "password": password,
+        "user_domain_id": "default",
+        "project_domain_id": "default",
+        **project,
+    }
+    return {"auth": auth, "region_name": "RegionOne", "identity_api_version": 3}
