@@ -1,0 +1,1 @@
+"""The scheduler: the only one who decides. It owns the ledger."""

@@ -1,0 +1,142 @@
+"""The rounds of admission: what waits is looked at together, by one replica at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any, NoReturn
+
+import structlog
+
+from services.scheduler import admission, cloud_health, workflow
+from services.scheduler.admission import Admission, Held, Share, Waiting
+from services.scheduler.context import Context, Recording
+from services.scheduler.ledger import Transaction, building_on, usage_of, utc_now
+from services.scheduler.placement import Candidate, Choice
+from services.scheduler.workflows import WORKFLOWS
+from shared.contract.problems import Problem, Reason
+from shared.runtime.errors import TemporaryError
+
+log = structlog.get_logger()
+#: Without a wake-up, a round is held so often (s): another replica may have died after a commit.
+INTERVAL = 1.0
+#: How many of the waiting one round looks at.
+LIMIT = 2000
+_LOCK = 0x434F4C4F  # "COLO": the advisory lock of admission
+
+
+async def run(context: Context) -> NoReturn:
+    """Hold rounds for ever; a database outage only delays the next."""
+    while True:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(context.admission_wanted.wait(), INTERVAL)
+        context.admission_wanted.clear()
+        try:
+            await hold_round(context)
+        except TemporaryError as error:
+            log.warning("admission waits", error=str(error))
+            await asyncio.sleep(INTERVAL)
+
+
+async def hold_round(context: Context) -> None:
+    """Let start who may, tell the others why they wait."""
+    async with context.recording() as recording:
+        tx = recording.tx
+        if not await tx.fetchval(
+            "SELECT EXISTS (SELECT FROM resources WHERE phase IN ('requested', 'waiting'))"
+        ):
+            return
+        await tx.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+        rows = await tx.fetch(
+            "SELECT id, tenant, demand, not_before,"
+            " state->'excluded' AS excluded,"
+            " state->'resource'->'status'->>'reason' AS reason"
+            " FROM resources WHERE phase IN ('requested', 'waiting')"
+            " ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED",
+            LIMIT,
+        )
+        waiting = [_waiting(row) for row in rows]
+        shares = await _shares(tx, context, {one.tenant for one in waiting})
+        known = [one for one in waiting if one.tenant in shares]
+        clouds = await candidates(tx, context)
+        outcome = admission.admit(known, shares, clouds, utc_now())
+        await _record(outcome, context, recording)
+
+
+def _waiting(row: Any) -> Waiting:
+    return Waiting(
+        id=row["id"],
+        tenant=row["tenant"],
+        demand=row["demand"],
+        excluded=tuple(row["excluded"] or ()),
+        not_before=row["not_before"],
+        reason=Reason(row["reason"]) if row["reason"] else None,
+    )
+
+
+async def _shares(tx: Transaction, context: Context, tenants: set[str]) -> dict[str, Share]:
+    used = await usage_of(tx, sorted(tenants))
+    shares = {}
+    for name in tenants:
+        tenant = context.tenants.by_name(name)
+        if tenant is not None:
+            shares[name] = Share(tenant.weight, tenant.quota, used[name], tuple(tenant.projects))
+    return shares
+
+
+async def candidates(tx: Transaction, context: Context) -> dict[str, Candidate]:
+    """Every cloud that some tenant may use, as it is now."""
+    building = await building_on(tx)
+    failures = await cloud_health.recent_failures(tx)
+    names = dict.fromkeys(cloud for tenant in context.tenants for cloud in tenant.projects)
+    limit = context.settings.max_building
+    return {
+        name: Candidate(name, building.get(name, 0), limit, failures.get(name, 0)) for name in names
+    }
+
+
+async def _record(outcome: Admission, context: Context, recording: Recording) -> None:
+    for resource_id, choice in outcome.admitted:
+        await _admit(resource_id, choice, context, recording)
+    for resource_id in outcome.hopeless:
+        await _refuse(resource_id, context, recording)
+    for held in outcome.held:
+        await _hold(held, context, recording)
+
+
+async def _admit(resource_id: str, choice: Choice, context: Context, recording: Recording) -> None:
+    state = await context.ledger.lock(recording.tx, resource_id)
+    if state is None or choice.placement is None:
+        raise LookupError(f"{resource_id} vanished under its lock")
+    definition = WORKFLOWS[state.resource.kind]
+    decision = workflow.admit(state, definition, utc_now(), choice.placement, choice.alternatives)
+    recording.send(await context.ledger.save(recording.tx, state, decision))
+
+
+async def _refuse(resource_id: str, context: Context, recording: Recording) -> None:
+    state = await context.ledger.lock(recording.tx, resource_id)
+    if state is None:
+        raise LookupError(f"{resource_id} vanished under its lock")
+    problem = Problem(
+        title="No cloud",
+        detail=state.resource.status.message or "No cloud is left that could take the request.",
+        reason=state.resource.status.reason or Reason.NO_CLOUD,
+        retryable=True,
+    )
+    decision = workflow.no_place_left(state, WORKFLOWS[state.resource.kind], utc_now(), problem)
+    recording.send(await context.ledger.save(recording.tx, state, decision))
+
+
+async def _hold(held: Held, context: Context, recording: Recording) -> None:
+    state = await context.ledger.lock(recording.tx, held.id)
+    if state is None:
+        raise LookupError(f"{held.id} vanished under its lock")
+    decision = workflow.hold(
+        state,
+        WORKFLOWS[state.resource.kind],
+        utc_now(),
+        held.reason,
+        held.message,
+        admission.shown_position(held.position),
+    )
+    recording.send(await context.ledger.save(recording.tx, state, decision))

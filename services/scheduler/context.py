@@ -1,0 +1,50 @@
+"""What handlers, rounds and timers work with, wired once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from services.scheduler.ledger import Ledger, Transaction
+from services.scheduler.settings import Settings
+from shared.bus import Bus
+from shared.contract.outgoing import OutgoingMessage
+from shared.runtime.tenants import Tenants
+from shared.storage import Database, Outbox
+
+
+class Recording:
+    """One transaction of the ledger and the messages that are to go out when it is committed."""
+
+    def __init__(self, tx: Transaction) -> None:
+        self.tx = tx
+        self.messages: list[OutgoingMessage] = []
+
+    def send(self, messages: Sequence[OutgoingMessage]) -> None:
+        """Send these with the commit."""
+        self.messages.extend(messages)
+
+
+@dataclass(frozen=True)
+class Context:
+    """The scheduler's parts."""
+
+    settings: Settings
+    tenants: Tenants
+    database: Database
+    bus: Bus
+    outbox: Outbox
+    ledger: Ledger
+    #: Set when a round of admission may find something to do.
+    admission_wanted: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @asynccontextmanager
+    async def recording(self) -> AsyncIterator[Recording]:
+        """Change and outgoing messages in one transaction; after the commit they are published."""
+        async with self.database.transaction() as tx:
+            recording = Recording(tx)
+            yield recording
+            batch = await self.outbox.put(tx, recording.messages)
+        self.outbox.send(batch)

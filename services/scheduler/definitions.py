@@ -1,0 +1,79 @@
+"""The form in which a kind says what its steps are; the engine in `workflow` walks them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.scheduler.state import ResourceState
+from shared.contract.messages import Message
+from shared.contract.problems import Problem, Reason
+
+
+@dataclass(frozen=True)
+class Absorbed:
+    """What an event means for its step: backend ids and outputs to keep, and whether it is done.
+
+    ``done=False`` says that the backend has accepted and an observation will end the step.
+    """
+
+    done: bool = True
+    handles: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What an observation says of a step that was accepted: done, failed, or (neither) go on."""
+
+    done: bool = False
+    failed: tuple[Reason, Problem] | None = None
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+
+
+Absorb = Callable[[Any], Absorbed]
+
+
+@dataclass(frozen=True)
+class StepDefinition:
+    """One step: its command, its undo, and what their events mean.
+
+    ``after`` names the steps that must be done before; ``wanted`` tells whether this resource
+    needs the step at all; ``patience`` is how long, in seconds, its making may take altogether.
+    """
+
+    name: str
+    worker: str
+    make: Callable[[ResourceState], Message]
+    undo: Callable[[ResourceState], Message]
+    made_by: Mapping[type[Message], Absorb]
+    undone_by: Mapping[type[Message], Absorb]
+    after: tuple[str, ...] = ()
+    wanted: Callable[[ResourceState], bool] = lambda _: True
+    sees_made: Callable[[ResourceState, Any], Sighting] | None = None
+    sees_undone: Callable[[ResourceState, Any], Sighting] | None = None
+    patience: float = 1800
+
+
+@dataclass(frozen=True)
+class WorkflowDefinition:
+    """The steps of a kind, and what observations of the living resource mean."""
+
+    kind: str
+    steps: tuple[StepDefinition, ...]
+    observation: type[Message]
+    #: Reads a living resource's outputs from an observation.
+    outputs: Callable[[ResourceState, Any], Mapping[str, Any]]
+    #: The condition of the living resource: None (fine), or what is wrong and whether it is lost.
+    condition: Callable[[ResourceState, Any], tuple[Reason, str, bool] | None]
+    #: The command that looks at resources of one cloud, and the worker that answers it.
+    worker: str
+    inspect: Callable[[str, Sequence[ResourceState]], Message]
+    operation_command: Callable[[ResourceState, Any], Message]
+    operation_accepted_by: type[Message]
+    operation_done: Callable[[Any, Any], bool]
+
+    def step(self, name: str) -> StepDefinition:
+        """The definition of a step by name."""
+        return next(step for step in self.steps if step.name == name)

@@ -1,0 +1,221 @@
+"""One function per message: lock the resource, let the workflow decide, record the decision."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+
+from services.scheduler import cloud_health, operations, workflow
+from services.scheduler.context import Context, Recording
+from services.scheduler.ledger import utc_now
+from services.scheduler.requests import check_request, check_sender, split_spec
+from services.scheduler.state import Decision, Ending, Goal, ResourceState
+from services.scheduler.workflows import WORKFLOWS
+from shared.bus import Delivery, RejectedMessage
+from shared.contract.messages import (
+    CommandFailed,
+    FloatingIpAssociated,
+    FloatingIpReleased,
+    Message,
+    RequestSubmitted,
+    VmBuildStarted,
+    VmDeletionStarted,
+    VmDeprovisioned,
+    VmInspectionFailed,
+    VmObserved,
+    VmPortPrepared,
+    VmPortReleased,
+    VmPowerChangeStarted,
+)
+from shared.contract.problems import Problem, Reason
+from shared.contract.resources import Lease, Phase, Resource, Status, Verb
+from shared.runtime.errors import TemporaryError
+from shared.storage import first_delivery
+
+log = structlog.get_logger()
+#: A request for a resource whose creation has not been seen is given back for so long, in seconds.
+PATIENCE_FOR_CREATION = 600
+Handler = Callable[[Delivery, Any, Context], Awaitable[None]]
+
+
+# ---- colobus.requests
+
+
+async def submit_request(delivery: Delivery, request: RequestSubmitted, context: Context) -> None:
+    """A request from the front door or a CI system."""
+    check_sender(delivery, context.tenants, context.settings.front_door_user)
+    check_request(delivery, request)
+    async with context.recording() as recording:
+        if not await first_delivery(recording.tx, delivery.envelope):
+            return
+        state = await context.ledger.lock(recording.tx, request.resource_id)
+        if request.verb is Verb.CREATE:
+            if state is None:
+                await _create(delivery, request, context, recording)
+            return
+        if state is None:
+            raise _unknown(delivery)
+        if state.resource.tenant != delivery.envelope.tenant:
+            raise RejectedMessage("the resource belongs to another tenant")
+        decision = _decide(state, request)
+        recording.send(await context.ledger.save(recording.tx, state, decision))
+    context.admission_wanted.set()
+
+
+def _unknown(delivery: Delivery) -> Exception:
+    """Its creation may still be on the way (queues keep no order over redeliveries)."""
+    age = (utc_now() - delivery.envelope.time).total_seconds()
+    if age < PATIENCE_FOR_CREATION:
+        return TemporaryError("the resource has not been created yet", reason=None)
+    return RejectedMessage("no such resource")
+
+
+async def _create(
+    delivery: Delivery, request: RequestSubmitted, context: Context, recording: Recording
+) -> None:
+    envelope, now = delivery.envelope, utc_now()
+    definition = WORKFLOWS[request.kind]
+    spec, sealed = split_spec(check_request(delivery, request), request)
+    resource = Resource(
+        id=request.resource_id,
+        kind=request.kind,
+        tenant=envelope.tenant,
+        name=request.name,
+        labels=request.labels or {},
+        spec=spec,
+        status=Status(phase=Phase.REQUESTED),
+        lease=None if request.lease_ttl is None else Lease(ttl=request.lease_ttl),
+        deadline=request.deadline,
+        created_at=envelope.time,
+        updated_at=now,
+        revision=0,
+    )
+    state = ResourceState(
+        resource=resource,
+        correlation_id=envelope.correlationid or envelope.id,
+        traceparent=envelope.traceparent,
+        callback_url=request.callback_url,
+        sealed=sealed,
+    )
+    decision = workflow.accept(state, definition, now)
+    recording.send(await context.ledger.insert(recording.tx, decision))
+
+
+def _decide(state: ResourceState, request: RequestSubmitted) -> Decision:
+    definition, now = WORKFLOWS[state.resource.kind], utc_now()
+    if request.verb is Verb.DELETE:
+        ending = Ending(goal=Goal.DELETE, reason=Reason.DELETE_REQUESTED)
+        return workflow.end(state, definition, now, ending)
+    return operations.request(state, definition, now, request)
+
+
+# ---- colobus.events
+
+
+async def absorb_answer(delivery: Delivery, event: Message, context: Context) -> None:
+    """A worker's answer to a command: it belongs to one step and one attempt."""
+    envelope = delivery.envelope
+    if envelope.step is None or envelope.attempt is None:
+        return  # the answer to an inspection, or what is meant for others
+    step, attempt = envelope.step, envelope.attempt
+    async with context.recording() as recording:
+        if not await first_delivery(recording.tx, envelope):
+            return
+        state = await _lock(delivery, context, recording)
+        if state is None:
+            return
+        definition = WORKFLOWS[state.resource.kind]
+        decision = workflow.absorb(state, definition, utc_now(), step, attempt, event)
+        recording.send(await context.ledger.save(recording.tx, state, decision))
+        if isinstance(event, CommandFailed) and state.resource.status.placement is not None:
+            await cloud_health.note(recording.tx, state.cloud, event)
+    context.admission_wanted.set()
+
+
+async def observe_resource(delivery: Delivery, event: VmObserved, context: Context) -> None:
+    """What a backend shows of one resource; seeing the same twice changes nothing."""
+    async with context.recording() as recording:
+        state = await _lock(delivery, context, recording)
+        if state is None:
+            return
+        definition = WORKFLOWS[state.resource.kind]
+        decision = workflow.observe(state, definition, utc_now(), event)
+        recording.send(await context.ledger.save(recording.tx, state, decision))
+    context.admission_wanted.set()
+
+
+async def note_failed_inspection(
+    delivery: Delivery, event: VmInspectionFailed, context: Context
+) -> None:
+    """The backend could not be asked: each resource that waits for it says so."""
+    del delivery
+    for resource_id in event.resource_ids:
+        async with context.recording() as recording:
+            state = await context.ledger.lock(recording.tx, resource_id)
+            if state is None:
+                continue
+            definition = WORKFLOWS[state.resource.kind]
+            decision = workflow.unreachable(state, definition, utc_now(), event.problem)
+            recording.send(await context.ledger.save(recording.tx, state, decision))
+
+
+async def _lock(delivery: Delivery, context: Context, recording: Recording) -> ResourceState | None:
+    envelope = delivery.envelope
+    state = await context.ledger.lock(recording.tx, envelope.subject)
+    if state is None or state.resource.tenant != envelope.tenant:
+        log.warning("event for an unknown resource", type=envelope.type, subject=envelope.subject)
+        return None
+    return state
+
+
+# ---- colobus.dead-letters
+
+
+async def end_dead_command(delivery: Delivery, command: Message, context: Context) -> None:
+    """A command that its worker could not take: its step ends with the reason."""
+    reason = str(delivery.headers.get("x-colobus-reason") or "the broker gave it up")
+    event = CommandFailed(
+        command=type(command).__name__,
+        problem=Problem(title="Command rejected", detail=reason, reason=Reason.COMMAND_REJECTED),
+        retryable=False,
+        operation_id=getattr(command, "operation_id", None),
+    )
+    await absorb_answer(delivery, event, context)
+
+
+REQUEST_HANDLERS: dict[type[Message], Handler] = {RequestSubmitted: submit_request}
+EVENT_HANDLERS: dict[type[Message], Handler] = {
+    VmPortPrepared: absorb_answer,
+    VmBuildStarted: absorb_answer,
+    FloatingIpAssociated: absorb_answer,
+    FloatingIpReleased: absorb_answer,
+    VmDeletionStarted: absorb_answer,
+    VmDeprovisioned: absorb_answer,
+    VmPortReleased: absorb_answer,
+    VmPowerChangeStarted: absorb_answer,
+    CommandFailed: absorb_answer,
+    VmObserved: observe_resource,
+    VmInspectionFailed: note_failed_inspection,
+}
+
+
+async def handle_request(delivery: Delivery, context: Context) -> None:
+    """Take one delivery of ``scheduler.requests``."""
+    handler = REQUEST_HANDLERS.get(type(delivery.message))
+    if handler is None:
+        raise RejectedMessage(f"{delivery.envelope.message_name} is no request")
+    await handler(delivery, delivery.message, context)
+
+
+async def handle_event(delivery: Delivery, context: Context) -> None:
+    """Take one delivery of ``scheduler.events``; events that aren't for the scheduler pass."""
+    handler = EVENT_HANDLERS.get(type(delivery.message))
+    if handler is not None:
+        await handler(delivery, delivery.message, context)
+
+
+async def handle_dead_command(delivery: Delivery, context: Context) -> None:
+    """Take one delivery of ``scheduler.dead_commands``."""
+    await end_dead_command(delivery, delivery.message, context)

@@ -1,0 +1,218 @@
+"""The ledger's rows: reading a resource under its lock, and recording a decision.
+
+A decision's row, timers, usage and outgoing messages are written in one transaction. Locks are
+taken in one order everywhere: the resource, then (in a round of admission only, before both) the
+advisory lock, then usage rows by name; so replicas never wait for each other in a circle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from services.scheduler.state import Command, Decision, ResourceState
+from shared.contract import outgoing
+from shared.contract.codec import envelope_for
+from shared.contract.kinds import demand_of
+from shared.contract.messages import ResourceStatusChanged
+from shared.contract.outgoing import OutgoingMessage
+from shared.contract.resources import HOLDING_PHASES, Phase, Resource
+from shared.storage import Connection
+
+#: A connection in a transaction of the scheduler's.
+Transaction = Connection
+
+_decoder = msgspec.json.Decoder(ResourceState)
+_SELECT = "SELECT state::text AS state, not_before FROM resources"
+
+
+class Ledger:
+    """Reads and writes resources within a caller's transaction."""
+
+    def __init__(self, installation_id: str) -> None:
+        self.source = f"/scheduler/{installation_id}"
+
+    async def lock(self, tx: Transaction, resource_id: str) -> ResourceState | None:
+        """Return the resource with its row locked, or None when there is none."""
+        row = await tx.fetchrow(f"{_SELECT} WHERE id = $1 FOR UPDATE", resource_id)
+        return None if row is None else _state(row)
+
+    async def inspected(
+        self, tx: Transaction, kind: str, cloud: str, inspection: str, limit: int = 1000
+    ) -> list[ResourceState]:
+        """Return the resources of ``cloud`` that are to be looked at (``fast`` or ``slow``)."""
+        rows = await tx.fetch(
+            f"{_SELECT} WHERE kind = $1 AND cloud = $2 AND inspection = $3 ORDER BY id LIMIT $4",
+            kind,
+            cloud,
+            inspection,
+            limit,
+        )
+        return [_state(row) for row in rows]
+
+    async def insert(self, tx: Transaction, decision: Decision) -> list[OutgoingMessage]:
+        """Record a new resource; returns the messages to be sent."""
+        state = decision.state
+        resource = state.resource
+        await tx.execute(
+            "INSERT INTO resources (id, kind, tenant, phase, demand, state, created_at, updated_at)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            resource.id,
+            resource.kind,
+            resource.tenant,
+            resource.status.phase.value,
+            demand_of(resource.kind, resource.spec),
+            state,
+            resource.created_at,
+            resource.updated_at,
+        )
+        await _write_timers(tx, decision)
+        return [self._status(None, state)]
+
+    async def save(
+        self, tx: Transaction, before: ResourceState, decision: Decision
+    ) -> list[OutgoingMessage]:
+        """Record what was decided; returns the messages to be sent. No change writes nothing."""
+        state = decision.state
+        if state != before:
+            resource = state.resource
+            placement = resource.status.placement
+            await tx.execute(
+                "UPDATE resources SET phase = $2, cloud = $3, inspection = $4, not_before = $5,"
+                " state = $6, updated_at = $7 WHERE id = $1",
+                resource.id,
+                resource.status.phase.value,
+                placement.cloud if placement else None,
+                inspection_of(state),
+                state.not_before,
+                state,
+                resource.updated_at,
+            )
+            await _move_usage(tx, before.resource, resource)
+        await _write_timers(tx, decision)
+        messages = [self._command(state, command) for command in decision.commands]
+        if state.resource.revision != before.resource.revision:
+            messages.append(self._status(before, state))
+        return messages
+
+    def _command(self, state: ResourceState, command: Command) -> OutgoingMessage:
+        resource = state.resource
+        envelope = envelope_for(
+            command.message,
+            source=self.source,
+            subject=resource.id,
+            tenant=resource.tenant,
+            correlationid=state.correlation_id,
+            traceparent=state.traceparent,
+            step=command.step,
+            attempt=command.attempt,
+            not_after=command.not_after,
+        )
+        return outgoing.command(command.worker, envelope, command.message)
+
+    def _status(self, before: ResourceState | None, state: ResourceState) -> OutgoingMessage:
+        resource = state.resource
+        message = ResourceStatusChanged(
+            resource=resource,
+            previous_phase=before.phase if before else None,
+            callback_url=state.callback_url,
+        )
+        envelope = envelope_for(
+            message,
+            source=self.source,
+            subject=resource.id,
+            tenant=resource.tenant,
+            # The same revision is the same event, however often it is told.
+            id=f"{resource.id}/{resource.revision}",
+            time=resource.updated_at,
+            correlationid=state.correlation_id,
+            traceparent=state.traceparent,
+            sequence=resource.revision,
+        )
+        return outgoing.status(envelope, message)
+
+
+def inspection_of(state: ResourceState) -> str:
+    """How often the backend is asked: ``fast`` for open waits, ``slow`` for the living."""
+    if any(progress.accepted for progress in state.progress.values()):
+        return "fast"
+    return "slow" if state.phase is Phase.ACTIVE else "none"
+
+
+def _state(row: Mapping[str, Any]) -> ResourceState:
+    state = _decoder.decode(row["state"])
+    return msgspec.structs.replace(state, not_before=row["not_before"])
+
+
+async def _write_timers(tx: Transaction, decision: Decision) -> None:
+    resource_id = decision.state.resource.id
+    if decision.clear_timers:
+        await tx.execute("DELETE FROM timers WHERE resource_id = $1", resource_id)
+    timers = decision.timers or {}
+    cancelled = [name for name, due_at in timers.items() if due_at is None]
+    if cancelled and not decision.clear_timers:
+        await tx.execute(
+            "DELETE FROM timers WHERE resource_id = $1 AND name = ANY($2)", resource_id, cancelled
+        )
+    rows = [(resource_id, name, due_at) for name, due_at in timers.items() if due_at is not None]
+    if rows:
+        await tx.executemany(
+            "INSERT INTO timers (resource_id, name, due_at) VALUES ($1, $2, $3)"
+            " ON CONFLICT (resource_id, name) DO UPDATE SET due_at = EXCLUDED.due_at",
+            rows,
+        )
+
+
+async def _move_usage(tx: Transaction, before: Resource, after: Resource) -> None:
+    """Add or take away what the resource counts for when it starts or stops holding something."""
+    change = _holds(after) - _holds(before)
+    if change == 0:
+        return
+    for name, amount in sorted(demand_of(after.kind, after.spec).items()):
+        await tx.execute(
+            "INSERT INTO usage (tenant, name, amount) VALUES ($1, $2, $3)"
+            " ON CONFLICT (tenant, name) DO UPDATE SET amount = usage.amount + EXCLUDED.amount",
+            after.tenant,
+            name,
+            change * amount,
+        )
+    if change < 0:
+        # Something is free again: those that the cloud's quota refused may try at once.
+        await tx.execute(
+            "UPDATE resources SET not_before = NULL"
+            " WHERE tenant = $1 AND phase = 'waiting' AND not_before IS NOT NULL AND id <> $2",
+            after.tenant,
+            after.id,
+        )
+
+
+def _holds(resource: Resource) -> int:
+    return 1 if resource.status.phase in HOLDING_PHASES else 0
+
+
+async def usage_of(tx: Transaction, tenants: Sequence[str]) -> dict[str, dict[str, int]]:
+    """What each of these tenants holds: {tenant: {quota name: amount}}."""
+    rows = await tx.fetch(
+        "SELECT tenant, name, amount FROM usage WHERE tenant = ANY($1)", list(tenants)
+    )
+    used: dict[str, dict[str, int]] = {tenant: {} for tenant in tenants}
+    for row in rows:
+        used[row["tenant"]][row["name"]] = row["amount"]
+    return used
+
+
+async def building_on(tx: Transaction) -> dict[str, int]:
+    """How many resources are being built on each cloud."""
+    rows = await tx.fetch(
+        "SELECT cloud, count(*) AS building FROM resources"
+        " WHERE phase = 'provisioning' GROUP BY cloud"
+    )
+    return {row["cloud"]: row["building"] for row in rows}
+
+
+def utc_now() -> datetime:
+    """The time as the scheduler reads it."""
+    return datetime.now(UTC)

@@ -1,0 +1,157 @@
+"""Verbs on a living resource: one at a time, in the order they were asked for.
+
+They are recorded in ``status.operations`` and never change the phase.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from services.scheduler.definitions import WorkflowDefinition
+from services.scheduler.state import Decision, ResourceState
+from services.scheduler.walk import Walk
+from shared.contract.messages import CommandFailed, Message, RequestSubmitted
+from shared.contract.problems import Problem, Reason
+from shared.contract.resources import Operation, OperationState, Phase, Verb
+
+_PREFIX = "operation-"
+#: How long an operation may take altogether, in seconds.
+PATIENCE = timedelta(seconds=600)
+_OPEN = frozenset({OperationState.REQUESTED, OperationState.RUNNING})
+
+
+def is_operation(name: str) -> bool:
+    """Tell whether an envelope's ``step`` names an operation."""
+    return name.startswith(_PREFIX)
+
+
+def request(
+    state: ResourceState, definition: WorkflowDefinition, now: datetime, asked: RequestSubmitted
+) -> Decision:
+    """Somebody asks for a verb; what can't be done any more is recorded as failed."""
+    walk = Walk(state, definition, now)
+    known = {operation.id for operation in state.resource.status.operations}
+    operation = Operation(
+        id=asked.operation_id or f"{asked.verb.value}-{state.resource.revision}",
+        verb=asked.verb,
+        state=OperationState.REQUESTED,
+        requested_at=now,
+    )
+    if operation.id in known:
+        return walk.decision()
+    if state.ending is not None or state.phase in {Phase.DELETED, Phase.FAILED}:
+        walk.add_operation(operation)
+        _finish(walk, operation.id, _wrong_phase(asked.verb, state.phase))
+    elif asked.verb is Verb.EXTEND and asked.lease_ttl is not None:
+        walk.set_lease(asked.lease_ttl)
+    elif asked.verb is Verb.UPDATE:
+        _update(walk, asked)
+    elif state.phase is not Phase.ACTIVE:
+        walk.add_operation(operation)
+        _finish(walk, operation.id, _wrong_phase(asked.verb, state.phase))
+    else:
+        walk.add_operation(operation)
+        _start_next(walk)
+    return walk.decision()
+
+
+def _update(walk: Walk, asked: RequestSubmitted) -> None:
+    if asked.labels is not None:
+        walk.change_resource(labels=asked.labels)
+    if asked.lease_ttl is not None:
+        walk.set_lease(asked.lease_ttl)
+
+
+def _wrong_phase(verb: Verb, phase: Phase) -> Problem:
+    return Problem(
+        title="Wrong phase",
+        detail=f"{verb.value} is not possible while the resource is {phase.value}.",
+        reason=Reason.WRONG_PHASE,
+    )
+
+
+def _start_next(walk: Walk) -> None:
+    operations = walk.state.resource.status.operations
+    if any(operation.state is OperationState.RUNNING for operation in operations):
+        return
+    waiting = [one for one in operations if one.state is OperationState.REQUESTED]
+    if waiting:
+        _issue(walk, waiting[0])
+
+
+def _issue(walk: Walk, operation: Operation) -> None:
+    definition, name = walk.definition, _PREFIX + operation.id
+    if operation.state is OperationState.REQUESTED:
+        walk.set_timer(f"overdue/{name}", walk.now + PATIENCE)
+        walk.change_operation(operation.id, state=OperationState.RUNNING)
+    message = definition.operation_command(walk.state, operation)
+    walk.issue(name, definition.worker, message)
+
+
+def _find(walk: Walk, name: str) -> Operation | None:
+    wanted = name.removeprefix(_PREFIX)
+    operations = walk.state.resource.status.operations
+    return next((one for one in operations if one.id == wanted), None)
+
+
+def absorb(walk: Walk, name: str, event: Message) -> None:
+    """The worker's answer to an operation's command."""
+    operation = _find(walk, name)
+    if operation is None:
+        return
+    if isinstance(event, walk.definition.operation_accepted_by):
+        walk.answered(name, accepted=True)
+    elif isinstance(event, CommandFailed) and event.retryable:
+        walk.back_off(name, event.problem)
+    elif isinstance(event, CommandFailed):
+        walk.answered(name)
+        _finish(walk, operation.id, event.problem)
+        _start_next(walk)
+
+
+def observe(walk: Walk, seen: Message) -> None:
+    """An observation newer than the backend's acceptance may show the operation done."""
+    observed_at = getattr(seen, "observed_at", walk.now)
+    for operation in walk.state.resource.status.operations:
+        progress = walk.progress(_PREFIX + operation.id)
+        if (
+            operation.state is OperationState.RUNNING
+            and progress.accepted
+            and (progress.accepted_at or walk.now) <= observed_at
+            and walk.definition.operation_done(operation, seen)
+        ):
+            _finish(walk, operation.id)
+            _start_next(walk)
+
+
+def ring(walk: Walk, what: str, name: str) -> None:
+    """A timer of an operation: try again, or give up."""
+    operation = _find(walk, name)
+    if operation is None or operation.state is not OperationState.RUNNING:
+        return
+    if what == "overdue":
+        detail = f"{operation.verb.value} did not end within {PATIENCE.total_seconds():.0f} s."
+        problem = Problem(
+            title="Timeout", detail=detail, reason=Reason.BACKEND_TIMEOUT, retryable=True
+        )
+        _finish(walk, operation.id, problem)
+        _start_next(walk)
+    elif (what == "retry") == walk.progress(name).answered:
+        _issue(walk, operation)
+
+
+def abandon(walk: Walk) -> None:
+    """The resource goes: what was still asked of it is not done any more."""
+    for operation in walk.state.resource.status.operations:
+        if operation.state in _OPEN:
+            _finish(walk, operation.id, _wrong_phase(operation.verb, Phase.DEPROVISIONING))
+
+
+def _finish(walk: Walk, operation_id: str, error: Problem | None = None) -> None:
+    state = OperationState.FAILED if error else OperationState.DONE
+    walk.change_operation(operation_id, state=state, finished_at=walk.now, error=error)
+    name = _PREFIX + operation_id
+    for timer in ("retry", "expiry", "overdue"):
+        walk.cancel_timer(f"{timer}/{name}")
+    progress = {key: value for key, value in walk.state.progress.items() if key != name}
+    walk.change(progress=progress)

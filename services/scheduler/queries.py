@@ -1,0 +1,79 @@
+"""Questions that the scheduler answers for the front door: quota and capacity."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from services.scheduler.admitting import candidates
+from services.scheduler.context import Context
+from services.scheduler.ledger import usage_of
+from shared.contract.codec import Envelope
+from shared.contract.messages import (
+    CapacityReported,
+    CloudCapacity,
+    GetCapacity,
+    GetQuota,
+    Message,
+    QuotaReported,
+)
+from shared.contract.problems import Reason
+from shared.runtime.errors import PermanentError
+from shared.runtime.tenants import Tenant
+
+
+def _tenant(envelope: Envelope, context: Context) -> Tenant:
+    tenant = context.tenants.by_name(envelope.tenant)
+    if tenant is None:
+        raise PermanentError(f"unknown tenant {envelope.tenant!r}", reason=None)
+    return tenant
+
+
+async def get_quota(envelope: Envelope, query: GetQuota, context: Context) -> Message:
+    """What the tenant may hold, and holds."""
+    del query
+    tenant = _tenant(envelope, context)
+    async with context.database.connection() as connection:
+        used = await usage_of(connection, [tenant.name])
+        waiting = await connection.fetchval(
+            "SELECT count(*) FROM resources"
+            " WHERE phase IN ('requested', 'waiting') AND tenant = $1",
+            tenant.name,
+        )
+    return QuotaReported(limits=tenant.quota, used=used[tenant.name], waiting=waiting)
+
+
+async def get_capacity(envelope: Envelope, query: GetCapacity, context: Context) -> Message:
+    """What the tenant's clouds can take now."""
+    del query
+    tenant = _tenant(envelope, context)
+    async with context.database.connection() as connection:
+        clouds = await candidates(connection, context)
+        waiting = await connection.fetchval(
+            "SELECT count(*) FROM resources WHERE phase IN ('requested', 'waiting')"
+        )
+    reported = tuple(
+        CloudCapacity(
+            cloud=name,
+            building=clouds[name].building,
+            limit=clouds[name].limit,
+            recent_failures=clouds[name].recent_failures,
+        )
+        for name in tenant.projects
+    )
+    return CapacityReported(clouds=reported, waiting=waiting)
+
+
+QUERY_HANDLERS: dict[type[Message], Callable[[Envelope, Any, Context], Awaitable[Message]]] = {
+    GetQuota: get_quota,
+    GetCapacity: get_capacity,
+}
+
+
+async def answer_query(envelope: Envelope, query: Message, context: Context) -> Message:
+    """Answer one query; one that isn't ours is a refusal."""
+    handler = QUERY_HANDLERS.get(type(query))
+    if handler is None:
+        detail = f"the scheduler knows no query {envelope.message_name}"
+        raise PermanentError(detail, reason=Reason.COMMAND_REJECTED)
+    return await handler(envelope, query, context)

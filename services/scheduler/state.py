@@ -1,0 +1,103 @@
+"""What the ledger keeps of one resource: its public face, and what only the scheduler needs."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from shared.contract.messages import Message
+from shared.contract.problems import Problem, Reason
+from shared.contract.resources import Phase, Resource, Step
+
+
+class Goal(enum.StrEnum):
+    """What an undo is for: where the resource goes when everything is undone."""
+
+    DELETE = "delete"
+    FAIL = "fail"
+    REQUEUE = "requeue"
+    REPLACE = "replace"
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why the resource is being undone, and the problem to show for it."""
+
+    goal: Goal
+    reason: Reason
+    problem: Problem | None = None
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The open end of one step (or operation).
+
+    ``attempt`` numbers its commands, making and undoing alike, and never goes back, so that an
+    event can belong to one command only. ``answered``: that command's outcome is known (or it
+    can't start any more). ``accepted``: the backend works on it, an observation will end it.
+    ``began``: something may exist, so it must be undone. ``failures`` counts for the backoff.
+    """
+
+    attempt: int = 0
+    answered: bool = True
+    accepted: bool = False
+    accepted_at: datetime | None = None
+    began: bool = False
+    failures: int = 0
+
+
+class ResourceState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A row of the ledger. ``sealed`` are secret fields, readable by the worker alone."""
+
+    resource: Resource
+    correlation_id: str
+    traceparent: str | None = None
+    callback_url: str | None = None
+    sealed: dict[str, str] = {}
+    handles: dict[str, str] = {}
+    progress: dict[str, Progress] = {}
+    ending: Ending | None = None
+    #: Clouds that had no place for it, and those that may still be tried.
+    excluded: tuple[str, ...] = ()
+    alternatives: tuple[str, ...] = ()
+    requeues: int = 0
+    not_before: datetime | None = None
+
+    @property
+    def phase(self) -> Phase:
+        """The phase that the public sees."""
+        return self.resource.status.phase
+
+    @property
+    def cloud(self) -> str:
+        """The cloud it was placed on; asking before it was placed is a bug."""
+        placement = self.resource.status.placement
+        if placement is None:
+            raise LookupError(f"{self.resource.id} has not been placed")
+        return placement.cloud
+
+    def step(self, name: str) -> Step:
+        """The public record of a step."""
+        return next(step for step in self.resource.status.steps if step.name == name)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command to be sent: the envelope's ``step``, ``attempt`` and ``not_after`` included."""
+
+    worker: str
+    message: Message
+    step: str
+    attempt: int
+    not_after: datetime
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What follows from an event: the new state, commands to send, timers to set (None: cancel)."""
+
+    state: ResourceState
+    commands: tuple[Command, ...] = ()
+    timers: dict[str, datetime | None] | None = None
+    clear_timers: bool = False

@@ -1,0 +1,220 @@
+"""The steps of a VM: a port; then, side by side, the server on it and its floating IP."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from services.scheduler.definitions import (
+    Absorbed,
+    Sighting,
+    StepDefinition,
+    WorkflowDefinition,
+)
+from services.scheduler.state import ResourceState
+from shared.contract.messages import (
+    AssociateFloatingIp,
+    ChangeVmPower,
+    DeprovisionVm,
+    FloatingIpAssociated,
+    FloatingIpReleased,
+    InspectVms,
+    Message,
+    PrepareVmPort,
+    ProvisionVm,
+    ReleaseFloatingIp,
+    ReleaseVmPort,
+    VmBuildStarted,
+    VmDeletionStarted,
+    VmDeprovisioned,
+    VmInspection,
+    VmObserved,
+    VmPortPrepared,
+    VmPortReleased,
+    VmPowerChangeStarted,
+)
+from shared.contract.problems import Problem, Reason
+from shared.contract.resources import Operation, Verb
+
+WORKER = "vm_worker"
+_POWER_STATES = {"ACTIVE": "running", "SHUTOFF": "stopped", "PAUSED": "paused"}
+
+
+def _prepare_port(state: ResourceState) -> Message:
+    spec = state.resource.spec
+    return PrepareVmPort(
+        cloud=state.cloud,
+        network=spec.get("network"),
+        security_groups=tuple(spec.get("security_groups", ())),
+        name=state.resource.name,
+    )
+
+
+def _provision(state: ResourceState) -> Message:
+    spec = state.resource.spec
+    return ProvisionVm(
+        cloud=state.cloud,
+        image=spec["image"],
+        flavor=spec["flavor"],
+        port_id=state.handles["port_id"],
+        name=state.resource.name,
+        ssh_keys=tuple(spec.get("ssh_keys", ())),
+        sealed_user_data=state.sealed.get("user_data"),
+        labels=state.resource.labels,
+    )
+
+
+def _port_prepared(event: VmPortPrepared) -> Absorbed:
+    return Absorbed(
+        handles={"port_id": event.port_id},
+        outputs={
+            "addresses": list(event.fixed_ips),
+            "mac_address": event.mac_address,
+            "network_id": event.network_id,
+        },
+    )
+
+
+def _build_started(event: VmBuildStarted) -> Absorbed:
+    return Absorbed(
+        done=False,
+        handles={"server_id": event.server_id},
+        outputs={"server_id": event.server_id},
+    )
+
+
+def _floating_ip_associated(event: FloatingIpAssociated) -> Absorbed:
+    return Absorbed(
+        handles={"floating_ip_id": event.floating_ip_id},
+        outputs={"floating_ip": event.floating_ip_address},
+    )
+
+
+def _server_made(state: ResourceState, seen: VmObserved) -> Sighting:
+    """ACTIVE counts only with the port up: Nova alone doesn't prove that the VM is reachable."""
+    if seen.gone:
+        detail = "The server disappeared from Nova while it was being built."
+        problem = Problem(title="Server disappeared", detail=detail, retryable=True)
+        return Sighting(failed=(Reason.REMOVED_EXTERNALLY, problem))
+    if seen.server_status == "ERROR":
+        fault = seen.fault or Problem(title="Build failed", detail="Nova gave no reason.")
+        return Sighting(failed=(_reason(fault, Reason.BUILD_FAILED), fault))
+    if seen.server_status == "ACTIVE" and seen.port_status == "ACTIVE":
+        return Sighting(done=True, outputs=_outputs(state, seen))
+    return Sighting()
+
+
+def _server_undone(_: ResourceState, seen: VmObserved) -> Sighting:
+    return Sighting(done=seen.gone)
+
+
+def _reason(problem: Problem, default: Reason) -> Reason:
+    return Reason(problem.reason) if problem.reason in set(Reason) else default
+
+
+def _outputs(state: ResourceState, seen: VmObserved) -> dict[str, Any]:
+    outputs: dict[str, Any] = {}
+    if seen.server_status in _POWER_STATES:
+        outputs["power_state"] = _POWER_STATES[seen.server_status]
+    if "server_id" in state.handles:
+        server_id = state.handles["server_id"]
+        outputs["console_hint"] = f"openstack console url show {server_id}"
+    return outputs
+
+
+def _condition(_: ResourceState, seen: VmObserved) -> tuple[Reason, str, bool] | None:
+    if seen.gone:
+        return Reason.REMOVED_EXTERNALLY, "The server no longer exists in Nova.", True
+    if seen.server_status == "ERROR":
+        fault = seen.fault.detail if seen.fault else None
+        return Reason.SERVER_ERROR, fault or "Nova reports the server in ERROR.", False
+    return None
+
+
+def _change_power(state: ResourceState, operation: Operation) -> Message:
+    return ChangeVmPower(
+        cloud=state.cloud,
+        server_id=state.handles["server_id"],
+        operation_id=operation.id,
+        verb=operation.verb,
+    )
+
+
+def _power_changed(operation: Operation, seen: VmObserved) -> bool:
+    wanted = "SHUTOFF" if operation.verb is Verb.STOP else "ACTIVE"
+    return seen.server_status == wanted and seen.task_state is None
+
+
+def _inspect(cloud: str, states: Sequence[ResourceState]) -> Message:
+    return InspectVms(
+        cloud=cloud,
+        vms=tuple(
+            VmInspection(
+                resource_id=state.resource.id,
+                tenant=state.resource.tenant,
+                server_id=state.handles.get("server_id"),
+                port_id=state.handles.get("port_id"),
+                floating_ip_id=state.handles.get("floating_ip_id"),
+            )
+            for state in states
+        ),
+    )
+
+
+VM_WORKFLOW = WorkflowDefinition(
+    kind="vm",
+    steps=(
+        StepDefinition(
+            name="port",
+            worker=WORKER,
+            make=_prepare_port,
+            made_by={VmPortPrepared: _port_prepared},
+            undo=lambda state: ReleaseVmPort(
+                cloud=state.cloud, port_id=state.handles.get("port_id")
+            ),
+            undone_by={VmPortReleased: lambda _: Absorbed()},
+        ),
+        StepDefinition(
+            name="server",
+            worker=WORKER,
+            after=("port",),
+            make=_provision,
+            made_by={VmBuildStarted: _build_started},
+            sees_made=_server_made,
+            undo=lambda state: DeprovisionVm(
+                cloud=state.cloud, server_id=state.handles.get("server_id")
+            ),
+            undone_by={
+                VmDeprovisioned: lambda _: Absorbed(),
+                VmDeletionStarted: lambda event: Absorbed(
+                    done=False, handles={"server_id": event.server_id}
+                ),
+            },
+            sees_undone=_server_undone,
+        ),
+        StepDefinition(
+            name="floating_ip",
+            worker=WORKER,
+            after=("port",),
+            wanted=lambda state: bool(state.resource.spec.get("floating_ip")),
+            make=lambda state: AssociateFloatingIp(
+                cloud=state.cloud, port_id=state.handles["port_id"]
+            ),
+            made_by={FloatingIpAssociated: _floating_ip_associated},
+            undo=lambda state: ReleaseFloatingIp(
+                cloud=state.cloud,
+                port_id=state.handles.get("port_id"),
+                floating_ip_id=state.handles.get("floating_ip_id"),
+            ),
+            undone_by={FloatingIpReleased: lambda _: Absorbed()},
+        ),
+    ),
+    observation=VmObserved,
+    outputs=_outputs,
+    condition=_condition,
+    worker=WORKER,
+    inspect=_inspect,
+    operation_command=_change_power,
+    operation_accepted_by=VmPowerChangeStarted,
+    operation_done=_power_changed,
+)

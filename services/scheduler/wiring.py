@@ -1,0 +1,72 @@
+"""The scheduler's parts, put together once and closed in reverse."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from services.scheduler import admitting, inspections, metrics, queries, retention, timers
+from services.scheduler.context import Context
+from services.scheduler.handlers import handle_dead_command, handle_event, handle_request
+from services.scheduler.ledger import Ledger
+from services.scheduler.settings import Settings
+from shared.bus import Bus
+from shared.runtime.health import serve_health
+from shared.runtime.service import Service, patiently
+from shared.runtime.settings import load
+from shared.runtime.tenants import load_tenants
+from shared.storage import Database, Outbox
+
+#: How long the database and the broker are waited for at the start, in seconds.
+PATIENCE = 60
+
+
+async def wire(service: Service) -> None:
+    """Connect, consume, and start the loops."""
+    settings = load(Settings)
+    tenants = load_tenants(settings.tenants_file)
+    await serve_health(service, settings.http_host, settings.http_port)
+    database = await patiently(
+        lambda: Database.connect(
+            settings.database_dsn, schema="scheduler", pool_size=settings.database_pool_size
+        ),
+        PATIENCE,
+        name="database",
+    )
+    service.on_close(database.close)
+    service.add_readiness("database", database.ping)
+    bus = await patiently(
+        lambda: Bus.connect(settings.amqp_urls, name="scheduler"), PATIENCE, name="broker"
+    )
+    service.on_close(bus.close)
+    service.add_readiness("broker", bus.connected)
+    service.spawn("bus", bus.wait_failed())
+    await bus.check_topology()
+    outbox = Outbox(database, bus)
+    context = Context(settings, tenants, database, bus, outbox, Ledger(settings.installation_id))
+    service.spawn("outbox", outbox.run())
+    _spawn_rounds(service, context)
+    await _consume(context)
+    service.on_drain(lambda: bus.drain(settings.drain_seconds))
+
+
+def _spawn_rounds(service: Service, context: Context) -> None:
+    settings = context.settings
+    service.spawn("admission", admitting.run(context))
+    service.spawn("timers", timers.run(context))
+    for name, seconds, do in (
+        ("inspect-waiting", settings.inspect_fast_seconds, inspections.inspect_waiting),
+        ("inspect-living", settings.inspect_slow_seconds, inspections.inspect_living),
+        ("forget", retention.INTERVAL, retention.forget),
+        ("measure", metrics.INTERVAL, metrics.measure),
+    ):
+        service.spawn(name, timers.run_round(context, name, seconds, do))
+
+
+async def _consume(context: Context) -> None:
+    for queue, handler in (
+        ("scheduler.requests", handle_request),
+        ("scheduler.events", handle_event),
+        ("scheduler.dead_commands", handle_dead_command),
+    ):
+        await context.bus.consume(queue, partial(handler, context=context))
+    await context.bus.serve_queries("scheduler", partial(queries.answer_query, context=context))

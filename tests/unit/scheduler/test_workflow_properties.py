@@ -1,0 +1,166 @@
+"""Whatever happens in whatever order, a VM ends well: random events, repeats, old attempts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from services.scheduler.state import Command
+from shared.contract.messages import VmDeprovisioned
+from shared.contract.problems import Reason
+from shared.contract.resources import Phase, StepState, Verb
+from tests.unit.scheduler.driver import ANSWERS, Driver
+
+_REASONS = st.sampled_from(
+    [Reason.BACKEND_UNAVAILABLE, Reason.QUOTA_EXCEEDED, Reason.NO_VALID_HOST, Reason.BUILD_FAILED]
+)
+_UNDOS = {"DeprovisionVm", "ReleaseFloatingIp", "ReleaseVmPort"}
+
+
+class VmMachine(RuleBasedStateMachine):
+    """A VM, a cloud that does anything, and a user who may delete at any time.
+
+    ``exists`` is what the cloud really has: the machine's own truth, kept apart from the ledger's.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.vm = Driver(lease=3600)
+        self.answered: list[Command] = []
+        self.exists: set[str] = set()
+
+    def _work(self, command: Command) -> None:
+        """What a worker does in the cloud, whether or not its answer arrives."""
+        if type(command.message).__name__ in _UNDOS:
+            self.exists.discard(command.step)
+        else:
+            self.exists.add(command.step)
+
+    @precondition(lambda self: self.vm.status.phase in {Phase.REQUESTED, Phase.WAITING})
+    @rule(alternatives=st.sampled_from([(), ("other",)]))
+    def admit(self, alternatives: tuple[str, ...]) -> None:
+        """Admission lets it start."""
+        self.vm.admit(alternatives)
+
+    @precondition(lambda self: bool(self.vm.open))
+    @rule(data=st.data())
+    def answer(self, data: st.DataObject) -> None:
+        """A worker does what it was told, and says so."""
+        command = data.draw(st.sampled_from(self.vm.open))
+        self._work(command)
+        self.answered.append(command)
+        name = type(command.message).__name__
+        if name == "DeprovisionVm" and data.draw(st.booleans()):
+            self.vm.answer(name, VmDeprovisioned())
+        else:
+            self.vm.answer(name)
+
+    @precondition(lambda self: bool(self.vm.open))
+    @rule(data=st.data(), reason=_REASONS, retryable=st.booleans(), worked=st.booleans())
+    def fail(self, data: st.DataObject, reason: Reason, retryable: bool, worked: bool) -> None:
+        """A command fails; it may have had its effect all the same."""
+        command = data.draw(st.sampled_from(self.vm.open))
+        if worked and type(command.message).__name__ not in _UNDOS:
+            self._work(command)
+        self.answered.append(command)
+        self.vm.fail(type(command.message).__name__, reason, retryable=retryable)
+
+    @precondition(lambda self: bool(self.vm.timers))
+    @rule(data=st.data())
+    def ring(self, data: st.DataObject) -> None:
+        """A timer rings. An expiry means that the open command's work, if any, is over."""
+        name = data.draw(st.sampled_from(sorted(self.vm.timers)))
+        if name.startswith("expiry/"):
+            for command in [one for one in self.vm.open if f"expiry/{one.step}" == name]:
+                self.vm.open.remove(command)
+                if data.draw(st.booleans()):
+                    self._work(command)
+                self.answered.append(command)
+        self.vm.ring(name)
+
+    @precondition(lambda self: bool(self.answered))
+    @rule(data=st.data())
+    def repeat_an_answer(self, data: st.DataObject) -> None:
+        """An answer comes again, or late: it changes nothing."""
+        command = data.draw(st.sampled_from(self.answered))
+        answer = ANSWERS.get(type(command.message).__name__)
+        before = self.vm.state
+        if answer is not None:
+            self.vm.event(command.step, command.attempt, answer)
+        assert self.vm.state == before
+
+    @rule(status=st.sampled_from(["BUILD", "ACTIVE", "ERROR", "SHUTOFF"]), up=st.booleans())
+    def see(self, status: str, up: bool) -> None:
+        """An inspection shows the server, if there is one."""
+        self.vm.now += timedelta(seconds=1)
+        if "server" in self.exists:
+            self.vm.see(server_status=status, port_status="ACTIVE" if up else "DOWN")
+        elif "server_id" in self.vm.state.handles:
+            self.vm.see(gone=True)
+
+    @rule()
+    def delete(self) -> None:
+        """The user deletes."""
+        self.vm.delete()
+
+    @rule(verb=st.sampled_from([Verb.REBOOT, Verb.STOP, Verb.EXTEND]), key=st.integers(0, 3))
+    def ask(self, verb: Verb, key: int) -> None:
+        """The user asks for something else."""
+        self.vm.ask(verb, operation_id=f"op-{key}", lease_ttl=60)
+
+    @invariant()
+    def the_ended_hold_nothing(self) -> None:
+        """Failed and deleted mean that nothing is left in the cloud, and nothing is on its way."""
+        if self.vm.status.phase in {Phase.FAILED, Phase.DELETED}:
+            assert not self.exists
+            assert not self.vm.open
+            assert not self.vm.timers
+
+    @invariant()
+    def nothing_is_stuck(self) -> None:
+        """Whatever isn't at rest waits for an admission, an observation, or a timer."""
+        phase = self.vm.status.phase
+        if phase is Phase.PROVISIONING:
+            assert self.vm.timers
+        if phase is Phase.DEPROVISIONING:
+            waits = any(progress.accepted for progress in self.vm.state.progress.values())
+            assert self.vm.timers or waits
+
+    @invariant()
+    def active_has_all_steps_done(self) -> None:
+        """Active means every step done."""
+        if self.vm.status.phase is Phase.ACTIVE:
+            assert all(step.state is StepState.DONE for step in self.vm.status.steps)
+
+    @invariant()
+    def one_command_at_a_time_per_step(self) -> None:
+        """No step ever has two open commands."""
+        steps = [command.step for command in self.vm.open]
+        assert len(steps) == len(set(steps))
+
+    def teardown(self) -> None:
+        """A delete and a cloud that works again always end in deleted, with nothing left."""
+        self.vm.delete()
+        for _ in range(50):
+            if self.vm.status.phase is Phase.DELETED:
+                break
+            for command in list(self.vm.open):
+                self._work(command)
+                if type(command.message).__name__ in ANSWERS:
+                    self.vm.answer(type(command.message).__name__)
+                else:
+                    self.vm.open.remove(command)
+            if "server" not in self.exists:
+                self.vm.see(gone=True)
+            for name in sorted(self.vm.timers):
+                if name.startswith("retry/"):
+                    self.vm.ring(name)
+        assert self.vm.status.phase is Phase.DELETED
+        assert not self.exists
+
+
+TestVmMachine = VmMachine.TestCase
+TestVmMachine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
