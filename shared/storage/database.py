@@ -133,7 +133,7 @@ async def _prepare(connection: asyncpg.Connection[asyncpg.Record]) -> None:
     )
 
 
-async def _refuse_leftovers(connection: Connection) -> None:
+async def _refuse_leftovers(connection: asyncpg.Connection[asyncpg.Record]) -> None:
     """In place of asyncpg's own reset, which costs a round trip for state that we never leave."""
     if connection.is_in_transaction():
         raise asyncpg.InterfaceError("a connection was given back inside a transaction")

@@ -45,6 +45,7 @@ class Listener:
 
     async def _connect(self) -> asyncpg.Connection[asyncpg.Record]:
         with outages_are_temporary():
+            connection: asyncpg.Connection[asyncpg.Record]
             connection = await asyncpg.connect(**self._options)
             self._lost.clear()
             connection.add_termination_listener(lambda _: self._lost.set())

@@ -60,7 +60,9 @@ class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc] # yoyo has no ty
 @contextmanager
 def _only_caller(dsn: str, schema: str) -> Iterator[None]:
     with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [f"colobus {schema}"])
+        connection.execute(
+            "SELECT pg_advisory_lock(hashtextextended(%s, 0))", [f"colobus {schema}"]
+        )
         known = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [schema])
         if known.fetchone() is None:
             connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))

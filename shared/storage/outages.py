@@ -39,7 +39,12 @@ def outages_are_temporary() -> Iterator[None]:
     """Raise `BackendUnavailable` for outages; everything else passes."""
     try:
         yield
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as e:
+    except (
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+        OSError,
+    ) as e:
         if is_outage(e):
             raise unavailable(e) from e
         raise
