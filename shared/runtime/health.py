@@ -38,7 +38,7 @@ def add_health_routes(app: web.Application, service: Service) -> None:
 
 
 async def serve_health(service: Service, host: str, port: int) -> None:
-    """Serve the health routes alone; `shared.runtime.service.run` does it before wiring."""
+    """Serve the health routes alone. Call it first in wiring: it then is the last to close."""
     app = web.Application()
     add_health_routes(app, service)
     await serve(app, service, host, port)

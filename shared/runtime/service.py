@@ -17,10 +17,9 @@ import structlog
 
 from shared.runtime import logs, metrics
 from shared.runtime.errors import ColobusError
-from shared.runtime.health import serve_health
 from shared.runtime.lifecycle import AsyncCallback, ReadinessCheck, Service
 from shared.runtime.patience import patiently
-from shared.runtime.settings import ListenSettings, ProcessSettings, SettingsError, load
+from shared.runtime.settings import ProcessSettings, SettingsError, load
 
 __all__ = ["AsyncCallback", "ReadinessCheck", "Service", "Wire", "patiently", "run"]
 
@@ -34,34 +33,18 @@ _SHARE_OF_WORK = 0.75
 _log = structlog.get_logger(__name__)
 
 
-def run(name: str, wire: Wire, *, health: bool = True) -> NoReturn:
+def run(name: str, wire: Wire) -> NoReturn:
     """Run the service that ``wire`` puts together, until it is told to stop or fails.
 
-    The health routes are served on ``COLOBUS_HTTP_HOST`` and ``…_PORT`` before wiring begins.
-    ``health=False`` is for a service that has an HTTP application of its own there; it calls
-    `shared.runtime.health.add_health_routes` and `shared.runtime.health.serve`.
+    Wiring first loads its settings and serves health (`shared.runtime.health.serve_health`),
+    then connects.
     """
     process = _process_settings()
     logs.configure(name, process.log_level)
     metrics.set_build_info(name)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        exit_code = runner.run(
-            _live(Service(name), _with_health(wire) if health else wire, process.drain_seconds)
-        )
+        exit_code = runner.run(_live(Service(name), wire, process.drain_seconds))
     sys.exit(exit_code)
-
-
-def _with_health(wire: Wire) -> Wire:
-    async def wire_with_health(service: Service) -> None:
-        try:
-            listen = load(ListenSettings)
-        except SettingsError:
-            await wire(service)  # which loads these too, and tells all faults together
-            raise
-        await serve_health(service, listen.http_host, listen.http_port)
-        await wire(service)
-
-    return wire_with_health
 
 
 def _process_settings() -> ProcessSettings:

@@ -52,14 +52,7 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
     drain_seconds: Annotated[float, Meta(gt=0, le=3600, description="seconds, up to 3600")] = 20
 
 
-class ListenSettings(ProcessSettings, frozen=True, kw_only=True):
-    """Where the service's HTTP server listens."""
-
-    http_port: Annotated[int, Meta(ge=0, le=65535, description="a TCP port; 0 takes a free one")]
-    http_host: str = "127.0.0.1"
-
-
-class CommonSettings(ListenSettings, frozen=True, kw_only=True):
+class CommonSettings(ProcessSettings, frozen=True, kw_only=True):
     """What every service needs. The URLs of a broker cluster are comma separated."""
 
     installation_id: Annotated[
@@ -67,6 +60,8 @@ class CommonSettings(ListenSettings, frozen=True, kw_only=True):
         Meta(pattern=r"^[a-z0-9-]{1,32}$", description="1-32 lower-case letters, digits and '-'"),
     ]
     amqp_urls: Annotated[tuple[Secret, ...], Meta(min_length=1)]
+    http_port: Annotated[int, Meta(ge=0, le=65535, description="a TCP port; 0 takes a free one")]
+    http_host: str = "127.0.0.1"
 
 
 class DatabaseSettings(CommonSettings, frozen=True, kw_only=True):
