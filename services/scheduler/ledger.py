@@ -7,11 +7,11 @@ advisory lock, then usage rows by name; so replicas never wait for each other in
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
+from asyncpg import Record
 
 from services.scheduler.state import Command, Decision, ResourceState
 from shared.contract import outgoing
@@ -142,7 +142,7 @@ def inspection_of(state: ResourceState) -> str:
     return "slow" if state.phase is Phase.ACTIVE else "none"
 
 
-def _state(row: Mapping[str, Any]) -> ResourceState:
+def _state(row: Record) -> ResourceState:
     state = _decoder.decode(row["state"])
     return msgspec.structs.replace(state, not_before=row["not_before"])
 

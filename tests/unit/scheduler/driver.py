@@ -73,6 +73,12 @@ class Driver:
     def status(self) -> Status:
         return self.state.resource.status
 
+    def phase(self) -> Phase:
+        return self.status.phase
+
+    def reason(self) -> Reason | None:
+        return self.status.reason
+
     def step(self, name: str) -> StepState:
         return self.state.step(name).state
 

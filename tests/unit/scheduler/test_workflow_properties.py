@@ -132,7 +132,7 @@ class VmMachine(RuleBasedStateMachine):
     @invariant()
     def active_has_all_steps_done(self) -> None:
         """Active means every step done."""
-        if self.vm.status.phase is Phase.ACTIVE:
+        if self.vm.phase() is Phase.ACTIVE:
             assert all(step.state is StepState.DONE for step in self.vm.status.steps)
 
     @invariant()
@@ -145,7 +145,7 @@ class VmMachine(RuleBasedStateMachine):
         """A delete and a cloud that works again always end in deleted, with nothing left."""
         self.vm.delete()
         for _ in range(50):
-            if self.vm.status.phase is Phase.DELETED:
+            if self.vm.phase() is Phase.DELETED:
                 break
             for command in list(self.vm.open):
                 self._work(command)
@@ -158,7 +158,7 @@ class VmMachine(RuleBasedStateMachine):
             for name in sorted(self.vm.timers):
                 if name.startswith("retry/"):
                     self.vm.ring(name)
-        assert self.vm.status.phase is Phase.DELETED
+        assert self.vm.phase() is Phase.DELETED
         assert not self.exists
 
 
