@@ -8,8 +8,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from services.scheduler import operations
 from services.scheduler.state import Command
-from shared.contract.messages import VmDeprovisioned
+from shared.contract.messages import ChangeVmPower, VmDeprovisioned, VmPowerChangeStarted
 from shared.contract.problems import Reason
 from shared.contract.resources import Phase, StepState, Verb
 from tests.unit.scheduler.driver import ANSWERS, Driver
@@ -36,7 +37,7 @@ class VmMachine(RuleBasedStateMachine):
         """What a worker does in the cloud, whether or not its answer arrives."""
         if type(command.message).__name__ in _UNDOS:
             self.exists.discard(command.step)
-        else:
+        elif not isinstance(command.message, ChangeVmPower):
             self.exists.add(command.step)
 
     @precondition(lambda self: self.vm.status.phase in {Phase.REQUESTED, Phase.WAITING})
@@ -55,6 +56,9 @@ class VmMachine(RuleBasedStateMachine):
         name = type(command.message).__name__
         if name == "DeprovisionVm" and data.draw(st.booleans()):
             self.vm.answer(name, VmDeprovisioned())
+        elif isinstance(command.message, ChangeVmPower):
+            operation = command.message.operation_id
+            self.vm.answer(name, VmPowerChangeStarted(operation_id=operation))
         else:
             self.vm.answer(name)
 
@@ -116,7 +120,7 @@ class VmMachine(RuleBasedStateMachine):
         """Failed and deleted mean that nothing is left in the cloud, and nothing is on its way."""
         if self.vm.status.phase in {Phase.FAILED, Phase.DELETED}:
             assert not self.exists
-            assert not self.vm.open
+            assert all(operations.is_operation(command.step) for command in self.vm.open)
             assert not self.vm.timers
 
     @invariant()
