@@ -1,0 +1,1 @@
+"""The worker that owns Nova, Neutron and Glance: commands in, cloud calls, events out."""

@@ -1,0 +1,286 @@
+"""What we ask of a cloud, as Protocols; `openstack_backend` is the one that answers.
+
+All calls are about one tenant's project. Errors come out as `TemporaryError` (the outcome of a
+create is then unknown) or as one of `shared.worker.errors`. Nothing starts after the deadline.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from shared.contract.messages import CloudCatalog
+from shared.runtime.deadline import Deadline
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server as Nova shows it; ``status`` and ``task_state`` in its own words."""
+
+    id: str
+    name: str
+    status: str
+    task_state: str | None = None
+    fault: str | None = None
+    tags: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    created_at: str = ""
+    launched_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewServer:
+    """A server to be made; ``user_data`` is base64, as Nova takes it."""
+
+    name: str
+    image_id: str
+    flavor_id: str
+    port_id: str
+    tags: tuple[str, ...]
+    metadata: Mapping[str, str]
+    user_data: str | None = None
+
+
+@dataclass(frozen=True)
+class ServerAction:
+    """Something that was done to a server, from Nova's own record."""
+
+    action: str
+    started_at: datetime
+
+
+class PowerAction(enum.Enum):
+    """What can be done to a server's power."""
+
+    SOFT_REBOOT = "soft reboot"
+    HARD_REBOOT = "hard reboot"
+    STOP = "stop"
+    START = "start"
+
+
+class Taggable(enum.Enum):
+    """What gets its tags after it was made."""
+
+    PORT = "port"
+    FLOATING_IP = "floating_ip"
+    NETWORK = "network"
+    ROUTER = "router"
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network; ``own``: it belongs to the project itself, which may then choose MAC addresses."""
+
+    id: str
+    name: str
+    own: bool
+    external: bool = False
+    default: bool = False
+    tags: tuple[str, ...] = ()
+    created_at: str = ""
+
+
+@dataclass(frozen=True)
+class Subnet:
+    """A subnet of a network."""
+
+    id: str
+    gateway_ip: str | None = None
+
+
+@dataclass(frozen=True)
+class Router:
+    """A router; ``gateway_network_id`` is the external network that it leads to."""
+
+    id: str
+    tags: tuple[str, ...] = ()
+    gateway_network_id: str | None = None
+    created_at: str = ""
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port. ``device_id`` is the server that it serves, empty when free."""
+
+    id: str
+    name: str
+    network_id: str
+    mac_address: str
+    status: str
+    description: str = ""
+    device_id: str = ""
+    fixed_ips: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    created_at: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewPort:
+    """A port to be made. Name and description are there from the first moment on."""
+
+    network_id: str
+    name: str
+    description: str
+    tags: tuple[str, ...]
+    mac_address: str | None = None
+    #: None leaves it to Neutron, which takes the project's default group.
+    security_group_ids: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class FloatingIp:
+    """A floating IP and the port that it is on."""
+
+    id: str
+    address: str
+    port_id: str | None
+    description: str = ""
+    status: str = ""
+    tags: tuple[str, ...] = ()
+    created_at: str = ""
+
+
+class Compute(Protocol):
+    """Nova, and Glance for the names of images."""
+
+    async def image_id(self, name_or_id: str) -> str:
+        """Return the newest active image of that name; `NotFound` (image_not_found)."""
+
+    async def flavor_id(self, name_or_id: str) -> str:
+        """Return the flavor's id; `NotFound` (flavor_not_found)."""
+
+    def forget(self) -> None:
+        """Names may have come to mean something else: look them up anew."""
+
+    async def create_server(self, new: NewServer) -> Server:
+        """Start building a server. Only its id is certain in what returns."""
+
+    async def servers(self, *tags: str) -> list[Server]:
+        """Return the servers that have all these tags."""
+
+    async def server(self, server_id: str) -> Server | None:
+        """Return one server; None when Nova knows none of that id."""
+
+    async def delete_server(self, server_id: str) -> bool:
+        """Start deleting; False when there is none of that id."""
+
+    async def change_power(self, server_id: str, action: PowerAction) -> None:
+        """Start a power action; `Conflict` when the server's state forbids it."""
+
+    async def actions(self, server_id: str) -> list[ServerAction]:
+        """Return what was done to the server, newest first."""
+
+
+class Networking(Protocol):
+    """Neutron."""
+
+    async def network(self, name_or_id: str) -> Network:
+        """Return the network that the project knows by that name; `NotFound` when it has none."""
+
+    async def networks(self, description: str) -> list[Network]:
+        """Return the project's own networks of this description."""
+
+    async def external_networks(self) -> list[Network]:
+        """Return the external networks, the cloud's default one first."""
+
+    async def security_group_ids(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return the ids; `NotFound` (security_group_not_found) names the missing one."""
+
+    def forget(self) -> None:
+        """Names may have come to mean something else: look them up anew."""
+
+    async def create_port(self, new: NewPort) -> Port:
+        """Make a port; `Conflict` with code MacAddressInUse when the network has that address."""
+
+    async def ports(
+        self,
+        *,
+        ids: Sequence[str] = (),
+        name: str | None = None,
+    ) -> list[Port]:
+        """Return the project's ports, those of these ids or of this name."""
+
+    async def delete_port(self, port_id: str) -> bool:
+        """Delete; False when there is none of that id."""
+
+    async def create_floating_ip(
+        self, network_id: str, port_id: str, *, description: str, tags: Sequence[str]
+    ) -> FloatingIp:
+        """Make a floating IP on the port, in one call; `Conflict` when the port has one."""
+
+    async def floating_ips(
+        self,
+        *,
+        ids: Sequence[str] = (),
+        description: str | None = None,
+    ) -> list[FloatingIp]:
+        """Return the project's floating IPs, those of these ids or of this description."""
+
+    async def delete_floating_ip(self, floating_ip_id: str) -> bool:
+        """Delete; False when there is none of that id."""
+
+    async def complete_tags(self, what: Taggable, object_id: str, tags: Sequence[str]) -> None:
+        """Add the tags to an object whose maker did not come that far."""
+
+    # What a default network is made of:
+
+    async def create_network(self, name: str, *, description: str, tags: Sequence[str]) -> Network:
+        """Make a network of the project's own."""
+
+    async def delete_network(self, network_id: str) -> bool:
+        """Delete with its subnets; `Conflict` when it is in use."""
+
+    async def subnets(self, network_id: str) -> list[Subnet]:
+        """Return the network's subnets."""
+
+    async def create_subnet(
+        self, network_id: str, name: str, cidr: str, *, description: str, tags: Sequence[str]
+    ) -> Subnet:
+        """Make an IPv4 subnet with DHCP."""
+
+    async def routers(self, description: str) -> list[Router]:
+        """Return the project's routers of this description."""
+
+    async def create_router(
+        self, name: str, gateway_network_id: str, *, description: str, tags: Sequence[str]
+    ) -> Router:
+        """Make a router that leads to an external network."""
+
+    async def delete_router(self, router_id: str) -> bool:
+        """Delete; `Conflict` when it has interfaces."""
+
+    async def add_router_interface(self, router_id: str, subnet_id: str) -> None:
+        """Put the router on the subnet, as its gateway."""
+
+
+class Project(Protocol):
+    """One tenant's project on one cloud, for as long as one command may work."""
+
+    @property
+    def cloud(self) -> str:
+        """The cloud's name in clouds.yaml."""
+
+    @property
+    def tenant(self) -> str:
+        """The tenant's name."""
+
+    @property
+    def compute(self) -> Compute:
+        """Nova and Glance."""
+
+    @property
+    def network(self) -> Networking:
+        """Neutron."""
+
+    async def catalog(self) -> CloudCatalog:
+        """Return what the project can ask for."""
+
+
+class Backend(Protocol):
+    """All clouds of this worker."""
+
+    def project(self, cloud: str, tenant: str, deadline: Deadline) -> Project:
+        """Return the tenant's project; `PermanentError` (no_cloud) where it has none there."""

@@ -1,0 +1,195 @@
+"""The clouds' door: the only file that imports the vendor's libraries (openstacksdk, keystoneauth).
+
+Here are the HTTP session with our rules on it, the connections made from it, and the reading of
+the vendor's errors. What is called through a connection is in `openstack_calls`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from keystoneauth1 import exceptions as keystone
+from keystoneauth1.session import Session, TCPKeepAliveAdapter
+from openstack import exceptions as sdk
+from openstack.config import OpenStackConfig
+from openstack.connection import Connection
+from requests import exceptions as http
+
+from services.vm_worker.metrics import API_CALLS, API_SECONDS
+from services.vm_worker.openstack_calls.faults import Fault
+from shared.runtime.errors import ConfigurationError
+
+#: Everything that a call through openstacksdk raises for the cloud's or the network's faults.
+VENDOR_ERRORS = (sdk.SDKException, keystone.ClientException, http.RequestException)
+#: The oldest microversion that has all we use: tags when creating (2.52), and servers of cells
+#: that are down shown as UNKNOWN rather than left out, which would look gone (2.69).
+COMPUTE_MICROVERSION = "2.69"
+_SERVICES = ("compute", "network", "image")
+#: Requests that may be sent again when their answer was lost: they change nothing.
+_SAFE = frozenset({"GET", "HEAD"})
+
+
+@dataclass(frozen=True)
+class HttpBounds:
+    """Bounds of every request, in seconds, and how many connections are kept to one host."""
+
+    connect: float = 5.0
+    read: float = 30.0
+    connections: int = 24
+
+
+class CloudSession(Session):  # type: ignore[misc]  # the vendor's library has no types
+    """keystoneauth's session, bounded in time, counted, and never repeating in secret.
+
+    A repeated POST whose first answer was lost would make a second server; so only what changes
+    nothing is repeated here, once. Everything else is for the next attempt, which looks first.
+    """
+
+    def __init__(self, *, cloud: str, bounds: HttpBounds, **fields: Any) -> None:
+        super().__init__(**fields)
+        self._cloud = cloud
+        # requests takes (connect, read); keystoneauth's own parameter takes one number only.
+        self.timeout = (bounds.connect, bounds.read)
+        for scheme in ("http://", "https://"):
+            self.session.mount(scheme, TCPKeepAliveAdapter(pool_maxsize=bounds.connections))
+
+    def request(self, url: str, method: str, **fields: Any) -> Any:
+        """Send one request, measured; bodies are never logged, since they carry user data."""
+        fields |= {
+            "connect_retries": 1 if method in _SAFE else 0,
+            "status_code_retries": 0,
+            "log": False,
+        }
+        service = (fields.get("endpoint_filter") or {}).get("service_type") or "identity"
+        started, status = time.monotonic(), "aborted"
+        try:
+            response = super().request(url, method, **fields)
+            status = str(response.status_code)
+        except keystone.HttpError as error:
+            status = str(error.http_status)
+            raise
+        except keystone.ClientException as error:
+            status = type(error).__name__
+            raise
+        finally:
+            elapsed = time.monotonic() - started
+            API_CALLS.labels(self._cloud, service, method, status).inc()
+            API_SECONDS.labels(self._cloud, service, method).observe(elapsed)
+        return response
+
+
+class ProjectConnection:
+    """openstacksdk's connection to one project, safe to use from several threads.
+
+    While Keystone hangs, callers don't queue up for one time-out each: those who were waiting
+    when an attempt to authenticate failed share its failure.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._discovered = False
+        self._failed_at = 0.0
+        self._failure: Exception | None = None
+
+    def ready(self) -> Any:
+        """Return the connection with a valid token and all endpoints known; blocks.
+
+        Raises one of `VENDOR_ERRORS`.
+        """
+        asked_at = time.monotonic()
+        with self._lock:
+            if self._failure is not None and self._failed_at >= asked_at:
+                raise self._failure
+            try:
+                self._prepare()
+            except VENDOR_ERRORS as error:
+                self._failure, self._failed_at = error, time.monotonic()
+                raise
+            return self._connection
+
+    def _prepare(self) -> None:
+        session = self._connection.session
+        session.auth.get_access(session)
+        if not self._discovered:
+            for service in _SERVICES:
+                getattr(self._connection, service)
+            self._discovered = True
+
+    def close(self) -> None:
+        """Close its HTTP connections."""
+        self._connection.close()
+
+
+class Connections:
+    """The clouds of one ``clouds.yaml``, each as every project that was asked for."""
+
+    def __init__(self, clouds_file: Path, bounds: HttpBounds) -> None:
+        self._config = OpenStackConfig(
+            config_files=[str(clouds_file)], load_envvars=False, app_name="colobus"
+        )
+        self._bounds = bounds
+        self._lock = threading.Lock()
+        self._made: dict[tuple[str, str], ProjectConnection] = {}
+
+    def of(self, cloud: str, project_id: str) -> ProjectConnection:
+        """Return the connection, made on first use; this asks nothing of the cloud yet.
+
+        Raises `ConfigurationError` when ``clouds.yaml`` has no such cloud, or a broken entry.
+        """
+        key = (cloud, project_id)
+        with self._lock:
+            if key not in self._made:
+                self._made[key] = ProjectConnection(self._connect(cloud, project_id))
+            return self._made[key]
+
+    def _connect(self, cloud: str, project_id: str) -> Any:
+        try:
+            region = self._config.get_one(
+                cloud,
+                auth={"project_id": project_id},
+                compute_default_microversion=COMPUTE_MICROVERSION,
+            )
+        except sdk.ConfigException as error:
+            raise ConfigurationError(f"clouds file, cloud {cloud}: {error}") from error
+        region.set_session_constructor(partial(CloudSession, cloud=cloud, bounds=self._bounds))
+        return Connection(config=region, strict_proxies=True)
+
+    def close(self) -> None:
+        """Close all connections."""
+        with self._lock:
+            for made in self._made.values():
+                made.close()
+            self._made.clear()
+
+
+def fault_of(error: Exception) -> Fault:
+    """Read one of `VENDOR_ERRORS`: HTTP status, the cloud's own words and name of the fault."""
+    if isinstance(error, keystone.ConnectTimeout):
+        return Fault("The cloud did not answer in time.")
+    if isinstance(error, keystone.ConnectionError):
+        return Fault("The cloud can't be reached.")
+    details = getattr(error, "details", None)
+    words = details if isinstance(details, str) and details.strip() else str(error)
+    response = getattr(error, "response", None)
+    return Fault(
+        detail=words.strip() or type(error).__name__,
+        # What keystoneauth itself raises is about the token or the catalog, not about our request.
+        status=error.status_code if isinstance(error, sdk.HttpException) else None,
+        code="" if response is None else _neutron_type(response),
+        retry_after="" if response is None else response.headers.get("Retry-After", ""),
+    )
+
+
+def _neutron_type(response: Any) -> str:
+    try:
+        body: Any = response.json()
+    except ValueError:
+        return ""
+    fault = body.get("NeutronError") if isinstance(body, dict) else None
+    return str(fault.get("type", "")) if isinstance(fault, dict) else ""

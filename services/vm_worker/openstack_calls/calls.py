@@ -1,0 +1,59 @@
+"""Blocking calls of openstacksdk, run in a bounded pool of threads, within a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import structlog
+
+from services.vm_worker.openstack_backend import VENDOR_ERRORS, ProjectConnection, fault_of
+from services.vm_worker.openstack_calls.faults import translate
+from shared.contract.problems import Reason
+from shared.runtime.deadline import Deadline
+from shared.worker.errors import NotFound
+
+T = TypeVar("T")
+_log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Calls:
+    """How one command calls one project. ``pool`` bounds the calls to the cloud."""
+
+    connection: ProjectConnection
+    pool: ThreadPoolExecutor
+    deadline: Deadline
+    project_id: str
+
+    async def __call__(
+        self, call: Callable[[Any], T], *, missing: Reason = Reason.BACKEND_REFUSED
+    ) -> T:
+        """Run ``call(connection)`` in a thread.
+
+        ``missing`` is the reason when the cloud answers 404. Raises what `translate` gives, or
+        `DeadlineExpired` before anything is sent.
+        """
+        return await asyncio.get_running_loop().run_in_executor(
+            self.pool, self._blocking, call, missing
+        )
+
+    async def unless_gone(self, call: Callable[[Any], T]) -> T | None:
+        """Run ``call``; None when the cloud knows no such object."""
+        try:
+            return await self(call)
+        except NotFound:
+            return None
+
+    def _blocking(self, call: Callable[[Any], T], missing: Reason) -> T:
+        self.deadline.check()  # here, since the thread may have come late
+        try:
+            connection = self.connection.ready()
+            self.deadline.check()  # the token may have taken its time
+            return call(connection)
+        except VENDOR_ERRORS as error:
+            _log.info("cloud call failed", error=str(error)[:500], kind=type(error).__name__)
+            raise translate(fault_of(error), missing) from error

@@ -1,0 +1,80 @@
+"""The clouds' faults in our words: the one place that decides what may be tried again.
+
+Pure. Sources: Compute API guide "Faults", Networking API v2 "NeutronError" (``type`` names the
+fault), and what the real services answered in our tests.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from shared.contract.problems import Reason
+from shared.runtime.errors import BackendUnavailable, ColobusError
+from shared.worker.errors import Conflict, NotFound, Refused, RefusedForNow
+
+_MAX_DETAIL = 2000
+#: 401: Keystone is down or has forgotten our token; the next call gets a new one.
+_PASSING = frozenset({401, 408, 425, 429})
+
+#: Neutron's names of faults → reason.
+_NEUTRON_TYPES = {
+    "NetworkNotFound": Reason.NETWORK_NOT_FOUND,
+    "SecurityGroupNotFound": Reason.SECURITY_GROUP_NOT_FOUND,
+    "IpAddressGenerationFailure": Reason.ADDRESSES_EXHAUSTED,
+    "ExternalIpAddressExhausted": Reason.ADDRESSES_EXHAUSTED,
+    "OverQuota": Reason.QUOTA_EXCEEDED,
+}
+#: Words of Nova's refusals → reason; its faults have no names.
+_NOVA_WORDS = tuple(
+    (re.compile(words, re.IGNORECASE), reason)
+    for words, reason in (
+        (r"quota exceeded|exceeds? .*quota", Reason.QUOTA_EXCEEDED),
+        (r"can not find requested image|\bimage\b.*could not be found", Reason.IMAGE_NOT_FOUND),
+        (r"\bflavor\b.*could not be found|invalid flavorref", Reason.FLAVOR_NOT_FOUND),
+        (r"security group .*not found", Reason.SECURITY_GROUP_NOT_FOUND),
+        (r"\bnetwork\b.*could not be found", Reason.NETWORK_NOT_FOUND),
+        (r"no more ip addresses|no fixed ip addresses available", Reason.ADDRESSES_EXHAUSTED),
+    )
+)
+_FOR_NOW = frozenset({Reason.QUOTA_EXCEEDED, Reason.ADDRESSES_EXHAUSTED})
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A failed call: ``status`` is None when there was no answer to the request itself."""
+
+    detail: str
+    status: int | None = None
+    code: str = ""
+    #: The Retry-After header as it came (RFC 9110 §10.2.3).
+    retry_after: str = ""
+
+    @property
+    def retry_seconds(self) -> float | None:
+        """The header in seconds; OpenStack doesn't use its date form."""
+        text = self.retry_after.strip()
+        return float(text) if text.isascii() and text.isdigit() else None
+
+
+def translate(fault: Fault, missing: Reason = Reason.BACKEND_REFUSED) -> ColobusError:
+    """Return our error; ``missing`` is the reason of a 404 whose cause we can't tell otherwise."""
+    detail, status = fault.detail[:_MAX_DETAIL], fault.status
+    if status is None or status >= 500 or status in _PASSING or _is_rate_limit(fault):
+        return BackendUnavailable(detail, retry_after=fault.retry_seconds)
+    reason = _NEUTRON_TYPES.get(fault.code) or _reason_in(detail)
+    if reason in _FOR_NOW:
+        return RefusedForNow(detail, reason=reason, code=fault.code)
+    if status == 404:
+        return NotFound(detail, reason=reason or missing, code=fault.code)
+    kind = Conflict if status == 409 else Refused
+    return kind(detail, reason=reason or Reason.BACKEND_REFUSED, code=fault.code)
+
+
+def _is_rate_limit(fault: Fault) -> bool:
+    """Nova of old answers 413 both for its rate limit and for quota; only one says when to retry."""
+    return fault.status == 413 and fault.retry_seconds is not None
+
+
+def _reason_in(detail: str) -> Reason | None:
+    return next((reason for words, reason in _NOVA_WORDS if words.search(detail)), None)

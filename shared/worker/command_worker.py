@@ -1,0 +1,104 @@
+"""The command loop: a delivery comes in, its handler asks the backend, events go out, then the ack.
+
+The bus acknowledges when `CommandWorker.handle` returns, and it returns only after every event is
+confirmed. An error that is no `ColobusError` is our bug: it goes up to the bus, which delays the
+command a few times and then dead-letters it, so that its step ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+import structlog
+
+from shared.bus import Bus, Consumer, Delivery, RejectedMessage
+from shared.contract.messages import Message
+from shared.runtime.errors import ColobusError, PermanentError, TemporaryError
+from shared.runtime.logs import bind_message
+from shared.worker import outcome
+from shared.worker.command import Answer, Command, CommandHandler, Handlers
+from shared.worker.limits import Limits, Slot
+from shared.worker.locks import KeyedLocks
+from shared.worker.metrics import COMMAND_SECONDS, COMMANDS
+
+C = TypeVar("C")
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class CommandWorker(Generic[C]):
+    """Consumes ``<name>.commands``; ``context`` is handed to every handler.
+
+    Args:
+        name: The worker's name: its queue, and the source of its events.
+        kind: The kind of the resources it works on, a word of its events' routing keys.
+        limits: The bound per backend.
+    """
+
+    def __init__(
+        self, name: str, bus: Bus, handlers: Handlers[C], context: C, *, kind: str, limits: Limits
+    ) -> None:
+        self._name = name
+        self._bus = bus
+        self._handlers = handlers
+        self._context = context
+        self._kind = kind
+        self._limits = limits
+        self._under_way = KeyedLocks()
+
+    async def start(self, *, prefetch: int = 128) -> Consumer:
+        """Begin to take commands; ``prefetch`` of them at most are here at once."""
+        return await self._bus.consume(f"{self._name}.commands", self.handle, prefetch=prefetch)
+
+    async def handle(self, delivery: Delivery) -> None:
+        """Carry out one command and publish what came of it."""
+        handler = self._handlers.get(type(delivery.message))
+        if handler is None:
+            raise RejectedMessage(f"{self._name} has no handler for {delivery.routing_key}")
+        bind_message(delivery.envelope)
+        async with self._under_way.hold((delivery.envelope.subject, type(delivery.message))):
+            command = Command.of(delivery)
+            answers = await self._answer(handler, command)
+            await self._publish(command, answers, repeated=delivery.repeated)
+
+    async def _answer(
+        self, handler: CommandHandler[C], command: Command[Message]
+    ) -> Sequence[Answer]:
+        try:
+            answers = await self._run(handler, command)
+        except (TemporaryError, PermanentError) as error:
+            self._count(command, error.reason or "failed")
+            _log.warning("command failed", reason=error.reason, detail=error.detail)
+            return [outcome.failed(command, error)]
+        self._count(command, "done")
+        return answers
+
+    async def _run(self, handler: CommandHandler[C], command: Command[Message]) -> Sequence[Answer]:
+        async with self._limits.of(command.message).slot() as slot:
+            if command.deadline.expired:
+                raise outcome.expired()
+            started = time.monotonic()
+            try:
+                return await handler(command, self._context)
+            except ColobusError as error:
+                _teach(slot, error)
+                raise
+            finally:
+                name = command.envelope.message_name
+                COMMAND_SECONDS.labels(self._name, name).observe(time.monotonic() - started)
+
+    async def _publish(
+        self, command: Command[Message], answers: Sequence[Answer], *, repeated: bool
+    ) -> None:
+        messages = outcome.events(self._name, self._kind, command, answers)
+        await asyncio.gather(*(self._bus.publish(one, repeated=repeated) for one in messages))
+
+    def _count(self, command: Command[Message], result: str) -> None:
+        COMMANDS.labels(self._name, command.envelope.message_name, result).inc()
+
+
+def _teach(slot: Slot, error: ColobusError) -> None:
+    if outcome.is_overload(error):
+        slot.falter()

@@ -1,0 +1,97 @@
+"""How many commands may work on one backend at once: as many as it bears.
+
+Additive increase, multiplicative decrease (as TCP's congestion window, RFC 5681): each success
+lets a little more in, an overloaded or failing backend halves the bound. The failures of one
+burst count once: only what started after the last cut can cut again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from shared.contract.messages import Message
+from shared.worker.metrics import BACKEND_BUSY, BACKEND_LIMIT
+
+
+@dataclass
+class Slot:
+    """One command's place on the backend; ``falter()`` says that the backend could not cope."""
+
+    cuts_seen: int
+    faltered: bool = False
+
+    def falter(self) -> None:
+        """The backend timed out, refused for load, or could not be reached."""
+        self.faltered = True
+
+
+class AdaptiveLimit:
+    """An adaptive semaphore, first come first served. ``maximum`` is also where it starts."""
+
+    def __init__(self, worker: str, backend: str, *, maximum: int, minimum: int = 1) -> None:
+        self._maximum, self._minimum = float(maximum), float(minimum)
+        self._limit = self._maximum
+        self._busy = 0
+        self._cuts = 0
+        self._freed = asyncio.Condition()
+        self._limit_gauge = BACKEND_LIMIT.labels(worker, backend)
+        self._busy_gauge = BACKEND_BUSY.labels(worker, backend)
+        self._show()
+
+    @property
+    def limit(self) -> int:
+        """How many may be under way now."""
+        return int(self._limit)
+
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[Slot]:
+        """Wait for a place and hold it; the outcome moves the bound."""
+        async with self._freed:
+            await self._freed.wait_for(lambda: self._busy < self.limit)
+            self._busy += 1
+        slot = Slot(cuts_seen=self._cuts)
+        self._show()
+        try:
+            yield slot
+        finally:
+            self._learn(slot)
+            self._busy -= 1
+            self._show()
+            async with self._freed:
+                self._freed.notify_all()
+
+    def _learn(self, slot: Slot) -> None:
+        if not slot.faltered:
+            self._limit = min(self._maximum, self._limit + 1 / self._limit)
+        elif slot.cuts_seen == self._cuts:
+            self._limit = max(self._minimum, self._limit / 2)
+            self._cuts += 1
+
+    def _show(self) -> None:
+        self._limit_gauge.set(self.limit)
+        self._busy_gauge.set(self._busy)
+
+
+class Limits:
+    """One `AdaptiveLimit` per backend, made when first asked for.
+
+    ``backend_of`` names the backend that a command works on: a cloud, or a part of its load.
+    """
+
+    def __init__(
+        self, worker: str, backend_of: Callable[[Message], str], *, maximum: int = 16
+    ) -> None:
+        self._worker = worker
+        self._backend_of = backend_of
+        self._maximum = maximum
+        self._limits: dict[str, AdaptiveLimit] = {}
+
+    def of(self, message: Message) -> AdaptiveLimit:
+        """Return the bound of the backend that ``message`` works on."""
+        backend = self._backend_of(message)
+        if backend not in self._limits:
+            self._limits[backend] = AdaptiveLimit(self._worker, backend, maximum=self._maximum)
+        return self._limits[backend]

@@ -1,0 +1,69 @@
+"""How a worker's objects are known as ours: tags, and a description where tags come too late.
+
+Everything made in a backend carries installation, resource and worker before it can cost
+anything (DESIGN §5.3). Nova's tags have at most 60 characters and no comma or slash
+(Compute API, server tags); an installation id has at most 32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_INSTALLATION = "colobus-installation-"
+_RESOURCE = "colobus-resource-"
+_WORKER = "colobus-worker-"
+
+
+@dataclass(frozen=True)
+class Marks:
+    """The marks of one worker of one installation."""
+
+    installation_id: str
+    worker: str
+
+    @property
+    def installation(self) -> str:
+        """The tag that everything of this installation has."""
+        return _INSTALLATION + self.installation_id
+
+    def resource(self, resource_id: str) -> str:
+        """The tag that everything of this resource has."""
+        return _RESOURCE + resource_id
+
+    def tags(self, resource_id: str | None = None) -> tuple[str, ...]:
+        """All tags of an object; None: it serves a tenant as a whole, not one resource."""
+        own = (self.installation, _WORKER + self.worker)
+        return own if resource_id is None else (*own, self.resource(resource_id))
+
+    def description(self, resource_id: str | None = None) -> str:
+        """The same in one line, for objects that get their tags only after they were made."""
+        whose = f"worker={self.worker}" if resource_id is None else f"resource={resource_id}"
+        return f"colobus installation={self.installation_id} {whose}"
+
+    def owns(self, tags: Iterable[str], resource_id: str | None = None) -> bool:
+        """Tell whether an object with these tags is this installation's (and this resource's)."""
+        found = set(tags)
+        wanted = {self.installation}
+        if resource_id is not None:
+            wanted.add(self.resource(resource_id))
+        return wanted <= found
+
+    def resource_of(self, tags: Iterable[str], description: str = "") -> str | None:
+        """The resource that an object of this installation belongs to; None for all others."""
+        found = set(tags)
+        if self.installation in found:
+            named = sorted(tag for tag in found if tag.startswith(_RESOURCE))
+            if named:
+                return named[0].removeprefix(_RESOURCE)
+        prefix = self.description("")
+        return description.removeprefix(prefix) or None if description.startswith(prefix) else None
+
+    def ours(self, tags: Iterable[str], description: str = "") -> bool:
+        """Tell whether an object is this installation's, by its tags or its description."""
+        tenants = self.description()
+        return (
+            self.owns(tags)
+            or description == tenants
+            or self.resource_of((), description) is not None
+        )

@@ -1,0 +1,71 @@
+"""Outcomes become events: envelopes that tell whose command they answer, with ids that repeat.
+
+The id of an event is made of its command's id, so a second delivery of the command answers with
+the same ids and the scheduler's inbox drops what it has already absorbed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shared.contract import outgoing
+from shared.contract.codec import envelope_for
+from shared.contract.messages import CommandFailed, Message
+from shared.contract.outgoing import OutgoingMessage
+from shared.contract.problems import Reason
+from shared.runtime.errors import ColobusError, TemporaryError
+from shared.worker.command import Answer, Command, Observation
+
+#: Reasons that say that the backend could not cope, as against what it refused.
+OVERLOAD = frozenset({Reason.BACKEND_UNAVAILABLE, Reason.BACKEND_TIMEOUT})
+
+
+def expired() -> TemporaryError:
+    """The failure of a command that came too late to start."""
+    return TemporaryError(
+        "The command came after the time until which it may start.",
+        reason=Reason.COMMAND_EXPIRED,
+    )
+
+
+def failed(command: Command[Message], error: ColobusError) -> CommandFailed:
+    """The answer to a command that ended in ``error``."""
+    return CommandFailed(
+        command=command.envelope.message_name,
+        problem=error.problem(),
+        retryable=isinstance(error, TemporaryError),
+        operation_id=getattr(command.message, "operation_id", None),
+    )
+
+
+def is_overload(error: ColobusError) -> bool:
+    """Tell whether the backend could not cope with the load."""
+    return isinstance(error, TemporaryError) and error.reason in OVERLOAD
+
+
+def events(
+    source: str, kind: str, command: Command[Message], answers: Sequence[Answer]
+) -> list[OutgoingMessage]:
+    """Return the answers ready for ``colobus.events``, under ids that a repeat makes again."""
+    return [_event(source, kind, command, answer) for answer in answers]
+
+
+def _event(source: str, kind: str, command: Command[Message], answer: Answer) -> OutgoingMessage:
+    asked = command.envelope
+    about_other = isinstance(answer, Observation)
+    message = answer.message if isinstance(answer, Observation) else answer
+    subject = answer.resource_id if isinstance(answer, Observation) else asked.subject
+    name = type(message).__name__
+    envelope = envelope_for(
+        message,
+        id=f"{asked.id}/{name}/{subject}" if about_other else f"{asked.id}/{name}",
+        source=source,
+        subject=subject,
+        tenant=answer.tenant if isinstance(answer, Observation) else asked.tenant,
+        correlationid=asked.correlationid,
+        causationid=asked.id,
+        traceparent=asked.traceparent,
+        attempt=None if about_other else asked.attempt,
+        step=None if about_other else asked.step,
+    )
+    return outgoing.event(kind, envelope, message)
