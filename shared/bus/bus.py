@@ -163,18 +163,17 @@ class Bus:
         """Wait until a consumer is gone for good and raise why (`ConsumerLost`): the watchdog."""
         while True:
             self._news.clear()
-            news = asyncio.ensure_future(self._news.wait())
-            tasks = [c.subscription.task for c in self._consumers] + [self._connection.task]
-            watched = [task for task in tasks if task is not None]
-            await asyncio.wait([news, *watched], return_when=asyncio.FIRST_COMPLETED)
-            news.cancel()
+            tasks = [consumer.subscription.task for consumer in self._consumers]
+            watched = [task for task in (*tasks, self._connection.task) if task is not None]
             for task in watched:
-                if task.done() and not task.cancelled():
-                    if (error := task.exception()) is not None:
-                        raise error
-                    self._consumers = [
-                        c for c in self._consumers if c.subscription.task is not task
-                    ]
+                if task.done() and not task.cancelled() and (error := task.exception()):
+                    raise error
+            news = asyncio.ensure_future(self._news.wait())
+            running = [task for task in watched if not task.done()]
+            try:
+                await asyncio.wait([news, *running], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                news.cancel()
 
     def connected(self) -> bool:
         """Whether there is a connection and every consumer is on its queue: for readiness."""

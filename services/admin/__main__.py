@@ -1,0 +1,59 @@
+"""``python -m services.admin install | check | environment <service>``."""
+
+from __future__ import annotations
+
+import asyncio
+
+import typer
+
+from services.admin.environment import environment_of
+from services.admin.install import check, install
+from services.admin.settings import AdminSettings
+from shared.runtime import logs
+from shared.runtime.errors import ColobusError
+from shared.runtime.settings import load
+
+app = typer.Typer(
+    help="Declare what Colobus needs on its broker and database. Settings: COLOBUS_ADMIN_AMQP_URL, "
+    "COLOBUS_ADMIN_AMQP_MANAGEMENT_URL, COLOBUS_ADMIN_DATABASE_DSN, COLOBUS_CREDENTIALS_DIR, "
+    "COLOBUS_TENANTS_FILE, COLOBUS_ROLE_SUFFIX.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command("install")
+def install_command() -> None:
+    """Make secrets, exchanges, queues, users, roles, schemas, and run migrations. Idempotent."""
+    asyncio.run(install(load(AdminSettings)))
+
+
+@app.command("check")
+def check_command() -> None:
+    """Tell what is missing or other than declared; exit 1 when anything is."""
+    faults = asyncio.run(check(load(AdminSettings)))
+    for fault in faults:
+        typer.echo(fault)
+    if faults:
+        raise typer.Exit(1)
+
+
+@app.command()
+def environment(service: str) -> None:
+    """Print the environment of a service as KEY=VALUE lines; it contains passwords."""
+    for name, value in environment_of(service, load(AdminSettings)).items():
+        typer.echo(f"{name}={value}")
+
+
+def main() -> None:
+    """Run a command; an error that is fit for reading is one line, not a traceback."""
+    logs.configure("admin")
+    try:
+        app()
+    except ColobusError as error:
+        typer.echo(f"admin: {error.detail}", err=True)
+        raise SystemExit(1) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""Who may do what on broker and database: one table, `ACCESS`, and the regular expressions of it.
+
+RabbitMQ: a resource permission is three patterns over names of exchanges and queues. A topic
+permission narrows routing keys per topic exchange; where a user has none, all keys are allowed,
+so everybody gets one for every exchange (rabbitmq.com/docs/access-control).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from shared.contract import topology
+
+NOTHING = "^$"
+EVERYTHING = ".*"
+_THREE_WORDS = r"^[^.]+\.[^.]+\.[^.]+$"
+_TWO_WORDS = r"^[^.]+\.[^.]+$"
+#: The default exchange's name in permissions; replies to queries go through it.
+_DEFAULT_EXCHANGE = "amq.default"
+
+
+@dataclass(frozen=True)
+class Access:
+    """What one service may do.
+
+    ``publishes``: {exchange: pattern of its routing keys}; ``consumes``: work and query queues;
+    ``follows``: {exchange: pattern of binding keys} for its own live queues; ``answers``: sends
+    replies to queries. ``schema``: owns the PostgreSQL schema of its name. ``secrets``: settings
+    that carry keys.
+    """
+
+    publishes: Mapping[str, str] = field(default_factory=dict)
+    consumes: tuple[str, ...] = ()
+    follows: Mapping[str, str] = field(default_factory=dict)
+    answers: bool = False
+    schema: bool = False
+    secrets: tuple[str, ...] = ()
+
+
+MASTER_KEY = "COLOBUS_MASTER_KEY_FILE"
+SEALING_KEY = "COLOBUS_SEALING_KEY_FILE"
+SEALING_PUBLIC_KEYS = "COLOBUS_SEALING_PUBLIC_KEYS"
+
+ACCESS: dict[str, Access] = {
+    "front_door": Access(
+        publishes={topology.REQUESTS: _THREE_WORDS, topology.QUERIES: _TWO_WORDS},
+        consumes=("front_door.status",),
+        follows={topology.EVENTS: EVERYTHING, topology.STATUS: EVERYTHING},
+        schema=True,
+        secrets=(MASTER_KEY, SEALING_PUBLIC_KEYS),
+    ),
+    "scheduler": Access(
+        publishes={topology.COMMANDS: _TWO_WORDS, topology.STATUS: _THREE_WORDS},
+        consumes=(
+            "scheduler.requests",
+            "scheduler.events",
+            "scheduler.dead_commands",
+            "scheduler.queries",
+        ),
+        answers=True,
+        schema=True,
+    ),
+    "vm_worker": Access(
+        publishes={topology.EVENTS: r"^[^.]+\.vm\.[^.]+$"},
+        consumes=("vm_worker.commands", "vm_worker.queries"),
+        answers=True,
+        secrets=(SEALING_KEY,),
+    ),
+    "webhook_worker": Access(
+        publishes={topology.EVENTS: r"^[^.]+\.webhook\.[^.]+$"},
+        consumes=("webhook_worker.status", "webhook_worker.queries"),
+        answers=True,
+        schema=True,
+        secrets=(MASTER_KEY,),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Permissions:
+    """One broker user's permissions. ``topics``: {exchange: (write, read)}."""
+
+    configure: str
+    write: str
+    read: str
+    topics: Mapping[str, tuple[str, str]]
+
+
+def service_permissions(service: str, access: Access) -> Permissions:
+    """What the service's broker user gets; whoever consumes may delay and dead-letter as well."""
+    copies = [topology.DEAD_LETTERS] + [topology.delay_exchange(s) for s in topology.DELAYS]
+    live = [rf"{re.escape(service)}\.live\..*"] if access.follows else []
+    exchanges = [*access.publishes, *(copies if access.consumes else [])]
+    exchanges += [_DEFAULT_EXCHANGE] if access.answers else []
+    topics = {exchange.name: (NOTHING, NOTHING) for exchange in topology.TOPOLOGY.exchanges}
+    for exchange in copies if access.consumes else []:
+        topics[exchange] = (rf"^{re.escape(service)}\.", NOTHING)
+    topics[topology.DEAD_LETTERS] = (EVERYTHING if access.consumes else NOTHING, NOTHING)
+    for exchange in {*access.publishes, *access.follows}:
+        write = access.publishes.get(exchange, NOTHING)
+        topics[exchange] = (write, access.follows.get(exchange, NOTHING))
+    return Permissions(
+        configure=_any_of(live),
+        write=_any_of([*_names(exchanges), *live]),
+        read=_any_of([*_names(access.consumes), *_names(access.follows), *live]),
+        topics=topics,
+    )
+
+
+def tenant_permissions(tenant: str, user: str) -> Permissions:
+    """What a tenant's broker user gets: its requests, what becomes of them, queues of its own."""
+    own_queues = rf"{re.escape(user)}\..*"
+    own_keys = rf"^{re.escape(tenant)}\."
+    topics = {exchange.name: (NOTHING, NOTHING) for exchange in topology.TOPOLOGY.exchanges}
+    topics[topology.REQUESTS] = (own_keys, NOTHING)
+    topics[topology.STATUS] = topics[topology.EVENTS] = (NOTHING, own_keys)
+    return Permissions(
+        configure=_any_of([own_queues]),
+        write=_any_of([*_names([topology.REQUESTS]), own_queues]),
+        read=_any_of([*_names([topology.STATUS, topology.EVENTS]), own_queues]),
+        topics=topics,
+    )
+
+
+def broker_user(service: str, suffix: str = "") -> str:
+    """The service's user on the broker: ``colobus-front-door`` for ``front_door``."""
+    name = f"colobus-{service.replace('_', '-')}"
+    return f"{name}-{suffix}" if suffix else name
+
+
+def database_role(service: str, suffix: str = "") -> str:
+    """The service's role in the database; its schema is named as the service."""
+    return f"{service}_{suffix}" if suffix else service
+
+
+def _names(names: Iterable[str]) -> list[str]:
+    return [re.escape(name) for name in names]
+
+
+def _any_of(patterns: Iterable[str]) -> str:
+    alternatives = "|".join(patterns)
+    return f"^({alternatives})$" if alternatives else NOTHING

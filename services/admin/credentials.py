@@ -1,0 +1,92 @@
+"""The secrets of one installation, as files that only their owner can read.
+
+``<service>.amqp`` and ``<service>.postgres`` (passwords), ``<broker user>.amqp`` of tenants,
+``master.key``, ``vm_worker.sealing.key``. A file that is there is used, never replaced.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from shared.runtime.errors import ConfigurationError
+from shared.runtime.secrets import SealingKey
+
+MASTER_KEY = "master.key"
+SEALING_KEY = "vm_worker.sealing.key"
+
+
+class Credentials:
+    """The folder of secrets."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def prepare(self) -> None:
+        """Make the folder, for its owner only."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o700)
+
+    def amqp_password(self, user: str, *, make: bool = False) -> str:
+        """The broker password of a service or of a tenant's broker user."""
+        return self._secret(f"{user}.amqp", _password if make else None)
+
+    def database_password(self, service: str, *, make: bool = False) -> str:
+        """The database password of a service."""
+        return self._secret(f"{service}.postgres", _password if make else None)
+
+    def make_keys(self) -> None:
+        """Make the keys that are missing."""
+        self._secret(MASTER_KEY, _master_key)
+        if not self.path(SEALING_KEY).exists():
+            self._publish(SEALING_KEY, SealingKey.generate().save)
+
+    def sealing_public_key(self) -> str:
+        """The public half of vm_worker's key, in base64."""
+        return SealingKey.load(self.path(SEALING_KEY)).public_key
+
+    def path(self, name: str) -> Path:
+        """Where the secret of this name is kept."""
+        return self.folder / name
+
+    def _secret(self, name: str, make: Callable[[], str] | None) -> str:
+        if make is not None and not self.path(name).exists():
+            self._publish(name, lambda path: _write_private(path, make()))
+        try:
+            return self.path(name).read_text(encoding="ascii").strip()
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot read {self.path(name)}: {error.strerror}; "
+                "run `python -m services.admin install` first"
+            ) from error
+
+    def _publish(self, name: str, write: Callable[[Path], None]) -> None:
+        """Let the whole file appear at once, or keep the one that somebody else just made."""
+        temporary = self.path(f".{name}.{secrets.token_hex(8)}")
+        write(temporary)
+        try:
+            os.link(temporary, self.path(name))
+        except FileExistsError:
+            return
+        finally:
+            temporary.unlink()
+
+
+def _write_private(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _password() -> str:
+    """Hexadecimal: needs no quoting in a URL, in SQL or in a shell."""
+    return secrets.token_hex(20)
+
+
+def _master_key() -> str:
+    return base64.b64encode(secrets.token_bytes(32)).decode("ascii")
