@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from devcloud.components.colobus import token_name
 from devcloud.components.postgresql import DATABASE, SUPERUSER, PostgreSQL
 from devcloud.components.rabbitmq import RabbitMQ
 from devcloud.ports import HOST
@@ -21,6 +22,7 @@ def cloud_environment(site: Site) -> dict[str, str]:
         found["DEVCLOUD_POSTGRES_DSN"] = f"postgresql://{SUPERUSER}:{password}@{where}"
     if site.paths.tenants_json.exists():
         found |= _openstack(site)
+        found |= _colobus(site)
     return found
 
 
@@ -41,4 +43,17 @@ def _openstack(site: Site) -> dict[str, str]:
     }
     for tenant, facts in json.loads(site.paths.tenants_json.read_text()).items():
         found[f"DEVCLOUD_PROJECT_ID_{tenant.upper().replace('-', '_')}"] = facts["project_id"]
+    return found
+
+
+def _colobus(site: Site) -> dict[str, str]:
+    found = {
+        "COLOBUS_URL": site.ports.url("front_door"),
+        "DEVCLOUD_COLOBUS_DIR": str(site.paths.state / "colobus"),
+        "DEVCLOUD_WEBHOOK_RECEIVER_URL": site.ports.url("webhook-receiver"),
+    }
+    for tenant in json.loads(site.paths.tenants_json.read_text()):
+        variable = f"DEVCLOUD_COLOBUS_TOKEN_{tenant.upper().replace('-', '_')}"
+        found[variable] = site.credentials[token_name(tenant)]
+        found.setdefault("COLOBUS_TOKEN", found[variable])
     return found

@@ -30,6 +30,11 @@ OFFSETS: dict[str, int] = {
     "glance": 22,
     "nova-api": 23,
     "neutron": 24,
+    "front_door": 40,
+    "scheduler": 41,
+    "vm_worker": 42,
+    "webhook_worker": 43,
+    "webhook-receiver": 44,
 }
 
 

@@ -5,6 +5,14 @@ from __future__ import annotations
 from devcloud.component import Component
 from devcloud.components.catalog import Catalog
 from devcloud.components.cloud_rabbitmq import CloudRabbitMQ
+from devcloud.components.colobus import ColobusInstall
+from devcloud.components.colobus_services import (
+    FrontDoor,
+    Scheduler,
+    VmWorker,
+    WebhookReceiver,
+    WebhookWorker,
+)
 from devcloud.components.glance import Glance, GlanceDatabase
 from devcloud.components.keystone import Keystone, KeystoneDatabase
 from devcloud.components.mariadb import MariaDB
@@ -47,4 +55,11 @@ COMPONENTS: tuple[type[Component], ...] = (
     Nova,
     # Tenants, users, images, flavors, the external network.
     Catalog,
+    # Colobus.
+    ColobusInstall,
+    FrontDoor,
+    Scheduler,
+    VmWorker,
+    WebhookWorker,
+    WebhookReceiver,
 )

@@ -1,0 +1,147 @@
+"""Colobus' services, and the receiver of the demo's webhooks: a process each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from functools import cached_property
+from typing import ClassVar
+
+from devcloud.component import answers_http
+from devcloud.components.colobus import CLOUD, FromCheckout, code_digest, python_environment
+from devcloud.ports import HOST
+from devcloud.processes import Daemon, ProcessTable
+
+#: The webhook receiver is on loopback, which webhooks otherwise never reach.
+ALLOWED_NETWORKS = "127.0.0.0/8"
+
+
+class Process(FromCheckout):
+    """One process that serves HTTP. `up` starts it anew when code or settings have changed."""
+
+    module: ClassVar[str]
+    sources: ClassVar[tuple[str, ...]]
+    health_path: ClassVar[str] = "/readyz"
+    ready_within = 60.0
+
+    @cached_property
+    def processes(self) -> ProcessTable:
+        """Return the table that starts processes as our account."""
+        return ProcessTable(self.site.paths, self.account)
+
+    def environment(self) -> dict[str, str]:
+        """Return its settings; may hold passwords."""
+        raise NotImplementedError
+
+    def daemons(self) -> Sequence[Daemon]:
+        """Return the process, as it is recognised and stopped."""
+        return (Daemon(self.name, [sys.executable, "-m", self.module], grace=30.0),)
+
+    def start(self) -> None:
+        """Start it, with its settings, unless it runs with the code of now."""
+        environment = {**python_environment(), **self.environment()}
+        wanted = self._fingerprint(environment)
+        running_with = self.site.paths.run / f"{self.name}.fingerprint"
+        if self.running() and running_with.exists() and running_with.read_text() == wanted:
+            return
+        self.stop()
+        (daemon,) = self.daemons()
+        self.processes.spawn(Daemon(daemon.name, daemon.argv, environment, grace=daemon.grace))
+        running_with.write_text(wanted)
+
+    def ready(self) -> bool:
+        """Tell whether it says so itself."""
+        return self.running() and answers_http(self.site.ports[self.name], self.health_path)
+
+    def _fingerprint(self, environment: dict[str, str]) -> str:
+        """Return what changes when it should be started anew: code, settings, tenants."""
+        tenants = self.folder / "tenants.yaml"
+        parts = [code_digest(*self.sources), json.dumps(environment, sort_keys=True)]
+        parts += [tenants.read_text()] if tenants.exists() else []
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+class Service(Process):
+    """One of Colobus' services; its component has its name."""
+
+    requires: ClassVar[tuple[str, ...]] = ("colobus-install",)
+    sources = ("services", "shared")
+
+    def environment(self) -> dict[str, str]:
+        """Return what the admin step knows of it, and what only the operator does."""
+        # Imported when needed: bringing up broker and database alone must not need the services.
+        from services.admin.environment import environment_of
+        from services.admin.settings import AdminSettings
+        from shared.runtime.settings import load
+
+        settings = load(AdminSettings, self.admin_environment())
+        return {
+            "COLOBUS_INSTALLATION_ID": f"{CLOUD}-{self.site.ports.base}",
+            "COLOBUS_HTTP_HOST": HOST,
+            "COLOBUS_HTTP_PORT": str(self.site.ports[self.name]),
+            "COLOBUS_LOG_LEVEL": "info",
+            **environment_of(self.name, settings),
+            **self.own_settings(),
+        }
+
+    def own_settings(self) -> dict[str, str]:
+        """Return settings that no other service has."""
+        return {}
+
+
+class FrontDoor(Service):
+    """The HTTP interface."""
+
+    name = main_port = "front_door"
+    module = "services.front_door"
+
+    def own_settings(self) -> dict[str, str]:
+        """Return where tokens are validated and which private addresses webhooks may go to."""
+        return {
+            "COLOBUS_KEYSTONE_URLS": f"{CLOUD}={self.site.ports.url('keystone', '/v3')}",
+            "COLOBUS_WEBHOOK_ALLOWED_NETWORKS": ALLOWED_NETWORKS,
+        }
+
+
+class Scheduler(Service):
+    """The one who decides."""
+
+    name = main_port = "scheduler"
+    module = "services.scheduler"
+
+
+class VmWorker(Service):
+    """The one who asks Nova and Neutron."""
+
+    name = main_port = "vm_worker"
+    module = "services.vm_worker"
+
+    def own_settings(self) -> dict[str, str]:
+        """Return where the service user's password is."""
+        return {"COLOBUS_CLOUDS_FILE": str(self.folder / "clouds.yaml")}
+
+
+class WebhookWorker(Service):
+    """The sender of webhooks."""
+
+    name = main_port = "webhook_worker"
+    module = "services.webhook_worker"
+
+    def own_settings(self) -> dict[str, str]:
+        """Return which private addresses webhooks may go to."""
+        return {"COLOBUS_WEBHOOK_ALLOWED_NETWORKS": ALLOWED_NETWORKS}
+
+
+class WebhookReceiver(Process):
+    """Somebody for webhooks to go to, who keeps them in memory and shows them."""
+
+    name = main_port = "webhook-receiver"
+    module = "devcloud.webhook_receiver"
+    sources = ("devcloud/webhook_receiver.py",)
+    health_path = "/healthz"
+
+    def environment(self) -> dict[str, str]:
+        """Return where it listens."""
+        return {"WEBHOOK_RECEIVER_PORT": str(self.site.ports[self.name])}
