@@ -1,0 +1,191 @@
+"""`make demo`: everything comes up, then a VM is asked for and shown on its way to the webhook."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+import aiohttp
+import msgspec
+from rich.console import Console
+from rich.panel import Panel
+from rich.text import Text
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from colobus import Client, ColobusError, CreateVm, LeaseRequest, Phase, Resource, ResourceEnded
+from colobus.cli.live import follow_live
+from colobus.cli.output import details
+from colobus.config import find_credentials
+from colobus.models import TERMINAL_PHASES
+from devcloud.api import DevCloudFailed, Site, Supervisor, cloud_environment, open_devcloud
+from devcloud.components.catalog import IMAGE
+from devcloud.paths import Paths
+
+PERSON = "alice"
+LABELS = {"made-by": "demo"}
+LEASE_HOURS = 1
+#: How long the webhook may take after the VM is active, in seconds.
+WEBHOOK_SECONDS = 30
+COLOBUS = Path(sys.prefix) / "bin" / "colobus"
+
+out = Console(highlight=False)
+
+
+class DemoFailed(RuntimeError):
+    """The demo did not do what it is there to show."""
+
+
+def main() -> None:
+    """Show it; whatever fails ends in a few words and a non-zero exit."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    began = time.monotonic()
+    try:
+        cloud = open_devcloud(create=True)
+        heading("A developer cloud and Colobus, on this machine")
+        cloud.up()
+        asyncio.run(show(cloud))
+    except KeyboardInterrupt:
+        fail("interrupted; `make demo` goes on where it was, `make down` stops what runs")
+    except (DevCloudFailed, DemoFailed, ColobusError) as error:
+        fail(f"{error}\n\nLogs: {Paths.from_environment().log}/*.log")
+    out.print(f"\nDone in {time.monotonic() - began:.0f} s. Everything keeps running.")
+
+
+async def show(cloud: Supervisor) -> None:
+    """Ask for a VM as a user would, and show what comes of it."""
+    site, environment = cloud.site, cloud_environment(cloud.site)
+    credentials = find_credentials(os_cloud=PERSON, environ=environment)
+    receiver = environment["DEVCLOUD_WEBHOOK_RECEIVER_URL"]
+    async with Client(environment["COLOBUS_URL"], credentials=credentials) as client:
+        await remove_earlier(client)
+        heading(f"A VM with a floating IP, asked for by {PERSON} with her Keystone token")
+        secret = await client.webhooks.callback_secret()
+        vm = await client.create_vm(request(f"{receiver}/hooks/demo"))
+        out.print(f"POST /v1/vms → 202, {vm.id}\n")
+        vm = await follow_live(client, vm.id, {Phase.ACTIVE, *TERMINAL_PHASES}, console=out)
+        if vm.status.phase is not Phase.ACTIVE:
+            raise ResourceEnded(vm)
+        out.print()
+        details([(name.replace("_", " "), value) for name, value in vm.status.outputs.items()])
+        heading("The webhook that told of it")
+        await show_webhook(receiver, vm.id, secret)
+    goodbye(site, environment, vm)
+
+
+def request(callback_url: str) -> CreateVm:
+    """Return what is asked for."""
+    return CreateVm(
+        name="demo",
+        image=IMAGE,
+        flavor="small",
+        floating_ip=True,
+        labels=LABELS,
+        lease=LeaseRequest(ttl=LEASE_HOURS * 3600),
+        deadline=300,
+        callback_url=callback_url,
+    )
+
+
+async def remove_earlier(client: Client) -> None:
+    """Give back the VMs of earlier runs: they count against the quota."""
+    ending = {Phase.DEPROVISIONING, Phase.DELETED}
+    async for vm in client.list("vm", labels=LABELS):
+        if vm.status.phase not in ending:
+            out.print(f"giving back {vm.id} of an earlier run")
+            await client.delete(vm.id)
+
+
+async def show_webhook(receiver: str, vm_id: str, secret: str) -> None:
+    """Show the webhook about `active`, its signature checked by an independent library."""
+    hook = await active_webhook(receiver, vm_id)
+    headers = {name: hook["headers"].get(name, "") for name in SIGNED}
+    try:
+        Webhook(secret).verify(hook["body"], headers)
+    except WebhookVerificationError as error:
+        raise DemoFailed(f"the webhook's signature is not good: {error}") from error
+    event = msgspec.json.decode(hook["body"])
+    body = msgspec.json.format(hook["body"].encode(), indent=1).decode()
+    lines = [f"{name}: {value}" for name, value in headers.items()]
+    out.print(
+        Panel(Text("\n".join([*lines, "", *body.splitlines()[:24], " …"])), title=hook["path"])
+    )
+    out.print(f"[green]✓ signature verified[/] ({event['type']}, sequence {event['sequence']})")
+
+
+SIGNED = ("webhook-id", "webhook-timestamp", "webhook-signature")
+
+
+async def active_webhook(receiver: str, vm_id: str) -> dict[str, Any]:
+    """Return the first webhook that says the VM is active."""
+    seen = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(WEBHOOK_SECONDS), aiohttp.ClientSession() as session:
+            while True:
+                query = {"resource": vm_id, "after": str(seen), "wait": "10"}
+                async with session.get(f"{receiver}/deliveries", params=query) as response:
+                    for hook in await response.json():
+                        seen = max(seen, hook["number"])
+                        if is_active(hook["body"]):
+                            found: dict[str, Any] = hook
+                            return found
+    raise DemoFailed(f"no webhook about {vm_id} being active came within {WEBHOOK_SECONDS} s")
+
+
+def is_active(body: str) -> bool:
+    """Tell whether a webhook's CloudEvent carries an active resource."""
+    phase = msgspec.json.decode(body)["data"]["resource"]["status"]["phase"]
+    return bool(phase == Phase.ACTIVE)
+
+
+def goodbye(site: Site, environment: dict[str, str], vm: Resource) -> None:
+    """Tell where everything is and what to try next."""
+    url = environment["COLOBUS_URL"]
+    heading("Yours to try")
+    details(
+        [
+            ("API", f"{url}   its documents: {url}/docs"),
+            ("webhooks received", f"{environment['DEVCLOUD_WEBHOOK_RECEIVER_URL']}/deliveries"),
+            ("Keystone", environment["DEVCLOUD_AUTH_URL"]),
+            ("clouds.yaml", site.paths.clouds_yaml),
+            ("logs", site.paths.log),
+        ]
+    )
+    commands = f"""
+export COLOBUS_URL={url} COLOBUS_TOKEN={environment["COLOBUS_TOKEN"]}
+{COLOBUS} vm list
+{COLOBUS} vm create --image {IMAGE} --flavor small --floating-ip --lease 1h --wait
+{COLOBUS} events {vm.id}
+{COLOBUS} vm delete {vm.id} --wait
+curl -sH "Authorization: Bearer $COLOBUS_TOKEN" $COLOBUS_URL/v1/vms/{vm.id}
+curl -sH "Authorization: Bearer $COLOBUS_TOKEN" -H 'Content-Type: application/json' \\
+  -d '{{"image": "{IMAGE}", "flavor": "small"}}' $COLOBUS_URL/v1/vms
+"""
+    out.print(Text(commands), soft_wrap=True)
+    out.print(
+        f"The VM {vm.id} is deleted when its lease of {LEASE_HOURS} h ends; `make down` stops"
+    )
+    out.print("everything and keeps its state.")
+
+
+def heading(text: str) -> None:
+    """Print what comes now."""
+    out.print(f"\n[bold]{text}[/]")
+
+
+def fail(text: str) -> NoReturn:
+    """Say why, and exit."""
+    Console(stderr=True).print(Text(text, "red"), soft_wrap=True)
+    sys.exit(1)
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()
