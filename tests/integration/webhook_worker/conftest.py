@@ -1,0 +1,50 @@
+"""The real broker and database around a webhook worker, and a subscriber's endpoint."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from services.admin.broker import install_broker
+from services.admin.management import Management
+from shared.bus import Bus
+from shared.contract.identifiers import new_ulid
+from shared.runtime.secrets import SealingKey
+from shared.storage.migrate import migrate
+from tests.integration.webhook_worker.harness import MIGRATIONS, QUICK, Surroundings
+from tests.support.broker import VirtualHost, virtual_host
+from tests.support.webhooks import Receiver, receiving
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session", name="broker")
+async def declared_broker(basics: dict[str, str]) -> AsyncIterator[VirtualHost]:
+    """A virtual host with the whole topology, for all tests of this room."""
+    async with virtual_host(basics) as made:
+        async with Management(made.management, made.user, made.password) as management:
+            await install_broker(management, made.name, ())
+        yield made
+
+
+@pytest.fixture
+async def around(broker: VirtualHost, database_dsn: str) -> AsyncIterator[Surroundings]:
+    """Broker, database and a tenant of this test's own."""
+    await asyncio.to_thread(migrate, database_dsn, "webhook_worker", MIGRATIONS)
+    environment = {
+        **QUICK,
+        "COLOBUS_AMQP_URLS": broker.url,
+        "COLOBUS_DATABASE_DSN": database_dsn,
+    }
+    bus = await Bus.connect([broker.url], name="scheduler")
+    tenant = f"t-{new_ulid()}"
+    yield Surroundings(bus, database_dsn, environment, tenant, SealingKey.generate())
+    await bus.close()
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """A subscriber's endpoint."""
+    async with receiving() as made:
+        yield made
