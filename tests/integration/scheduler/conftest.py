@@ -1,0 +1,36 @@
+"""The scheduler as a process, on the real broker and database; the test plays its neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.scheduler.neighbours import Neighbours
+from tests.support.installation import Installation, installation
+
+
+@pytest.fixture(scope="module")
+def scheduled(
+    basics: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """An installation of which only the scheduler runs."""
+    nowhere = {
+        "DEVCLOUD_AUTH_URL": "http://127.0.0.1:1/v3",
+        "OS_CLIENT_CONFIG_FILE": "none",
+        "DEVCLOUD_PROJECT_ID_BIGTOP": "project-1",
+        "DEVCLOUD_PROJECT_ID_OPENLAB": "project-2",
+    }
+    folder: Path = tmp_path_factory.mktemp("scheduler")
+    quotas = {"bigtop": {"vms": 1000}, "openlab": {"vms": 2}}
+    with installation({**nowhere, **basics}, folder, quotas) as made:
+        made.start("scheduler")
+        yield made
+
+
+@pytest.fixture
+async def neighbours(scheduled: Installation) -> AsyncIterator[Neighbours]:
+    """The front door and the worker, played by the test."""
+    async with Neighbours.of(scheduled) as made:
+        yield made

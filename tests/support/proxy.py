@@ -1,0 +1,77 @@
+"""A TCP proxy in front of a real server, whose cables tests can pull."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Self
+from urllib.parse import urlsplit, urlunsplit
+
+
+class Proxy:
+    """``url`` leads through it. `cut` breaks all connections, `refuse` takes no new ones."""
+
+    def __init__(self, target: str) -> None:
+        self._target = urlsplit(target)
+        self._server: asyncio.Server | None = None
+        self._port = 0
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._pumps: set[asyncio.Task[None]] = set()
+        self.accepted = 0
+
+    @classmethod
+    @asynccontextmanager
+    async def to(cls, target: str) -> AsyncIterator[Self]:
+        """Stand in front of ``target``, a URL with host and port."""
+        proxy = cls(target)
+        await proxy.accept()
+        try:
+            yield proxy
+        finally:
+            await proxy.refuse()
+            await proxy.cut()
+
+    @property
+    def url(self) -> str:
+        """The target's URL by way of this proxy."""
+        login = self._target.netloc.rpartition("@")[0]
+        return urlunsplit(self._target._replace(netloc=f"{login}@127.0.0.1:{self._port}"))
+
+    async def accept(self) -> None:
+        """Take connections (again), on the same port."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
+        self._port = self._server.sockets[0].getsockname()[1]
+
+    async def refuse(self) -> None:
+        """Take no new connections."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    async def cut(self) -> None:
+        """Reset every connection, without a word to either side."""
+        for writer in self._writers:
+            writer.transport.abort()
+        if self._pumps:
+            await asyncio.wait(self._pumps)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        there = await asyncio.open_connection(self._target.hostname, self._target.port)
+        for source, sink in ((reader, there[1]), (there[0], writer)):
+            self._writers.add(sink)
+            pump = asyncio.create_task(self._pump(source, sink))
+            self._pumps.add(pump)
+            pump.add_done_callback(self._pumps.discard)
+
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        try:
+            while data := await source.read(65536):
+                sink.write(data)
+                await sink.drain()
+        except ConnectionError:
+            pass  # pulled, or hung up
+        finally:
+            self._writers.discard(sink)
+            sink.transport.abort()
