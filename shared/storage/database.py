@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 import asyncpg
 import msgspec
 
+from shared.runtime.errors import BackendUnavailable
 from shared.storage.listener import Listener
-from shared.storage.outages import outages_are_temporary, unavailable
+from shared.storage.outages import is_loss, outages_are_temporary, unavailable
 
 if TYPE_CHECKING:
     Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
@@ -74,9 +75,15 @@ class Database:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """Borrow a connection; each statement is a transaction of its own."""
-        with outages_are_temporary():
-            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-                yield connection
+        try:
+            with outages_are_temporary():
+                async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+                    yield connection
+        except BackendUnavailable as error:
+            if is_loss(error.__cause__):
+                # Others were probably lost with it: none is used again without a new session.
+                await self._pool.expire_connections()
+            raise
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:

@@ -9,44 +9,46 @@ import asyncpg
 
 from shared.runtime.errors import BackendUnavailable
 
-#: Source: PostgreSQL's error codes, classes 08, 40, 53 and 57, and what a failover looks like.
-_OUTAGES = (
+#: The session is gone, or of no use any more (PostgreSQL's error codes, classes 08 and 57, and
+#: what a failover looks like). InternalClientError: asyncpg met the end in mid-protocol.
+_LOSSES = (
     asyncpg.PostgresConnectionError,
-    asyncpg.TransactionRollbackError,  # serialization failure, deadlock
-    asyncpg.InsufficientResourcesError,  # too many connections, disk full
-    asyncpg.OperatorInterventionError,  # shutdown, crash, starting up, statement timeout
-    asyncpg.ReadOnlySQLTransactionError,  # a standby answers during a failover
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.ReadOnlySQLTransactionError,
     asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.InvalidCachedStatementError,  # a migration has just changed the table
     asyncpg.InternalClientError,
     OSError,  # TimeoutError is one
 )
+#: Another try may succeed on the same session (classes 40 and 53, time limits, a migration).
+_CONFLICTS = (
+    asyncpg.TransactionRollbackError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.InvalidCachedStatementError,
+)
 
 
-def is_outage(error: BaseException) -> bool:
-    """Tell whether ``error`` says something of the database's state, not of our statement.
+def is_loss(error: BaseException | None) -> bool:
+    """Tell whether ``error`` means that the session is lost.
 
-    asyncpg's InterfaceError is both: a lost connection, or a wrong argument (then a ValueError).
+    asyncpg's InterfaceError means that, or that we gave a wrong argument: then it's a ValueError.
     """
     if isinstance(error, asyncpg.InterfaceError):
         return not isinstance(error, ValueError)
-    return isinstance(error, _OUTAGES)
+    return isinstance(error, _LOSSES)
 
 
 @contextmanager
 def outages_are_temporary() -> Iterator[None]:
-    """Raise `BackendUnavailable` for outages; everything else passes."""
+    """Raise `BackendUnavailable` for what may pass; everything else passes through."""
     try:
         yield
-    except (
-        asyncpg.PostgresError,
-        asyncpg.InterfaceError,
-        asyncpg.InternalClientError,
-        OSError,
-    ) as e:
-        if is_outage(e):
-            raise unavailable(e) from e
+    except (*_LOSSES, *_CONFLICTS, asyncpg.InterfaceError) as error:
+        if is_loss(error) or isinstance(error, _CONFLICTS):
+            raise unavailable(error) from error
         raise
 
 
