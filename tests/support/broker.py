@@ -30,8 +30,8 @@ async def virtual_host(environment: dict[str, str]) -> AsyncIterator[VirtualHost
     management = environment["DEVCLOUD_AMQP_MANAGEMENT_URL"].rstrip("/")
     user, password = url.username or "", url.password or ""
     name = f"test-{new_ulid()}"
-    auth = aiohttp.BasicAuth(user, password)
-    async with aiohttp.ClientSession(auth=auth, raise_for_status=True) as session:
+    login = {"Authorization": aiohttp.encode_basic_auth(user, password)}
+    async with aiohttp.ClientSession(headers=login, raise_for_status=True) as session:
         await session.put(f"{management}/api/vhosts/{name}")
         everything = {"configure": ".*", "write": ".*", "read": ".*"}
         await session.put(f"{management}/api/permissions/{name}/{quote(user)}", json=everything)

@@ -19,11 +19,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import aiohttp
 import asyncpg
 import yaml
 
-from services.admin.broker import open_management
 from services.admin.environment import environment_of
 from services.admin.install import install
 from services.admin.settings import AdminSettings
@@ -232,11 +233,16 @@ def _common_settings(cloud: Mapping[str, str], name: str) -> dict[str, dict[str,
 
 async def _remove(admin: AdminSettings, name: str) -> None:
     """Take away what the installation had on the shared servers."""
-    async with open_management(admin) as management:
-        await management.delete("vhosts", name)
-        for user in await management.get("users"):
-            if user["name"].endswith(f"-{name}"):
-                await management.delete("users", user["name"])
+    broker = urlsplit(str.__str__(admin.admin_amqp_management_url))
+    base = f"http://{broker.hostname}:{broker.port}/api"
+    login = aiohttp.encode_basic_auth(broker.username or "", broker.password or "")
+    async with aiohttp.ClientSession(headers={"Authorization": login}) as session:
+        await session.delete(f"{base}/vhosts/{name}")
+        async with session.get(f"{base}/users") as response:
+            users = [user["name"] for user in await response.json()]
+        for user in users:
+            if user.endswith(f"-{name}"):
+                await session.delete(f"{base}/users/{user}")
     server = str.__str__(admin.admin_database_dsn).rpartition("/")[0] + "/postgres"
     connection = await asyncpg.connect(server)
     try:
