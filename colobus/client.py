@@ -173,7 +173,7 @@ class Client:
     def events(
         self, resource_id: str | None = None, *, after: str | None = None
     ) -> AsyncGenerator[TimelineEvent, None]:
-        """Yield live events of one resource, or of all of the tenant, for ever.
+        """Yield live events of one resource to its end, or of all of the tenant for ever.
 
         After a lost connection it goes on where it was. ``after`` is the id of an event: go on
         after that one. Close it (`contextlib.aclosing`) when you leave early.

@@ -28,11 +28,11 @@ class Opened:
 async def follow(
     transport: Transport, path: str, after: str | None = None
 ) -> AsyncGenerator[TimelineEvent | Opened, None]:
-    """Yield the events of a stream for ever, the first from after the event id ``after``.
+    """Yield the events of a stream, from after the event id ``after``, until the server ends it.
 
-    A broken stream is opened again with Last-Event-ID, so no event of the timeline is lost. Raises
-    `ApiError`, `Unreachable` when the server stays away, `StreamUnavailable` when there is one but
-    no stream.
+    The stream of one resource has an end, that of a tenant hasn't. A broken one is opened again
+    with Last-Event-ID, so no event of the timeline is lost. Raises `ApiError`, `Unreachable` when
+    the server stays away, `StreamUnavailable` when there is a server but no stream.
     """
     parser = EventParser(last_id=after)
     retry = Retry(transport.retry_for)
@@ -44,6 +44,8 @@ async def follow(
         heard = False
         try:
             async with transport.stream(path, headers, silence=SILENCE) as response:
+                if response.status == 204:  # HTML standard §9.2.3: don't come again
+                    return
                 if response.content_type != CONTENT_TYPE:
                     raise StreamUnavailable(f"{path} is answered with {response.content_type}")
                 yield Opened()

@@ -21,9 +21,9 @@ async def watch(
     Some revisions may be skipped when several come at once; the newest is never missed.
     """
     revision = -1
-    changes = _streamed(transport, path)
-    while True:
-        try:
+    # A stream ends with the resource, but what has failed can still be deleted: polls go on.
+    for changes in (_streamed(transport, path), _polled(transport, path)):
+        with contextlib.suppress(StreamUnavailable):
             async with contextlib.aclosing(changes):
                 async for resource in changes:
                     if resource.revision <= revision:
@@ -32,8 +32,6 @@ async def watch(
                     yield resource
                     if resource.status.phase in until:
                         return
-        except StreamUnavailable:
-            changes = _polled(transport, path)
 
 
 async def _streamed(transport: Transport, path: str) -> AsyncGenerator[Resource, None]:

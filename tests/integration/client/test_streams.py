@@ -102,6 +102,20 @@ async def test_waiting_for_deletion_passes_through_failed(door: Scripted, client
     assert (await client.wait(VM, until="deleted")).revision == 5
 
 
+async def test_waiting_goes_on_when_the_stream_is_over(door: Scripted, client: Client) -> None:
+    """The stream of a failed resource ends with it; its deletion is still to come."""
+    failed = vm(Phase.FAILED, 4)
+    door.on("GET", PATH, says(failed), says(failed, ETag='"4"'), says(DELETED, ETag='"5"'))
+    door.on("GET", EVENTS, streams(event(failed)), says(None, 204))
+    assert (await client.wait(VM, until="deleted")).revision == 5
+
+
+async def test_the_events_of_one_resource_end_with_it(door: Scripted, client: Client) -> None:
+    """The server says that there is nothing more to come."""
+    door.on("GET", EVENTS, streams(event(DELETED)), says(None, 204))
+    assert [told.revision async for told in client.events(VM)] == [5]
+
+
 async def test_waiting_for_what_fails_raises_with_the_reason(
     door: Scripted, client: Client
 ) -> None:
