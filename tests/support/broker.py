@@ -27,7 +27,8 @@ class VirtualHost:
 async def virtual_host(environment: dict[str, str]) -> AsyncIterator[VirtualHost]:
     """Make a virtual host, and remove it with all that is in it."""
     url = urlsplit(environment["DEVCLOUD_AMQP_URL"])
-    management = environment["DEVCLOUD_AMQP_MANAGEMENT_URL"].rstrip("/")
+    host = urlsplit(environment["DEVCLOUD_AMQP_MANAGEMENT_URL"])
+    management = f"http://{host.hostname}:{host.port}"
     user, password = url.username or "", url.password or ""
     name = f"test-{new_ulid()}"
     login = {"Authorization": aiohttp.encode_basic_auth(user, password)}
