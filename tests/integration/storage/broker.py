@@ -19,10 +19,8 @@ QUEUE = "front_door.status"
 @asynccontextmanager
 async def management(vhost: VirtualHost) -> AsyncIterator[aiohttp.ClientSession]:
     """A session with the broker's HTTP API."""
-    headers = {"Authorization": aiohttp.encode_basic_auth(vhost.user, vhost.password)}
-    async with aiohttp.ClientSession(
-        vhost.management, headers=headers, raise_for_status=True
-    ) as session:
+    # Its address carries the credentials.
+    async with aiohttp.ClientSession(vhost.management, raise_for_status=True) as session:
         yield session
 
 
