@@ -1,0 +1,92 @@
+"""What the bus tells the front door: status is truth and is stored, events are shown live only."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from services.front_door import read_model, timeline
+from services.front_door.wakeups import Wakeups, resource_topic, tenant_topic
+from shared.bus import Delivery, Handler, RejectedMessage
+from shared.contract.http import TimelineEvent
+from shared.contract.messages import (
+    CommandFailed,
+    Message,
+    ResourceStatusChanged,
+    VmInspectionFailed,
+    VmObserved,
+)
+from shared.contract.resources import Resource
+from shared.runtime import logs
+from shared.storage import Database
+
+
+def resource_status_changed(database: Database) -> Handler:
+    """Return the handler of ``front_door.status``: fold the message into the read model.
+
+    A second delivery changes nothing, and an older message changes the timeline only.
+    """
+
+    async def handle(delivery: Delivery) -> None:
+        logs.bind_message(delivery.envelope)
+        resource = _resource(delivery)
+        async with database.transaction() as tx:
+            await read_model.upsert(tx, resource)
+            await timeline.append(tx, resource)
+
+    return handle
+
+
+def _resource(delivery: Delivery) -> Resource:
+    message, envelope = delivery.message, delivery.envelope
+    if not isinstance(message, ResourceStatusChanged):
+        raise RejectedMessage(f"{envelope.message_name} is no status message")
+    resource = message.resource
+    if (envelope.tenant, envelope.subject) != (resource.tenant, resource.id):
+        raise RejectedMessage("tenant or subject are not those of the resource")
+    if envelope.sequence not in (None, resource.revision):
+        raise RejectedMessage("sequence is not the revision of the resource")
+    return resource
+
+
+def progress_shown(wakeups: Wakeups) -> Handler:
+    """Return the handler of the workers' events: hand them to whoever watches right now."""
+
+    async def handle(delivery: Delivery) -> None:
+        message, envelope = delivery.message, delivery.envelope
+        topics = (tenant_topic(envelope.tenant), resource_topic(envelope.subject))
+        if isinstance(message, VmInspectionFailed) or not wakeups.has_listeners(*topics):
+            return
+        shown = TimelineEvent(
+            type="progress",
+            resource_id=envelope.subject,
+            at=envelope.time,
+            event=envelope.message_name,
+            step=envelope.step,
+            attempt=envelope.attempt,
+            data=public_data(message) or None,
+        )
+        wakeups.progress(topics, msgspec.json.encode(shown))
+
+    return handle
+
+
+def public_data(message: Message) -> dict[str, Any]:
+    """Return what a tenant may see of a worker's event: the cloud's words for states and faults.
+
+    Everything else (ids of the cloud, addresses, texts of errors) comes with the status.
+    """
+    if isinstance(message, VmObserved):
+        seen: dict[str, str | bool | datetime | None] = {
+            "server_status": message.server_status,
+            "task_state": message.task_state,
+            "port_status": message.port_status,
+            "gone": message.gone or None,
+        }
+        return {name: value for name, value in seen.items() if value is not None}
+    if isinstance(message, CommandFailed):
+        failed = {"command": message.command, "retryable": message.retryable}
+        return failed | ({"reason": message.problem.reason} if message.problem.reason else {})
+    return {}

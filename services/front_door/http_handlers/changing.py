@@ -1,0 +1,181 @@
+"""Asking for something: create, delete, extend, update, power, each as a `RequestSubmitted`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from services.front_door import read_model
+from services.front_door.answers import json_answer, resource_answer
+from services.front_door.bodies import read_body, read_no_body
+from services.front_door.context import REQUEST_ID, caller, front_door
+from services.front_door.creation import requested
+from services.front_door.faults import RequestFault, bad_field, not_found
+from services.front_door.http_handlers.reading import applied, find, wait_until
+from services.front_door.parameters import (
+    entity_tag,
+    idempotency_key,
+    only,
+    prefer_wait,
+    tag_matches,
+    traceparent,
+)
+from services.front_door.read_model import Shown
+from services.front_door.request_store import RequestRow
+from services.front_door.route import Handler
+from services.front_door.submission import Ask
+from shared.contract.identifiers import new_ulid
+from shared.contract.kinds import ExtendLease, Kind, UpdateResource
+from shared.contract.messages import RequestSubmitted
+from shared.contract.problems import Reason
+from shared.contract.resources import TERMINAL_PHASES, Operation, OperationState, Phase, Verb
+from shared.runtime.deadline import Deadline
+
+_SETTLED = frozenset({Phase.ACTIVE, Phase.FAILED, Phase.DELETED})
+
+
+def create(kind: Kind) -> Handler:
+    """Return the handler of ``POST /v1/<kind>s``."""
+
+    async def handle(request: web.Request) -> web.Response:
+        only(request)
+        parts, tenant = front_door(request), caller(request).tenant
+        body: Any = await read_body(request, kind.create)
+        await parts.callback_urls.check(body.callback_url, "/callback_url")
+        keys = parts.settings.sealing_public_keys
+        message, resource = requested(kind, tenant, body, keys.get(kind.worker, ""))
+        row = await parts.submitter.submit(_ask(request, body), message, resource)
+        shown = await _shown(request, row)
+        headers = {"Location": f"/v1/{kind.plural}/{shown.id}"}
+        if (wait := prefer_wait(request)) is not None and parts.waits.has_room(tenant):
+            with parts.waits.take(tenant):
+                deadline = Deadline.after(wait.total_seconds())
+                shown = await wait_until(parts, tenant, shown, _is_settled, deadline)
+            headers |= applied(wait)
+        return resource_answer(shown, status=202, headers=headers)
+
+    return handle
+
+
+def delete(kind: Kind) -> Handler:
+    """Return the handler of ``DELETE /v1/<kind>s/{id}``; again is fine, and changes nothing."""
+
+    async def handle(request: web.Request) -> web.Response:
+        only(request)
+        shown = await find(request, kind)
+        expected = request.headers.get("If-Match")
+        if expected is not None and not tag_matches(expected, entity_tag(shown.revision)):
+            raise RequestFault(412, "revision_changed", "The resource is not at that revision.")
+        if shown.phase != Phase.DELETED:
+            message = _message(kind, shown, Verb.DELETE)
+            shown = await _shown(request, await _submit(request, _ask(request, None), message))
+        return resource_answer(shown, status=202)
+
+    return handle
+
+
+def extend(kind: Kind) -> Handler:
+    """Return the handler of ``POST /v1/<kind>s/{id}/extend``."""
+
+    async def handle(request: web.Request) -> web.Response:
+        only(request)
+        body = await read_body(request, ExtendLease)
+        shown = await find(request, kind)
+        message = _message(kind, shown, Verb.EXTEND, lease_ttl=body.ttl)
+        row = await _submit(request, _ask(request, body), message, living=shown)
+        return resource_answer(await _shown(request, row), status=202)
+
+    return handle
+
+
+def update(kind: Kind) -> Handler:
+    """Return the handler of ``PATCH /v1/<kind>s/{id}``."""
+
+    async def handle(request: web.Request) -> web.Response:
+        only(request)
+        body: Any = await read_body(request, kind.update)
+        if body == UpdateResource():
+            raise bad_field("", "Name at least one field to change.")
+        shown = await find(request, kind)
+        ttl = body.lease.ttl if body.lease else None
+        message = _message(kind, shown, Verb.UPDATE, labels=body.labels, lease_ttl=ttl)
+        row = await _submit(request, _ask(request, body), message, living=shown)
+        return resource_answer(await _shown(request, row), status=202)
+
+    return handle
+
+
+def change_power(kind: Kind, verb: Verb) -> Handler:
+    """Return the handler of ``POST /v1/<kind>s/{id}/{reboot,stop,start}``.
+
+    The answer shows the operation under its id, though nobody has begun with it yet.
+    """
+
+    async def handle(request: web.Request) -> web.Response:
+        only(request)
+        await read_no_body(request)
+        shown = await find(request, kind)
+        message = _message(kind, shown, verb, operation_id=f"op-{new_ulid()}")
+        row = await _submit(request, _ask(request, None), message, living=shown)
+        shown = await _shown(request, row)
+        tag = {"ETag": entity_tag(shown.revision)}
+        return json_answer(_with_operation(shown, row), status=202, headers=tag)
+
+    return handle
+
+
+def _with_operation(shown: Shown, row: RequestRow) -> bytes:
+    document = msgspec.json.decode(shown.document)
+    operations = document["status"].setdefault("operations", [])
+    if row.operation_id not in {operation["id"] for operation in operations}:
+        asked = Operation(
+            id=row.operation_id or "", verb=Verb(row.verb), state=OperationState.REQUESTED
+        )
+        operations.append(asked)
+    return msgspec.json.encode(document)
+
+
+def _message(kind: Kind, shown: Shown, verb: Verb, **more: Any) -> RequestSubmitted:
+    return RequestSubmitted(verb=verb, kind=kind.name, resource_id=shown.id, **more)
+
+
+async def _submit(
+    request: web.Request, ask: Ask, message: RequestSubmitted, living: Shown | None = None
+) -> RequestRow:
+    """Hand on a verb once the broker has the create that it follows.
+
+    With ``living``, the resource must not have ended: 409, unless the same was accepted before.
+    """
+    submitter = front_door(request).submitter
+    if living is not None and living.phase in TERMINAL_PHASES:
+        before = await submitter.accepted_before(ask)
+        if before is not None:
+            return before
+        detail = f"The resource is {living.phase} and takes no further part."
+        raise RequestFault(409, Reason.WRONG_PHASE, detail)
+    await submitter.settle_create(message.resource_id)
+    return await submitter.submit(ask, message)
+
+
+def _ask(request: web.Request, body: msgspec.Struct | None) -> Ask:
+    return Ask(
+        tenant=caller(request).tenant,
+        scope=f"{request.method} {request.path}",
+        key=idempotency_key(request),
+        body=msgspec.json.encode(body, order="sorted"),
+        correlationid=request[REQUEST_ID],
+        traceparent=traceparent(request),
+    )
+
+
+async def _shown(request: web.Request, row: RequestRow) -> Shown:
+    found = await read_model.find(front_door(request).database, row.tenant, row.resource_id)
+    if found is None:  # asked for and deleted so long ago that it is forgotten
+        raise not_found()
+    return found
+
+
+def _is_settled(shown: Shown) -> bool:
+    return shown.phase in _SETTLED

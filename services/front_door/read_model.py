@@ -1,0 +1,116 @@
+"""The read model: every resource as its newest status message showed it.
+
+``document`` is the JSON that is served. It never carries a secret of the spec, sealed or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from services.front_door.parameters import ResourceFilter
+from shared.contract.kinds import KINDS
+from shared.contract.resources import Resource
+from shared.storage import Connection, Database
+
+_INSERT_REQUESTED = """
+INSERT INTO resources (id, ulid, tenant, kind, name, phase, labels, revision, updated_at, document)
+VALUES ($1, right($1, 26), $2, $3, $4, $5, $6, $7, $8, $9)
+ON CONFLICT (id) DO NOTHING
+"""
+# The row is locked even when it is newer already, so one resource's messages take turns.
+_UPSERT = """
+INSERT INTO resources (id, ulid, tenant, kind, name, phase, labels, revision, updated_at, document)
+VALUES ($1, right($1, 26), $2, $3, $4, $5, $6, $7, $8, $9)
+ON CONFLICT (id) DO UPDATE SET
+    name = EXCLUDED.name, phase = EXCLUDED.phase, labels = EXCLUDED.labels,
+    revision = EXCLUDED.revision, updated_at = EXCLUDED.updated_at, document = EXCLUDED.document
+WHERE resources.revision < EXCLUDED.revision AND resources.tenant = EXCLUDED.tenant
+"""
+_PAGE = """
+SELECT id, revision, phase, document FROM resources
+WHERE tenant = $1
+AND ($2::text IS NULL OR kind = $2)
+AND phase = ANY($3)
+AND ($4::text IS NULL OR name = $4)
+AND labels @> $5
+AND ($6::text IS NULL OR (ulid, id) < (right($6, 26), $6))
+ORDER BY ulid DESC, id DESC LIMIT $7
+"""
+_REMOVE_DELETED = """
+WITH gone AS (
+    DELETE FROM resources WHERE phase = 'deleted' AND updated_at < now() - make_interval(days => $1)
+    RETURNING id)
+DELETE FROM events WHERE resource_id IN (SELECT id FROM gone)
+"""
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """A resource as it is served: its JSON, and what conditions look at."""
+
+    id: str
+    revision: int
+    phase: str
+    document: str
+
+
+def without_secrets(resource: Resource) -> Resource:
+    """Return the resource without what is write-only in its spec, sealed or not."""
+    kind = KINDS.get(resource.kind)
+    hidden = set(kind.secrets if kind else ())
+    spec = {
+        name: value
+        for name, value in resource.spec.items()
+        if name not in hidden and name.removeprefix("sealed_") not in hidden
+    }
+    return msgspec.structs.replace(resource, spec=spec)
+
+
+async def insert_requested(tx: Connection, resource: Resource) -> None:
+    """Show a resource that has just been asked for (its messages may have been quicker)."""
+    await tx.execute(_INSERT_REQUESTED, *_values(resource))
+
+
+async def remove_requested(tx: Connection, resource_id: str) -> None:
+    """Stop showing a resource of which nothing but the request is known."""
+    await tx.execute("DELETE FROM resources WHERE id = $1 AND revision = 0", resource_id)
+
+
+async def upsert(tx: Connection, resource: Resource) -> None:
+    """Show ``resource``, unless something newer is shown already; its row is locked either way."""
+    await tx.execute(_UPSERT, *_values(resource))
+
+
+async def find(database: Database, tenant: str, resource_id: str) -> Shown | None:
+    """Return the tenant's resource."""
+    query = "SELECT id, revision, phase, document FROM resources WHERE id = $1 AND tenant = $2"
+    async with database.connection() as connection:
+        found = await connection.fetchrow(query, resource_id, tenant)
+    return None if found is None else msgspec.convert(dict(found), Shown)
+
+
+async def page(database: Database, tenant: str, wanted: ResourceFilter) -> Sequence[Shown]:
+    """Return one page, newest first, and one more when there is a next page."""
+    async with database.connection() as connection:
+        rows = await connection.fetch(
+            _PAGE,
+            *(tenant, wanted.kind, [str(phase) for phase in wanted.phases], wanted.name),
+            *(wanted.labels, wanted.after, wanted.limit + 1),
+        )
+    return [msgspec.convert(dict(row), Shown) for row in rows]
+
+
+async def remove_deleted(database: Database, days: int) -> None:
+    """Forget resources that were deleted ``days`` ago, with their timelines."""
+    async with database.connection() as connection:
+        await connection.execute(_REMOVE_DELETED, days)
+
+
+def _values(resource: Resource) -> tuple[object, ...]:
+    shown = without_secrets(resource)
+    document = msgspec.json.encode(shown).decode()
+    return (
+        *(shown.id, shown.tenant, shown.kind, shown.name, str(shown.status.phase)),
+        *(shown.labels, shown.revision, shown.updated_at, document),
+    )

@@ -1,0 +1,192 @@
+"""The table of accepted requests: what has been written, claimed, confirmed, withdrawn.
+
+A row is *open* until the broker has confirmed its message (``confirmed_at``) or it has been given
+up (``withdrawn_at``). Whoever publishes an open row claims it first, so that two replicas don't
+publish it at once; a claim lapses with its holder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import asyncpg
+import msgspec
+
+from services.front_door import read_model
+from shared.contract.outgoing import OutgoingMessage
+from shared.contract.resources import Resource
+from shared.storage import Connection, Database
+
+#: Replicas tell each other here that a request with a key is confirmed; the payload is its id.
+CONFIRMED_CHANNEL = "front_door_confirmed"
+
+_INSERT = """
+INSERT INTO requests (id, tenant, resource_id, kind, verb, operation_id, scope, idempotency_key,
+                      compensates, digest, exchange, routing_key, type, body, claimed_until)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, now() + $15)
+ON CONFLICT (tenant, scope, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+RETURNING id
+"""
+_BY_KEY = """
+SELECT *, confirmed_at IS NOT NULL AS confirmed
+FROM requests WHERE tenant = $1 AND scope = $2 AND idempotency_key = $3
+"""
+_OPEN_CREATE = """
+SELECT * FROM requests WHERE resource_id = $1 AND verb = 'create'
+AND confirmed_at IS NULL AND withdrawn_at IS NULL
+"""
+_CLAIM = """
+UPDATE requests SET claimed_until = now() + $2
+WHERE id = $1 AND claimed_until <= now() AND confirmed_at IS NULL AND withdrawn_at IS NULL
+RETURNING id
+"""
+_CLAIM_STALE = """
+UPDATE requests SET claimed_until = now() + $1 WHERE id IN (
+    SELECT id FROM requests
+    WHERE claimed_until <= now() AND confirmed_at IS NULL AND withdrawn_at IS NULL
+    ORDER BY claimed_until LIMIT $2 FOR UPDATE SKIP LOCKED)
+RETURNING *
+"""
+_RELEASE = """
+UPDATE requests SET claimed_until = now()
+WHERE id = $1 AND confirmed_at IS NULL AND withdrawn_at IS NULL
+"""
+_CONFIRM = """
+WITH confirmed AS (
+    UPDATE requests SET confirmed_at = coalesce(confirmed_at, now())
+    WHERE id = $1 AND withdrawn_at IS NULL RETURNING id, idempotency_key)
+SELECT id, CASE WHEN idempotency_key IS NOT NULL THEN pg_notify($2, id)::text END FROM confirmed
+"""
+_WITHDRAW = """
+UPDATE requests SET withdrawn_at = coalesce(withdrawn_at, now())
+WHERE id = $1 AND confirmed_at IS NULL RETURNING resource_id
+"""
+_REMOVE_OLD = """
+DELETE FROM requests WHERE created_at < now() - $1::interval
+AND (confirmed_at IS NOT NULL OR withdrawn_at IS NOT NULL)
+"""
+
+
+class RequestRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One request. ``scope`` is method and path, ``digest`` the keyed digest of its body.
+
+    ``compensates`` names the withdrawn create that this delete makes good for.
+    """
+
+    id: str
+    tenant: str
+    resource_id: str
+    kind: str
+    verb: str
+    scope: str
+    digest: bytes
+    exchange: str
+    routing_key: str
+    type: str
+    body: bytes
+    operation_id: str | None = None
+    idempotency_key: str | None = None
+    compensates: str | None = None
+    confirmed: bool = False
+
+    @property
+    def message(self) -> OutgoingMessage:
+        """What is to be published, the same every time."""
+        return OutgoingMessage(self.exchange, self.routing_key, self.id, self.type, self.body)
+
+    @property
+    def outlives_its_answer(self) -> bool:
+        """Whether it is published in the end, although its asker may have been told 503."""
+        return self.idempotency_key is not None or self.compensates is not None
+
+
+class RequestStore:
+    """The rows; ``claim_seconds`` is how long a claim holds, longer than publishing may take."""
+
+    def __init__(self, database: Database, *, claim_seconds: float) -> None:
+        self._database = database
+        self._claim = timedelta(seconds=claim_seconds)
+
+    async def insert(self, row: RequestRow, created: Resource | None) -> tuple[RequestRow, bool]:
+        """Write the row, claimed, with the resource it makes; or return what its key stands for.
+
+        Returns the row, and whether it is new.
+        """
+        async with self._database.transaction() as tx:
+            if await _insert(tx, row, self._claim):
+                if created is not None:
+                    await read_model.insert_requested(tx, created)
+                return row, True
+            found = await tx.fetchrow(_BY_KEY, row.tenant, row.scope, row.idempotency_key)
+        assert found is not None
+        return _row(found), False
+
+    async def by_key(self, tenant: str, scope: str, key: str) -> RequestRow | None:
+        """Return the row that an Idempotency-Key stands for."""
+        async with self._database.connection() as connection:
+            found = await connection.fetchrow(_BY_KEY, tenant, scope, key)
+        return None if found is None else _row(found)
+
+    async def open_create(self, resource_id: str) -> RequestRow | None:
+        """Return the create of this resource when it is still open."""
+        async with self._database.connection() as connection:
+            found = await connection.fetchrow(_OPEN_CREATE, resource_id)
+        return None if found is None else _row(found)
+
+    async def is_confirmed(self, request_id: str) -> bool:
+        """Tell whether the broker has confirmed it."""
+        query = "SELECT confirmed_at IS NOT NULL FROM requests WHERE id = $1"
+        async with self._database.connection() as connection:
+            return bool(await connection.fetchval(query, request_id))
+
+    async def claim(self, request_id: str) -> bool:
+        """Claim an open row for publishing; False when somebody else has it, or it isn't open."""
+        async with self._database.connection() as connection:
+            return await connection.fetchval(_CLAIM, request_id, self._claim) is not None
+
+    async def claim_stale(self, limit: int) -> Sequence[RequestRow]:
+        """Claim the oldest open rows whose claims have lapsed."""
+        async with self._database.connection() as connection:
+            return [_row(row) for row in await connection.fetch(_CLAIM_STALE, self._claim, limit)]
+
+    async def release(self, request_id: str) -> None:
+        """Give up a claim, so that the next try need not wait for it to lapse."""
+        async with self._database.connection() as connection:
+            await connection.execute(_RELEASE, request_id)
+
+    async def confirm(self, request_id: str) -> bool:
+        """Note that the broker has it; False when it had been withdrawn meanwhile."""
+        async with self._database.connection() as connection:
+            return await connection.fetchrow(_CONFIRM, request_id, CONFIRMED_CHANNEL) is not None
+
+    async def withdraw(self, request_id: str, compensation: RequestRow | None) -> None:
+        """Give up a row for good: nobody publishes it any more, and its resource isn't shown.
+
+        Whether the broker has the message already can't be known, so ``compensation`` (a delete)
+        is left for the republisher.
+        """
+        async with self._database.transaction() as tx:
+            resource_id = await tx.fetchval(_WITHDRAW, request_id)
+            if resource_id is not None and compensation is not None:
+                await read_model.remove_requested(tx, resource_id)
+                await _insert(tx, compensation, timedelta())
+
+    async def remove_old(self, age: timedelta) -> None:
+        """Remove what was settled before ``age`` ago."""
+        async with self._database.connection() as connection:
+            await connection.execute(_REMOVE_OLD, age)
+
+
+def _row(found: asyncpg.Record) -> RequestRow:
+    return msgspec.convert(dict(found), RequestRow)
+
+
+async def _insert(tx: Connection, row: RequestRow, claim: timedelta) -> bool:
+    inserted = await tx.fetchval(
+        _INSERT,
+        *(row.id, row.tenant, row.resource_id, row.kind, row.verb, row.operation_id, row.scope),
+        *(row.idempotency_key, row.compensates, row.digest),
+        *(row.exchange, row.routing_key, row.type, row.body, claim),
+    )
+    return inserted is not None
