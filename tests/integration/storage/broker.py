@@ -19,8 +19,10 @@ QUEUE = "front_door.status"
 @asynccontextmanager
 async def management(vhost: VirtualHost) -> AsyncIterator[aiohttp.ClientSession]:
     """A session with the broker's HTTP API."""
-    # Its address carries the credentials.
-    async with aiohttp.ClientSession(vhost.management, raise_for_status=True) as session:
+    login = {"Authorization": aiohttp.encode_basic_auth(vhost.user, vhost.password)}
+    async with aiohttp.ClientSession(
+        vhost.management, headers=login, raise_for_status=True
+    ) as session:
         yield session
 
 
