@@ -1,1 +1,1 @@
-"""What we call on a connection of `openstack_backend`: Nova, Neutron and Glance, method by method."""
+"""What we call on a connection of `openstack_backend`: Nova, Neutron, Glance, call by call."""

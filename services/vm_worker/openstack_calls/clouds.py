@@ -75,7 +75,7 @@ class OpenStackBackend:
             calls,
         )
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Take no more calls; those under way end within their time-outs, in the background."""
         for pool in self._pools.values():
             pool.shutdown(wait=False, cancel_futures=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from services.vm_worker.backend import NewServer, PowerAction, Server, ServerAction
+from services.vm_worker.cloud_objects import NewServer, PowerAction, Server, ServerAction
 from services.vm_worker.openstack_calls.calls import Calls
-from services.vm_worker.openstack_calls.names import Remembered, is_uuid
+from services.vm_worker.remembered import Remembered, is_uuid
 from shared.contract.problems import Reason
 from shared.worker.errors import NotFound
 
@@ -138,6 +138,7 @@ def _server(found: Any) -> Server:
         status=found.status or "UNKNOWN",
         task_state=found.task_state,
         fault=fault.get("message"),
+        metadata=dict(found.metadata or {}),
         tags=tuple(found.tags or ()),
         addresses=tuple(_fixed_addresses((found.addresses or {}).values())),
         created_at=found.created_at or "",

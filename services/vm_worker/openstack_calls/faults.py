@@ -72,7 +72,7 @@ def translate(fault: Fault, missing: Reason = Reason.BACKEND_REFUSED) -> Colobus
 
 
 def _is_rate_limit(fault: Fault) -> bool:
-    """Nova of old answers 413 both for its rate limit and for quota; only one says when to retry."""
+    """Old Novas answer 413 for their rate limit and for quota; only one says when to retry."""
     return fault.status == 413 and fault.retry_seconds is not None
 
 

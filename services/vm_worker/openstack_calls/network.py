@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.vm_worker.backend import FloatingIp, Network, NewPort, Port
-from services.vm_worker.openstack_calls.names import Remembered, is_uuid
+from services.vm_worker.cloud_objects import FloatingIp, Network, NewPort, Port
 from services.vm_worker.openstack_calls.network_parts import NetworkParts, network_from
+from services.vm_worker.remembered import Remembered, is_uuid
 from shared.contract.problems import Reason
 from shared.worker.errors import NotFound, Refused
 

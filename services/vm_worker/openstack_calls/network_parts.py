@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from services.vm_worker.backend import Network, Router, Subnet, Taggable
+from services.vm_worker.cloud_objects import Network, Router, Subnet, Taggable
 from services.vm_worker.openstack_calls.calls import Calls
 
 
@@ -77,6 +77,11 @@ class NetworkParts:
         await self.tag(made, tags)
         return _router(made)
 
+    async def has_interface(self, router_id: str, network_id: str) -> bool:
+        """GET /ports?device_id=…&network_id=…"""
+        filters = self.filters(device_id=router_id, network_id=network_id)
+        return bool(await self.calls(lambda cloud: list(cloud.network.ports(**filters))))
+
     async def delete_router(self, router_id: str) -> bool:
         """DELETE /routers/{id}."""
         return await self.delete(lambda cloud: cloud.network.delete_router, router_id)
@@ -131,6 +136,7 @@ def network_from(found: Any, project_id: str) -> Network:
         id=found.id,
         name=found.name or "",
         own=found.project_id == project_id,
+        has_subnets=bool(found.subnet_ids),
         external=bool(found.is_router_external),
         default=bool(found.is_default),
         tags=tuple(found.tags or ()),

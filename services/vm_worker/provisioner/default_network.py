@@ -1,0 +1,134 @@
+"""The network of a tenant that names none: made when missing, once, whoever comes first.
+
+One maker at a time per tenant in this process. Replicas may still race: each looks again after
+making, all sort what they find alike, and who lost takes its own away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.vm_worker.backend import Project
+from services.vm_worker.cloud_objects import Network, Router, Subnet, Taggable
+from services.vm_worker.remembered import Remembered
+from shared.contract.problems import Reason
+from shared.runtime.errors import TemporaryError
+from shared.worker.duplicates import oldest_first
+from shared.worker.errors import Conflict, NotFound, Refused
+from shared.worker.locks import KeyedLocks
+from shared.worker.marks import Marks
+
+#: How long a network that was found whole is trusted to be, in seconds.
+_TRUSTED = 300.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a default network is. ``external_network`` names the one to route to, where several."""
+
+    name: str = "colobus-default"
+    cidr: str = "10.77.0.0/20"
+    external_network: str | None = None
+
+
+class DefaultNetworks:
+    """The default network of each tenant on each cloud."""
+
+    def __init__(self, plan: Plan, marks: Marks) -> None:
+        self._plan = plan
+        self._description = marks.description()
+        self._tags = marks.tags()
+        self._locks = KeyedLocks()
+        self._known: dict[tuple[str, str], Remembered[Network]] = {}
+
+    async def of(self, project: Project) -> Network:
+        """Return the project's default network, whole: with its subnet and its way out."""
+        async with self._locks.hold((project.cloud, project.tenant)):
+            return await self._of(project).get("", lambda: self._ensure(project))
+
+    def forget(self, project: Project) -> None:
+        """It is not there any more, or not whole."""
+        self._of(project).forget()
+
+    def _of(self, project: Project) -> Remembered[Network]:
+        key = (project.cloud, project.tenant)
+        return self._known.setdefault(key, Remembered(_TRUSTED))
+
+    async def _ensure(self, project: Project) -> Network:
+        try:
+            network = await self._find(project) or await self._make(project)
+            if not set(self._tags) <= set(network.tags):
+                await project.network.complete_tags(Taggable.NETWORK, network.id, self._tags)
+            subnet = await self._ensure_subnet(project, network)
+            await self._ensure_way_out(project, network, subnet)
+        except NotFound as error:  # somebody removed a part of it while we were at it
+            raise TemporaryError(error.detail, reason=Reason.NETWORK_NOT_FOUND) from error
+        return network
+
+    async def _find(self, project: Project) -> Network | None:
+        found = await project.network.networks(self._description)
+        ours = [one for one in found if one.name == self._plan.name]
+        # One that somebody has gone on with wins over one that was just made.
+        ordered = oldest_first(ours, lambda network: not network.has_subnets)
+        return ordered[0] if ordered else None
+
+    async def _make(self, project: Project) -> Network:
+        made = await project.network.create_network(
+            self._plan.name, description=self._description, tags=self._tags
+        )
+        winner = await self._find(project) or made
+        if winner.id != made.id:
+            await project.network.delete_network(made.id)
+        return winner
+
+    async def _ensure_subnet(self, project: Project, network: Network) -> Subnet:
+        found = await project.network.subnets(network.id)
+        if not found:
+            try:
+                return await project.network.create_subnet(
+                    network.id,
+                    self._plan.name,
+                    self._plan.cidr,
+                    description=self._description,
+                    tags=self._tags,
+                )
+            except Refused:  # it overlaps with one that another replica has just made
+                found = await project.network.subnets(network.id)
+                if not found:
+                    raise
+        return found[0]
+
+    async def _ensure_way_out(self, project: Project, network: Network, subnet: Subnet) -> None:
+        externals = await project.network.external_networks()
+        wanted = self._plan.external_network
+        named = [one for one in externals if wanted in (None, one.name, one.id)]
+        if not named:
+            return  # a cloud without an outside
+        router = await self._router(project, named[0])
+        if await project.network.has_interface(router.id, network.id):
+            return
+        try:
+            await project.network.add_router_interface(router.id, subnet.id)
+        except Refused:  # another replica put it there first
+            if not await project.network.has_interface(router.id, network.id):
+                raise
+
+    async def _router(self, project: Project, external: Network) -> Router:
+        ordered = oldest_first(await project.network.routers(self._description))
+        if ordered:
+            if not set(self._tags) <= set(ordered[0].tags):
+                await project.network.complete_tags(Taggable.ROUTER, ordered[0].id, self._tags)
+            return ordered[0]
+        made = await project.network.create_router(
+            self._plan.name, external.id, description=self._description, tags=self._tags
+        )
+        winner = oldest_first(await project.network.routers(self._description))[0]
+        if winner.id != made.id:
+            await self._remove_router(project, made)
+        return winner
+
+    async def _remove_router(self, project: Project, router: Router) -> None:
+        try:
+            await project.network.delete_router(router.id)
+        except Conflict:  # somebody has begun to use it; it does no harm
+            return

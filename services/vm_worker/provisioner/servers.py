@@ -1,0 +1,149 @@
+"""The server of a VM: building is started here, its end is seen by inspections."""
+
+from __future__ import annotations
+
+from services.vm_worker import cloud_config
+from services.vm_worker.backend import Project
+from services.vm_worker.cloud_objects import NewServer, Server
+from services.vm_worker.provisioner.kit import WORKER, Kit
+from shared.contract.messages import DeprovisionVm, ProvisionVm
+from shared.contract.problems import Reason
+from shared.runtime.secrets import UnreadableSecret
+from shared.worker.command import Command
+from shared.worker.duplicates import keep_first, oldest_first
+from shared.worker.errors import Conflict, Refused
+from shared.worker.marks import Marks
+
+_STALE_NAMES = frozenset({Reason.IMAGE_NOT_FOUND, Reason.FLAVOR_NOT_FOUND})
+DELETING = "deleting"
+
+
+async def provision_server(project: Project, kit: Kit, command: Command[ProvisionVm]) -> Server:
+    """Return the VM's server, its building started when there is none yet."""
+    user_data = _user_data(kit, command.message)
+    if command.repeated:
+        found = await _keep_one(project, kit, command)
+        if found is not None:
+            return found
+    made = await _start(project, kit, command, user_data)
+    if command.repeated:  # an earlier attempt may have come through meanwhile
+        return await _keep_one(project, kit, command) or made
+    kit.memory.remember(command.resource_id, made.id)
+    return made
+
+
+def _user_data(kit: Kit, message: ProvisionVm) -> str | None:
+    if message.sealed_user_data is None:
+        return cloud_config.render(message.ssh_keys, None)
+    try:
+        text = kit.sealing_key.open(message.sealed_user_data).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UnreadableSecret("the sealed user_data is not UTF-8 text") from error
+    return cloud_config.render(message.ssh_keys, text)
+
+
+async def _start(
+    project: Project, kit: Kit, command: Command[ProvisionVm], user_data: str | None
+) -> Server:
+    try:
+        return await _create(project, kit, command, user_data)
+    except Conflict:  # its port has a server already; is it ours?
+        found = await _keep_one(project, kit, command)
+        if found is None:
+            raise
+        return found
+    except Refused as error:
+        if error.reason not in _STALE_NAMES:
+            raise
+        project.compute.forget()  # the name meant something else when we last asked
+        return await _create(project, kit, command, user_data)
+
+
+async def _create(
+    project: Project, kit: Kit, command: Command[ProvisionVm], user_data: str | None
+) -> Server:
+    message, resource_id = command.message, command.resource_id
+    new = NewServer(
+        name=message.name or resource_id,
+        image_id=await project.compute.image_id(message.image),
+        flavor_id=await project.compute.flavor_id(message.flavor),
+        port_id=message.port_id,
+        tags=kit.marks.tags(resource_id),
+        metadata=metadata(kit.marks, resource_id, message.labels),
+        user_data=user_data,
+    )
+    return await project.compute.create_server(new)
+
+
+def metadata(marks: Marks, resource_id: str, labels: dict[str, str]) -> dict[str, str]:
+    """Return the server's metadata: our marks and the user's labels, which the guest can read.
+
+    Nova allows no slash in a key, and at most 255 characters in a value; its usual database can't
+    hold what is outside of Unicode's basic plane.
+    """
+    own = {
+        "colobus_installation": marks.installation_id,
+        "colobus_resource": resource_id,
+        "colobus_worker": marks.worker,
+    }
+    return own | {
+        f"colobus_label_{key.replace('/', ':')}": "".join(
+            char if ord(char) <= 0xFFFF else "\ufffd" for char in value
+        )
+        for key, value in labels.items()
+    }
+
+
+def is_ours(marks: Marks, server: Server, resource_id: str | None = None) -> bool:
+    """Tell whether a server is ours (and this VM's); metadata stays when a user takes the tags."""
+    metadata = server.metadata
+    by_metadata = metadata.get("colobus_installation") == marks.installation_id and (
+        resource_id in (None, metadata.get("colobus_resource"))
+    )
+    return by_metadata or marks.owns(server.tags, resource_id)
+
+
+async def _own(project: Project, kit: Kit, resource_id: str) -> list[Server]:
+    return await project.compute.servers(kit.marks.installation, kit.marks.resource(resource_id))
+
+
+async def _keep_one(project: Project, kit: Kit, command: Command[ProvisionVm]) -> Server | None:
+    found = await _own(project, kit, command.resource_id)
+    living = [server for server in found if server.task_state != DELETING]
+    holder = ""
+    if len(living) > 1:  # a port serves one server: that one can live, the other can't
+        ports = await project.network.ports(ids=[command.message.port_id])
+        holder = ports[0].device_id if ports else ""
+    ordered = oldest_first(living, lambda one: (one.id != holder, one.status == "ERROR"))
+    return await keep_first(WORKER, "server", ordered, project.compute.delete_server)
+
+
+async def deprovision_server(
+    project: Project, kit: Kit, command: Command[DeprovisionVm]
+) -> str | None:
+    """Start deleting the VM's server; return its id, or None when there is none (any more)."""
+    resource_id, server_id = command.resource_id, command.message.server_id
+    if server_id is not None and kit.memory.has(resource_id, server_id):
+        accepted = await project.compute.delete_server(server_id)
+        kit.memory.forget(resource_id, server_id)
+        return server_id if accepted else None
+    going = [
+        server
+        for server in await _all_of(project, kit, command)
+        if server.task_state == DELETING or await project.compute.delete_server(server.id)
+    ]
+    ids = [server.id for server in going]
+    if server_id in ids:
+        return server_id
+    return ids[0] if ids else None
+
+
+async def _all_of(project: Project, kit: Kit, command: Command[DeprovisionVm]) -> list[Server]:
+    resource_id, server_id = command.resource_id, command.message.server_id
+    found = await _own(project, kit, resource_id)
+    if server_id is None or any(server.id == server_id for server in found):
+        return found
+    named = await project.compute.server(server_id)  # a list may lag behind
+    if named is not None and is_ours(kit.marks, named, resource_id):
+        return [named, *found]
+    return found

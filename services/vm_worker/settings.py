@@ -1,0 +1,33 @@
+"""The worker's settings, from the environment (`shared.runtime.settings`)."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta
+
+from shared.runtime.settings import CommonSettings
+
+_Seconds = Annotated[float, Meta(gt=0, le=600, description="seconds, up to 600")]
+
+
+class VmWorkerSettings(CommonSettings, frozen=True, kw_only=True):
+    """``clouds_file`` is a clouds.yaml whose user is a member of every tenant's project.
+
+    ``cloud_concurrency`` is how many commands may work on one cloud at once, at most: the bound
+    adapts below that. ``external_network`` names the network of floating IPs where a cloud has
+    several; ``default_network_…`` is for tenants that name none.
+    """
+
+    tenants_file: Path
+    clouds_file: Path
+    sealing_key_file: Path
+    cloud_connect_seconds: _Seconds = 5
+    cloud_read_seconds: _Seconds = 30
+    cloud_concurrency: Annotated[int, Meta(ge=1, le=500)] = 16
+    command_prefetch: Annotated[int, Meta(ge=1, le=1000)] = 128
+    external_network: str | None = None
+    default_network_cidr: IPv4Network = IPv4Network("10.77.0.0/20")
+    default_network_dns: tuple[str, ...] = ()
