@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from urllib.parse import quote
 
-import aiohttp
 import aiormq
 from aiormq.abc import DeliveredMessage
 from pamqp.commands import Basic
@@ -83,6 +81,23 @@ class Broker:
         await channel.close()
         return message
 
+    async def take_all(self, queue: str, *, timeout: float = 30) -> list[DeliveredMessage]:
+        """Take off all that waits on the queue now."""
+        waiting, taken = await self.depth(queue), list[DeliveredMessage]()
+        channel = await self.channel()
+        all_there = asyncio.Event()
+
+        async def arrive(message: DeliveredMessage) -> None:
+            taken.append(message)
+            if len(taken) >= waiting:
+                all_there.set()
+
+        await channel.basic_consume(queue, arrive, no_ack=True)
+        async with asyncio.timeout(timeout):
+            await all_there.wait()
+        await channel.close()
+        return taken
+
     async def depth(self, queue: str) -> int:
         """How many messages wait on the queue."""
         channel = await self.channel()
@@ -96,16 +111,12 @@ class Broker:
         await channel.queue_delete(queue)
         await channel.close()
 
-    async def unused(self, queue: str) -> None:
-        """Wait until nothing is on the queue, delivered or not."""
-        await until(lambda: self._unused(queue))
 
-    async def _unused(self, queue: str) -> bool:
-        auth = aiohttp.BasicAuth(self.vhost.user, self.vhost.password)
-        url = f"{self.vhost.management}/api/queues/{quote(self.vhost.name, safe='')}/{queue}"
-        async with aiohttp.ClientSession(auth=auth, raise_for_status=True) as session:
-            shown = await (await session.get(url)).json()
-        return bool(shown.get("messages", 1) == 0)
+async def nothing_left(bus: Bus, broker: Broker, queue: str) -> bool:
+    """End the bus in good order and tell whether the queue is empty: all was acknowledged."""
+    await bus.drain(30)
+    await bus.close()
+    return await broker.depth(queue) == 0
 
 
 async def until(condition: Callable[[], object], *, timeout: float = 30) -> None:

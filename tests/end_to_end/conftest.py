@@ -1,0 +1,66 @@
+"""The whole of Colobus as processes, on the real cloud, used through its client."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from colobus.client import Client
+from tests.support import devcloud
+from tests.support.cloud import Cloud
+from tests.support.installation import Installation, installation
+from tests.support.webhooks import Receiver, receiving
+
+#: What the tenants of the tests may hold; openlab's is small, for the tests of quota.
+QUOTAS = {"bigtop": {"vms": 12, "floating_ips": 8}, "openlab": {"vms": 2, "floating_ips": 1}}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder needs the cloud."""
+    for item in items:
+        if "end_to_end" in item.nodeid:
+            item.add_marker(pytest.mark.openstack)
+
+
+@pytest.fixture(scope="session")
+def environment() -> dict[str, str]:
+    """The environment of the running cloud."""
+    return devcloud.up("catalog", "nova", "rabbitmq", "postgresql")
+
+
+@pytest.fixture(scope="session")
+def colobus(
+    environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """All services, running."""
+    with installation(environment, tmp_path_factory.mktemp("colobus"), QUOTAS) as made:
+        made.start()
+        yield made
+
+
+@pytest.fixture(scope="session")
+def cloud(environment: dict[str, str], colobus: Installation) -> Cloud:
+    """The cloud as its administrator sees it."""
+    return Cloud(environment, colobus.name)
+
+
+@pytest.fixture
+async def bigtop(colobus: Installation) -> AsyncIterator[Client]:
+    """A client of the tenant bigtop."""
+    async with Client(colobus.url, token=colobus.tokens["bigtop"]) as client:
+        yield client
+
+
+@pytest.fixture
+async def openlab(colobus: Installation) -> AsyncIterator[Client]:
+    """A client of the tenant openlab."""
+    async with Client(colobus.url, token=colobus.tokens["openlab"]) as client:
+        yield client
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """A subscriber's endpoint."""
+    async with receiving() as made:
+        yield made

@@ -1,0 +1,75 @@
+"""The cloud as its administrator sees it: what an installation holds, and switches to pull."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import openstack
+
+from devcloud.api import Supervisor, open_devcloud
+from shared.worker.marks import Marks
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What the cloud holds, as Nova and Neutron list it."""
+
+    servers: tuple[Any, ...]
+    ports: tuple[Any, ...]
+    floating_ips: tuple[Any, ...]
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """How many servers, ports and floating IPs."""
+        return len(self.servers), len(self.ports), len(self.floating_ips)
+
+
+NOTHING = (0, 0, 0)
+
+
+class Cloud:
+    """The administrator's view. ``marks`` are those of the installation that is tested."""
+
+    def __init__(self, environment: dict[str, str], installation: str) -> None:
+        self._environment = environment
+        self.marks = Marks(installation, "vm_worker")
+        self.admin = self.connect("devcloud-admin")
+        self.supervisor: Supervisor = open_devcloud()
+
+    def connect(self, name: str) -> Any:
+        """A connection as one of the users of clouds.yaml."""
+        config = openstack.config.OpenStackConfig(
+            config_files=[self._environment["OS_CLIENT_CONFIG_FILE"]]
+        )
+        return openstack.connection.Connection(config=config.get_one(cloud=name))
+
+    def holds(self, resource_id: str | None = None) -> Holdings:
+        """What there is of one resource, or of the whole installation (ports of VMs only)."""
+        tag = self.marks.installation if resource_id is None else self.marks.resource(resource_id)
+        servers = self.admin.compute.get(
+            f"/servers/detail?all_tenants=true&tags={tag}", microversion="2.79"
+        ).json()["servers"]
+        ports = [p for p in self.admin.network.ports() if self._is(p, resource_id)]
+        ips = [ip for ip in self.admin.network.ips() if self._is(ip, resource_id)]
+        return Holdings(tuple(servers), tuple(ports), tuple(ips))
+
+    def _is(self, thing: Any, resource_id: str | None) -> bool:
+        owner = self.marks.resource_of(thing.tags or (), thing.description or "")
+        return owner is not None if resource_id is None else owner == resource_id
+
+    @contextmanager
+    def without(self, component: str) -> Iterator[None]:
+        """Stop a part of the cloud, and start it again at the end."""
+        self.supervisor.stop(component)
+        try:
+            yield
+        finally:
+            self.supervisor.start(component)
+
+    def restart(self, component: str) -> None:
+        """Kill a part of the cloud as a crash would, and start it again."""
+        self.supervisor.kill(component)
+        self.supervisor.start(component)
