@@ -13,8 +13,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from devcloud.api import DevCloudFailed, NotSetUp, Supervisor, cloud_environment, open_devcloud
 from devcloud.account import UnreachableFolder
+from devcloud.api import DevCloudFailed, NotSetUp, cloud_environment, open_devcloud
 from devcloud.graph import UnknownName
 from devcloud.progress import STYLES
 

@@ -33,6 +33,7 @@ class Account:
         """Return the command that runs `argv` as this user; the process id stays the same.
 
         Args:
+            argv: Program and arguments.
             die_with_parent: End it when the thread that started it ends, even by SIGKILL.
         """
         switch = [] if self.is_caller else [f"--reuid={self.uid}", f"--regid={self.gid}"]

@@ -1,9 +1,9 @@
 """The developer cloud for Python code: tests stop, start and kill its parts.
 
-    cloud = open_devcloud()
-    cloud.stop("keystone")
-    cloud.start("keystone")
-    environment = cloud_environment(cloud.site)
+cloud = open_devcloud()
+cloud.stop("keystone")
+cloud.start("keystone")
+environment = cloud_environment(cloud.site)
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -32,6 +33,24 @@ def speaks_amqp(port: int) -> bool:
             connection.sendall(AMQP_HEADER)
             return connection.recv(1) == b"\x01"
     except OSError:
+        return False
+
+
+def has_consumer(url: str, queue: str) -> bool:
+    """Tell whether somebody serves a queue."""
+    if not speaks_amqp(int(url.rpartition(":")[2].partition("/")[0])):
+        return False  # the library would log an error
+    import aio_pika
+
+    async def look() -> bool:
+        async with await aio_pika.connect(url, timeout=5) as connection:
+            channel = await connection.channel()
+            found = await channel.declare_queue(queue, passive=True)
+            return bool(found.declaration_result.consumer_count)
+
+    try:
+        return asyncio.run(look())
+    except (aio_pika.exceptions.AMQPError, OSError, TimeoutError):
         return False
 
 
@@ -122,10 +141,11 @@ class Broker(Component):
             "ERL_EPMD_PORT": str(self.site.ports[f"{self.name}-epmd"]),
             "ERL_EPMD_ADDRESS": HOST,
             "RUNNING_UNDER_SYSTEMD": "true",  # no shell between us and the virtual machine
-            # Without the package's "+sbwt none": waking an idle scheduler is slow on virtual machines,
-            # and loading RabbitMQ's modules wakes one for each (12 s instead of 5 s to be ready).
+            # Without the package's "+sbwt none": waking an idle scheduler is slow on a virtual
+            # machine, and loading RabbitMQ's modules wakes one for each (12 s instead of 5 s).
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
-                f"+S {self.schedulers}:{self.schedulers} +sbwt medium +sbwtdcpu short +sbwtdio medium "
+                f"+S {self.schedulers}:{self.schedulers} "
+                "+sbwt medium +sbwtdcpu short +sbwtdio medium "
                 "-kernel inet_dist_use_interface {127,0,0,1}"
             ),
         }

@@ -42,6 +42,8 @@ class Component:
 
     name: ClassVar[str]
     requires: ClassVar[tuple[str, ...]] = ()
+    wants: ClassVar[tuple[str, ...]] = ()
+    """What must come up too, but needn't be ready before this is started: it waits by itself."""
     packages: ClassVar[tuple[str, ...]] = ()
     needs_cloud_venv: ClassVar[bool] = False
     main_port: ClassVar[str | None] = None

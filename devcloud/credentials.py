@@ -13,6 +13,8 @@ def write_private(path: Path, text: str, owner: tuple[int, int] | None = None) -
     """Replace a file at once, readable by its owner only.
 
     Args:
+        path: The file.
+        text: Its whole new content.
         owner: User and group id that shall own it, when not the caller.
     """
     # Threads that write the same file at once must not share the unfinished one.

@@ -18,7 +18,7 @@ _REGISTERING = threading.Lock()
 
 def connect_admin(site: Site) -> Connection:
     """Return a connection as administrator of the whole cloud."""
-    import openstack  # noqa: PLC0415 - takes half a second: only where a cloud is really asked
+    import openstack
 
     return openstack.connect(
         auth={
@@ -39,6 +39,7 @@ def register_service(site: Site, name: str, kind: str, url: str) -> None:
     """Make a service's user and its entry in the catalogue, whatever of it is missing.
 
     Args:
+        site: The cloud.
         name: The service's and its user's name.
         kind: The service type, such as `compute`.
         url: Where the API is, for every interface.

@@ -24,7 +24,9 @@ def missing(names: tuple[str, ...]) -> list[str]:
         text=True,
         check=False,  # it fails when it doesn't know one of them
     )
-    present = {line.split()[0] for line in answer.stdout.splitlines() if line.endswith(" installed")}
+    present = {
+        line.split()[0] for line in answer.stdout.splitlines() if line.endswith(" installed")
+    }
     return [name for name in names if name not in present]
 
 

@@ -164,7 +164,7 @@ class ProcessTable:
         self.pid(name)
         if (stat := read_stat(leader)) is not None and stat.start_time != start_time:
             return []  # the number is somebody else's now
-        stats = [read_stat(int(e)) for e in os.listdir("/proc") if e.isdigit()]
+        stats = [read_stat(int(e.name)) for e in Path("/proc").iterdir() if e.name.isdigit()]
         return [
             s
             for s in stats

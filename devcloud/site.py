@@ -20,7 +20,7 @@ from devcloud.tools import Tools
 
 
 class NotSetUp(RuntimeError):
-    """This cloud has never been brought up."""
+    """Nobody has brought up this cloud yet."""
 
 
 @dataclass(frozen=True, slots=True)

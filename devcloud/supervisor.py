@@ -43,11 +43,11 @@ class Supervisor:
     def __init__(self, site: Site, table: Sequence[type[Component]] = COMPONENTS) -> None:
         self.site = site
         self.components = {kind.name: kind(site) for kind in table}
-        self.requires = {kind.name: kind.requires for kind in table}
+        self.needs = {kind.name: (*kind.requires, *kind.wants) for kind in table}
 
     def up(self, names: Collection[str] = ()) -> None:
         """Install, configure and start these components (default: all) and what they require."""
-        wanted = closure(names or self.components, self.requires)
+        wanted = closure(names or self.components, self.needs)
         chosen = {name: c for name, c in self.components.items() if name in wanted}
         installers = {i.name: i for i in self._installers(chosen.values())}
         requires: dict[str, list[str]] = {name: [] for name in installers}
@@ -156,7 +156,7 @@ class Supervisor:
             self.components[name].stop()
             report(name, "stopped")
 
-        self._run(reverse(self.requires), work, report)
+        self._run(reverse(self.needs), work, report)
 
     def _run(
         self,

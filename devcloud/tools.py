@@ -57,11 +57,13 @@ class Tools:
 
         Args:
             name: Names the log.
+            argv: Program and arguments.
             as_caller: Run as whoever runs us instead of the daemons' user.
             environment: Added to the caller's (as_caller) or to a minimal one.
             input_file: Fed to standard input.
             output_file: Takes standard output instead of the log.
             may_end: Whether a cancellation ends it early.
+            cwd: Where to run it; default: the daemons' home.
         """
         log_path = self._log / f"{name}.log"
         base = dict(os.environ) if as_caller else {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin"}

@@ -45,7 +45,8 @@ class Catalog(Component):
     """The contents of a new cloud. Repeating it makes only what is missing."""
 
     name = "catalog"
-    requires: ClassVar[tuple[str, ...]] = ("nova", "neutron", "glance")
+    requires: ClassVar[tuple[str, ...]] = ("nova-api", "neutron", "glance")
+    wants: ClassVar[tuple[str, ...]] = ("nova",)
 
     def configured(self) -> bool:
         """Tell whether all was made."""
@@ -80,7 +81,9 @@ class Catalog(Component):
         tenants = {
             tenant: {
                 "project_id": project,
-                "users": {p.name: self.site.credentials[p.name] for p in PEOPLE if p.tenant == tenant},
+                "users": {
+                    p.name: self.site.credentials[p.name] for p in PEOPLE if p.tenant == tenant
+                },
             }
             for tenant, project in projects.items()
         }

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from devcloud.cloud_venv import venv_path
 from devcloud.component import Component
-from devcloud.ini import merge, render_ini
+from devcloud.ini import Sections, merge, render_ini
 from devcloud.openstack_service import (
     ServiceDatabase,
     WsgiApi,
@@ -21,7 +21,7 @@ def write_settings(component: Component) -> None:
     """Write glance.conf, in a folder of its own too, where its API looks for it."""
     site = component.site
     state = site.account.own(site.paths.data / "glance")
-    store = {
+    store: Sections = {
         name: {"filesystem_store_datadir": str(site.account.own(state / folder))}
         for name, folder in (
             ("files", "images"),
@@ -29,7 +29,7 @@ def write_settings(component: Component) -> None:
             ("os_glance_staging_store", "staging"),
         )
     }
-    own = {
+    own: Sections = {
         "DEFAULT": {
             "enabled_backends": "files:file",
             "worker_self_reference_url": site.ports.url("glance"),

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from devcloud.component import Component
 from devcloud.credentials import write_private
-from devcloud.ini import render_ini
+from devcloud.ini import Sections, render_ini
 from devcloud.openstack_service import (
     REGION,
     ServiceDatabase,
@@ -24,7 +24,7 @@ def write_settings(component: Component) -> None:
     """Write keystone.conf."""
     site = component.site
     keys = site.account.own(site.paths.data / "keystone")
-    settings = {
+    settings: Sections = {
         "DEFAULT": {"use_stderr": True, "max_token_size": 255},
         "database": database_settings(site, "keystone"),
         "token": {"provider": "fernet"},

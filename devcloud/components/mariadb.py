@@ -36,7 +36,9 @@ class MariaDB(Component):
         password = self.site.credentials[self.name]
         login = {"user": USER, "password": password, "host": HOST, "protocol": "tcp"}
         port = self.site.ports[self.name]
-        self.site.write_config("mariadb-client.cnf", render_ini({"client": {**login, "port": port}}))
+        self.site.write_config(
+            "mariadb-client.cnf", render_ini({"client": {**login, "port": port}})
+        )
         who = f"'{USER}'@'{HOST}'"
         self.site.write_config(
             "mariadb-init.sql",

@@ -9,7 +9,7 @@ from typing import ClassVar
 import devcloud.plugins
 from devcloud.cloud_venv import venv_path
 from devcloud.component import Component
-from devcloud.ini import merge, render_ini
+from devcloud.ini import Sections, merge, render_ini
 from devcloud.openstack_service import (
     ServiceDatabase,
     WsgiApi,
@@ -36,7 +36,7 @@ def write_settings(component: Component) -> None:
     driver = f"{MECHANISM} = {PLUGIN}:MechanismDriver"
     (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {PLUGIN}\nVersion: 1.0\n")
     (metadata / "entry_points.txt").write_text(f"[neutron.ml2.mechanism_drivers]\n{driver}\n")
-    own = {
+    own: Sections = {
         "DEFAULT": {
             "core_plugin": "ml2",
             "service_plugins": SERVICE_PLUGINS,
@@ -88,7 +88,8 @@ class Neutron(WsgiApi):
 
     name = "neutron"
     main_port = "neutron"
-    requires: ClassVar[tuple[str, ...]] = ("neutron-database", "keystone", "cloud-rabbitmq")
+    requires: ClassVar[tuple[str, ...]] = ("neutron-database", "keystone")
+    wants: ClassVar[tuple[str, ...]] = ("cloud-rabbitmq",)
     module = "neutron.wsgi.api"
     service = "neutron"
     service_type = "network"

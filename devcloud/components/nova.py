@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import ClassVar
 
 import devcloud.plugins
+from devcloud.broker import has_consumer
 from devcloud.cloud_venv import venv_path
 from devcloud.component import Component
 from devcloud.components.mariadb import query
-from devcloud.ini import merge, render_ini
+from devcloud.ini import Sections, merge, render_ini
 from devcloud.keystone_client import register_service
 from devcloud.openstack_service import (
     ServiceDatabase,
     WsgiApi,
+    broker_url,
     common_settings,
     database_settings,
     environment,
@@ -27,14 +29,22 @@ from devcloud.processes import Daemon
 
 HYPERVISOR = "colobus_devcloud_hypervisor"
 LAUNCHER = "colobus_devcloud_compute"
+UP_AND_MAPPED = """
+SELECT COUNT(*) FROM nova.services s JOIN nova_api.host_mappings m ON s.host = m.host
+WHERE s.host = '{host}' AND s.`binary` = 'nova-compute' AND s.deleted = 0
+AND TIMESTAMPDIFF(SECOND, COALESCE(s.last_seen_up, s.created_at), UTC_TIMESTAMP()) <= {age}
+"""
 
 
 def write_settings(component: Component) -> None:
-    """Write nova.conf."""
+    """Write nova.conf, and nova-compute.conf: the same without a way to the database.
+
+    Compute hosts talk to it through the conductor; Nova logs errors where they could do otherwise.
+    """
     site = component.site
     service_login = login(site, "nova")
     state = site.account.own(site.paths.data / "nova")
-    own = {
+    own: Sections = {
         "DEFAULT": {
             "my_ip": HOST,
             "compute_driver": f"{HYPERVISOR}.Hypervisor",
@@ -42,12 +52,11 @@ def write_settings(component: Component) -> None:
             "vif_plugging_is_fatal": True,
             "vif_plugging_timeout": 30,
             "service_down_time": 60,
+            "periodic_fuzzy_delay": 0,  # or new hosts are taken in up to a minute later
             "max_concurrent_builds": 20,
         },
         # Failing builds are a test's business; they must not take a host out of service.
         "compute": {"consecutive_build_service_disable_threshold": 0},
-        "database": database_settings(site, "nova"),
-        "api_database": database_settings(site, "nova_api"),
         "wsgi": {"api_paste_config": str(venv_path(site) / "etc" / "nova" / "api-paste.ini")},
         "api": {"auth_strategy": "keystone"},
         "conductor": {"workers": 1},
@@ -64,7 +73,13 @@ def write_settings(component: Component) -> None:
         "cinder": service_login,
         "keystone": service_login,
     }
-    site.write_config("nova.conf", render_ini(merge(common_settings(site, "nova"), own)))
+    databases = {
+        "database": database_settings(site, "nova"),
+        "api_database": database_settings(site, "nova_api"),
+    }
+    settings = merge(common_settings(site, "nova"), own)
+    site.write_config("nova-compute.conf", render_ini(settings))
+    site.write_config("nova.conf", render_ini(merge(settings, databases)))
 
 
 class NovaPart(Component):
@@ -106,7 +121,8 @@ class NovaApi(NovaPart, WsgiApi):
 
     name = "nova-api"
     main_port = "nova-api"
-    requires: ClassVar[tuple[str, ...]] = ("nova-database", "keystone", "cloud-rabbitmq")
+    requires: ClassVar[tuple[str, ...]] = ("nova-database", "keystone")
+    wants: ClassVar[tuple[str, ...]] = ("cloud-rabbitmq",)
     module = "nova.wsgi.osapi_compute"
     service = "nova"
     service_type = "compute"
@@ -122,9 +138,11 @@ class NovaApi(NovaPart, WsgiApi):
 
 
 class NovaDaemon(NovaPart):
-    """A process without a port; it is ready once Nova itself says that it is up."""
+    """A process without a port."""
 
     host: ClassVar[str] = "controller"
+    settings: ClassVar[str] = "nova"
+    topic: ClassVar[str]
 
     def configured(self) -> bool:
         """Tell whether Nova's user, as whom every process logs in, was made."""
@@ -146,7 +164,7 @@ class NovaDaemon(NovaPart):
     def configs(self) -> list[str]:
         """Return the options that name its settings: Nova's and its own."""
         etc = self.site.paths.etc
-        return [f"--config-file={etc / f'{name}.conf'}" for name in ("nova", self.name)]
+        return [f"--config-file={etc / f'{name}.conf'}" for name in (self.settings, self.name)]
 
     def render(self) -> None:
         """Write nova.conf and the process's own settings."""
@@ -156,48 +174,35 @@ class NovaDaemon(NovaPart):
         self.site.write_config(f"{self.name}.conf", render_ini(own))
 
     def ready(self) -> bool:
-        """Tell whether the process reported to the database since it was started."""
-        if not self.running():
-            return False
-        age = int(time.time() - self.site.processes.started_at(self.name)) + 1
-        seen = "TIMESTAMPDIFF(SECOND, COALESCE(last_seen_up, created_at), UTC_TIMESTAMP())"
-        where = f"host = '{self.host}' AND `binary` = '{self.binary}' AND deleted = 0"
-        statement = f"SELECT COUNT(*) FROM nova.services WHERE {where} AND {seen} <= {age}"
-        return query(self.site, statement).strip() == "1"
-
-    @property
-    def binary(self) -> str:
-        """Return what Nova calls this kind of process."""
-        return self.name
+        """Tell whether the process serves its queue."""
+        return self.running() and has_consumer(broker_url(self.site, "amqp"), self.topic)
 
 
 class NovaConductor(NovaDaemon):
     """Talks to the database for the compute hosts, and builds servers."""
 
     name = "nova-conductor"
-    requires: ClassVar[tuple[str, ...]] = ("nova-database", "keystone", "cloud-rabbitmq")
+    topic: ClassVar[str] = "conductor"
+    requires: ClassVar[tuple[str, ...]] = ("nova-database", "keystone")
+    wants: ClassVar[tuple[str, ...]] = ("cloud-rabbitmq",)
 
 
 class NovaScheduler(NovaDaemon):
     """Chooses a host for each server, and takes new hosts into the cell."""
 
     name = "nova-scheduler"
-    requires: ClassVar[tuple[str, ...]] = (
-        "nova-database",
-        "keystone",
-        "cloud-rabbitmq",
-    )
+    topic: ClassVar[str] = "scheduler"
+    requires: ClassVar[tuple[str, ...]] = ("nova-database", "keystone")
+    wants: ClassVar[tuple[str, ...]] = ("cloud-rabbitmq",)
 
 
 class NovaCompute(NovaDaemon):
     """One compute host."""
 
-    requires: ClassVar[tuple[str, ...]] = ("nova-conductor", "nova-scheduler", "placement")
+    requires: ClassVar[tuple[str, ...]] = ("nova-conductor", "placement")
+    wants: ClassVar[tuple[str, ...]] = ("nova-scheduler",)  # takes the host into the cell
 
-    @property
-    def binary(self) -> str:
-        """Return what Nova calls this kind of process."""
-        return "nova-compute"
+    settings: ClassVar[str] = "nova-compute"
 
     def render(self) -> None:
         """Write settings and install the hypervisor driver."""
@@ -210,11 +215,14 @@ class NovaCompute(NovaDaemon):
         return [program(self.site, "python"), "-m", LAUNCHER]
 
     def ready(self) -> bool:
-        """Tell whether the host is up and known to the cell, so servers can be put on it."""
-        if not super().ready():
+        """Tell whether the scheduler would choose this host.
+
+        For that it must have reported since it was started (5 s after), and be known to the cell.
+        """
+        if not self.running():
             return False
-        mapped = f"SELECT COUNT(*) FROM nova_api.host_mappings WHERE host = '{self.host}'"
-        return query(self.site, mapped).strip() == "1"
+        age = int(time.time() - self.site.processes.started_at(self.name)) + 1
+        return query(self.site, UP_AND_MAPPED.format(host=self.host, age=age)).strip() == "1"
 
 
 class NovaCompute1(NovaCompute):
@@ -236,7 +244,9 @@ class Nova(Component):
 
     name = "nova"
     requires: ClassVar[tuple[str, ...]] = (
+        "cloud-rabbitmq",
         "nova-api",
+        "nova-scheduler",
         "nova-compute1",
         "nova-compute2",
         "neutron",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from devcloud.component import Component
-from devcloud.ini import merge, render_ini
+from devcloud.ini import Sections, merge, render_ini
 from devcloud.openstack_service import (
     ServiceDatabase,
     WsgiApi,
@@ -19,7 +19,7 @@ from devcloud.openstack_service import (
 def write_settings(component: Component) -> None:
     """Write placement.conf, in a folder of its own too, where its API looks for it."""
     site = component.site
-    own = {
+    own: Sections = {
         "placement_database": database_settings(site, "placement"),
         "api": {"auth_strategy": "keystone"},
     }

@@ -19,7 +19,7 @@ DATABASE = "colobus"
 
 
 class PostgreSQL(Component):
-    """A private cluster with the superuser `postgres` (SCRAM password) and the database `colobus`."""
+    """A private cluster: superuser `postgres` with a SCRAM password, database `colobus`."""
 
     name = "postgresql"
     main_port = "postgresql"

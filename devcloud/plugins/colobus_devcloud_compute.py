@@ -4,12 +4,11 @@ Nova imports drivers from its own package `nova.virt` only. Instead of writing i
 package, this adds our folder to where that package looks.
 """
 
-import os
-
-from nova.cmd import compute  # first of all: it prepares threading before anything else is imported
+from pathlib import Path
 
 import nova.virt
+from nova.cmd import compute  # first of all: it prepares threading before anything else is imported
 
 if __name__ == "__main__":
-    nova.virt.__path__.append(os.path.dirname(os.path.abspath(__file__)))
+    nova.virt.__path__.append(str(Path(__file__).parent))
     compute.main()

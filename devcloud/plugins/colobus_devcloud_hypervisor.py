@@ -13,10 +13,10 @@ slow or broken on purpose:
 """
 
 import json
-import os
 import threading
 import time
 import uuid
+from pathlib import Path
 
 import nova.conf
 from nova import exception, objects
@@ -38,16 +38,16 @@ class Hypervisor(fake.FakeDriver):
     def init_host(self, host):
         """Take up the host's identity and the servers that it had."""
         super().init_host(host)
-        self._file = os.path.join(CONF.state_path, "servers.json")
+        self._file = Path(CONF.state_path) / "servers.json"
         self._saving = threading.Lock()
         if node.read_local_node_uuid() is None:
             node.write_local_node_uuid(self._node_uuid(host))
-        if os.path.exists(self._file):
-            with open(self._file) as file:
-                for server, (name, state, flavor) in json.load(file).items():
-                    self.instances[server] = fake.FakeInstance(name, state, server)
-                    self.instances[server].flavor = flavor
-                    self.resources.claim(*flavor)
+        if not self._file.exists():
+            return
+        for server, (name, state, flavor) in json.loads(self._file.read_text()).items():
+            self.instances[server] = fake.FakeInstance(name, state, server)
+            self.instances[server].flavor = flavor
+            self.resources.claim(*flavor)
 
     def get_nodenames_by_uuid(self, refresh=False):
         """Return the host's one node."""
@@ -88,9 +88,9 @@ class Hypervisor(fake.FakeDriver):
                 server: (i.name, i.state, getattr(i, "flavor", (0, 0, 0)))
                 for server, i in list(self.instances.items())
             }
-            with open(self._file + ".partial", "w") as file:
-                json.dump(servers, file)
-            os.replace(self._file + ".partial", self._file)
+            partial = self._file.with_suffix(".partial")
+            partial.write_text(json.dumps(servers))
+            partial.replace(self._file)
 
     @staticmethod
     def _node_uuid(name):

@@ -1,10 +1,12 @@
 """A network without wires, for Neutron.
 
 WHAT IS REPLACED: the data plane, that is Open vSwitch or OVN with their agents. Ports are bound and
-ACTIVE as soon as they have a host, router ports are ACTIVE at once, and a floating IP is ACTIVE while
-it has a port; no packet is ever carried. Everything else (API, IPAM, quotas, policies, security
-groups, notifications, events to Nova) is Neutron itself.
+ACTIVE as soon as they have a host, router ports are ACTIVE at once, and a floating IP is ACTIVE
+while it has a port; no packet is ever carried. Everything else (API, IPAM, quotas, policies,
+security groups, notifications, events to Nova) is Neutron itself.
 """
+
+from typing import ClassVar
 
 from neutron.services.l3_router import l3_router_plugin
 from neutron_lib import constants
@@ -65,7 +67,7 @@ class MechanismDriver(api.MechanismDriver):
 class RouterPlugin(l3_router_plugin.L3RouterPlugin):
     """Routers and floating IPs that no agent serves."""
 
-    _supported_extension_aliases = [
+    _supported_extension_aliases: ClassVar[list[str]] = [
         alias
         for alias in l3_router_plugin.L3RouterPlugin._supported_extension_aliases
         if alias not in WITHOUT_AGENTS
