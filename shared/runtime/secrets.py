@@ -7,7 +7,6 @@ only the holder of the private key can open. Derivation is HKDF-SHA256 (RFC 5869
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 import secrets
 from pathlib import Path
@@ -124,5 +123,5 @@ def _encoded(data: bytes) -> str:
 def _decoded(text: str) -> bytes:
     try:
         return base64.b64decode(text.strip(), validate=True)
-    except (binascii.Error, UnicodeEncodeError) as error:
+    except ValueError as error:  # binascii.Error is one
         raise ValueError("not base64") from error

@@ -68,9 +68,9 @@ class Reader:
         self.deliveries: list[Delivery] = []
         self._news = asyncio.Condition()
 
-    async def start(self, bus: Bus) -> None:
-        """Begin to consume, one at a time, so that the order is the queue's."""
-        await bus.consume(QUEUE, self._take, prefetch=1)
+    async def start(self, bus: Bus, prefetch: int = 1) -> None:
+        """Begin to consume; with a prefetch of 1 the order is the queue's."""
+        await bus.consume(QUEUE, self._take, prefetch=prefetch)
 
     async def _take(self, delivery: Delivery) -> None:
         async with self._news:

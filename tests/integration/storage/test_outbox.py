@@ -177,7 +177,7 @@ async def test_a_burst_beyond_what_fits_in_hand_arrives_whole(
     )
     async with running(outbox):
         await until_empty(observer, seconds=60)
-    await reader.start(bus)
+    await reader.start(bus, prefetch=200)
     await reader.until(count, seconds=60)
 
 
