@@ -84,7 +84,7 @@ async def change_vm_power(command: Command[ChangeVmPower], context: Context) -> 
 
 async def inspect_vms(command: Command[InspectVms], context: Context) -> Sequence[Answer]:
     """→ `VmObserved` for each VM, or `VmInspectionFailed` for those of a tenant."""
-    return await observer.inspect_vms(context.backend, context.kit.marks, command)
+    return await observer.inspect_vms(context.backend, context.kit, command)
 
 
 HANDLERS: Handlers[Context] = {

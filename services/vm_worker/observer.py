@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from services.vm_worker.backend import Backend, Project
 from services.vm_worker.cloud_objects import FloatingIp, Port, Server
+from services.vm_worker.provisioner.kit import Kit
 from services.vm_worker.provisioner.servers import DELETING
 from shared.contract.messages import InspectVms, VmInspection, VmInspectionFailed, VmObserved
 from shared.contract.problems import Problem, Reason
@@ -20,7 +21,6 @@ from shared.runtime.deadline import Deadline
 from shared.runtime.errors import ColobusError
 from shared.worker.command import Command, Observation
 from shared.worker.duplicates import oldest_first
-from shared.worker.marks import Marks
 
 #: How long an inspection may go on once it has started, in seconds; ``not_after`` is too short
 #: for that: it only says until when it is of use to start.
@@ -66,21 +66,21 @@ def _fault(server: Server) -> Problem | None:
 
 
 async def inspect_vms(
-    backend: Backend, marks: Marks, command: Command[InspectVms]
+    backend: Backend, kit: Kit, command: Command[InspectVms]
 ) -> list[Observation]:
     """Look at all VMs of the command, tenant by tenant, side by side."""
     groups: defaultdict[str, list[VmInspection]] = defaultdict(list)
     for vm in command.message.vms:
         groups[vm.tenant].append(vm)
     seen = await asyncio.gather(
-        *(_inspect_tenant(backend, marks, command, tenant, vms) for tenant, vms in groups.items())
+        *(_inspect_tenant(backend, kit, command, tenant, vms) for tenant, vms in groups.items())
     )
     return [observation for group in seen for observation in group]
 
 
 async def _inspect_tenant(
     backend: Backend,
-    marks: Marks,
+    kit: Kit,
     command: Command[InspectVms],
     tenant: str,
     vms: Sequence[VmInspection],
@@ -88,7 +88,7 @@ async def _inspect_tenant(
     cloud = command.message.cloud
     try:
         project = backend.project(cloud, tenant, Deadline.after(LIFE))
-        return await _Inspection(project, marks, vms).observations()
+        return await _Inspection(project, kit, vms).observations()
     except ColobusError as error:
         resource_ids = tuple(vm.resource_id for vm in vms)
         failed = VmInspectionFailed(cloud=cloud, resource_ids=resource_ids, problem=error.problem())
@@ -98,9 +98,9 @@ async def _inspect_tenant(
 class _Inspection:
     """One look at some VMs of one project: at most one list of each kind of object."""
 
-    def __init__(self, project: Project, marks: Marks, vms: Sequence[VmInspection]) -> None:
+    def __init__(self, project: Project, kit: Kit, vms: Sequence[VmInspection]) -> None:
         self._project = project
-        self._marks = marks
+        self._kit = kit
         self._vms = vms
 
     async def observations(self) -> list[Observation]:
@@ -129,16 +129,19 @@ class _Inspection:
         ]
 
     async def _servers(self) -> dict[str, Server | None]:
-        tags = [self._marks.installation]
+        marks = self._kit.marks
+        tags = [marks.installation]
         if len(self._vms) == 1:
-            tags.append(self._marks.resource(self._vms[0].resource_id))
+            tags.append(marks.resource(self._vms[0].resource_id))
         listed: defaultdict[str | None, list[Server]] = defaultdict(list)
         for server in await self._project.compute.servers(*tags):
-            listed[self._marks.resource_of(server.tags)].append(server)
+            listed[marks.resource_of(server.tags)].append(server)
         found = await asyncio.gather(*(self._pick(vm, listed[vm.resource_id]) for vm in self._vms))
         return {vm.resource_id: one for vm, one in zip(self._vms, found, strict=True)}
 
     async def _pick(self, vm: VmInspection, listed: Sequence[Server]) -> Server | None:
+        if len(listed) > 1:
+            self._kit.memory.doubt("server", vm.resource_id)
         for server in listed:
             if server.id == vm.server_id:
                 return server

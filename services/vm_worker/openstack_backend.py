@@ -65,7 +65,8 @@ class CloudSession(Session):  # type: ignore[misc]  # the vendor's library has n
             "status_code_retries": 0,
             "log": False,
         }
-        service = (fields.get("endpoint_filter") or {}).get("service_type") or "identity"
+        service = (fields.get("endpoint_filter") or {}).get("service_type")
+        service = service or ("identity" if "/auth/" in url else "discovery")
         started, status = time.monotonic(), "aborted"
         try:
             response = super().request(url, method, **fields)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from services.vm_worker.openstack_backend import VENDOR_ERRORS, ProjectConnectio
 from services.vm_worker.openstack_calls.faults import translate
 from shared.contract.problems import Reason
 from shared.runtime.deadline import Deadline
+from shared.runtime.errors import TemporaryError
 from shared.worker.errors import NotFound
 
 T = TypeVar("T")
@@ -55,5 +57,8 @@ class Calls:
             self.deadline.check()  # the token may have taken its time
             return call(connection)
         except VENDOR_ERRORS as error:
-            _log.info("cloud call failed", error=str(error)[:500], kind=type(error).__name__)
-            raise translate(fault_of(error), missing) from error
+            ours = translate(fault_of(error), missing)
+            level = logging.WARNING if isinstance(ours, TemporaryError) else logging.DEBUG
+            text = str(error)[:500]
+            _log.log(level, "cloud call failed", error=text, kind=type(error).__name__)
+            raise ours from error

@@ -25,7 +25,7 @@ async def prepare_port(project: Project, kit: Kit, command: Command[PrepareVmPor
     made = await _make(project, kit, command)
     if command.repeated:  # an earlier attempt may have come through meanwhile
         return await _keep_one(project, kit, command.resource_id) or made
-    kit.memory.remember(command.resource_id, made.id)
+    kit.memory.remember("port", command.resource_id, made.id)
     return made
 
 
@@ -101,9 +101,9 @@ async def release_port(project: Project, kit: Kit, command: Command[ReleaseVmPor
     Raises `TemporaryError` while a server of ours is still on it.
     """
     resource_id, port_id = command.resource_id, command.message.port_id
-    if port_id is not None and kit.memory.has(resource_id, port_id):
+    if port_id is not None and kit.memory.is_sure("port", resource_id, port_id):
         await project.network.delete_port(port_id)
-        kit.memory.forget(resource_id, port_id)
+        kit.memory.forget("port", resource_id)
         return
     for port in await _all_of(project, kit, resource_id, port_id):
         await _check_free(project, kit, port)

@@ -28,7 +28,7 @@ async def provision_server(project: Project, kit: Kit, command: Command[Provisio
     made = await _start(project, kit, command, user_data)
     if command.repeated:  # an earlier attempt may have come through meanwhile
         return await _keep_one(project, kit, command) or made
-    kit.memory.remember(command.resource_id, made.id)
+    kit.memory.remember("server", command.resource_id, made.id)
     return made
 
 
@@ -123,9 +123,9 @@ async def deprovision_server(
 ) -> str | None:
     """Start deleting the VM's server; return its id, or None when there is none (any more)."""
     resource_id, server_id = command.resource_id, command.message.server_id
-    if server_id is not None and kit.memory.has(resource_id, server_id):
+    if server_id is not None and kit.memory.is_sure("server", resource_id, server_id):
         accepted = await project.compute.delete_server(server_id)
-        kit.memory.forget(resource_id, server_id)
+        kit.memory.forget("server", resource_id)
         return server_id if accepted else None
     going = [
         server

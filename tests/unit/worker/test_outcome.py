@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared.bus import Delivery
+from shared.contract.codec import decode, envelope_for
+from shared.contract.messages import (
+    ChangeVmPower,
+    DeprovisionVm,
+    Message,
+    VmBuildStarted,
+    VmDeprovisioned,
+    VmObserved,
+)
+from shared.contract.problems import Reason
+from shared.contract.resources import Verb
+from shared.runtime.deadline import DeadlineExpired
+from shared.runtime.errors import BackendUnavailable, ColobusError, PermanentError, TemporaryError
+from shared.worker import outcome
+from shared.worker.command import Command, Observation
+from shared.worker.errors import RefusedForNow
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def delivered(
+    message: Message,
+    *,
+    attempt: int | None = None,
+    repeated: bool = False,
+    not_after: datetime | None = None,
+) -> Delivery:
+    envelope = envelope_for(
+        message,
+        id="command-1",
+        source="scheduler",
+        subject="vm-1",
+        tenant="bigtop",
+        correlationid="request-1",
+        traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        attempt=attempt,
+        step="server",
+        not_after=not_after,
+    )
+    return Delivery(
+        envelope, message, "vm_worker.commands", "vm_worker.X", {}, None, None, repeated
+    )
+
+
+def test_an_event_tells_whose_command_it_answers() -> None:
+    """Step, attempt, request and trace of the command come back; it is the event's cause."""
+    command = Command.of(delivered(DeprovisionVm(cloud="a"), attempt=3))
+    (message,) = outcome.events("vm_worker", "vm", command, [VmDeprovisioned()])
+    envelope, decoded = decode(message.body)
+    assert (message.exchange, message.routing_key) == (
+        "colobus.events",
+        "bigtop.vm.VmDeprovisioned",
+    )
+    assert decoded == VmDeprovisioned()
+    assert (envelope.id, envelope.source) == ("command-1/VmDeprovisioned", "vm_worker")
+    assert (envelope.subject, envelope.tenant) == ("vm-1", "bigtop")
+    assert (envelope.step, envelope.attempt) == ("server", 3)
+    assert (envelope.correlationid, envelope.causationid) == ("request-1", "command-1")
+    assert envelope.traceparent == command.envelope.traceparent
+
+
+def test_an_observation_is_about_its_own_resource_and_of_no_step() -> None:
+    """One inspection answers for many tenants' VMs, each under its own name."""
+    command = Command.of(delivered(DeprovisionVm(cloud="a"), attempt=3))
+    seen = Observation("vm-2", "openlab", VmObserved(observed_at=NOW, gone=True))
+    (message,) = outcome.events("vm_worker", "vm", command, [seen])
+    envelope, _ = decode(message.body)
+    assert message.routing_key == "openlab.vm.VmObserved"
+    assert envelope.id == "command-1/VmObserved/vm-2"
+    assert (envelope.subject, envelope.tenant) == ("vm-2", "openlab")
+    assert (envelope.step, envelope.attempt) == (None, None)
+
+
+def test_the_same_command_answers_under_the_same_ids() -> None:
+    """A second delivery makes no second event: the inbox knows the id."""
+    answers = [VmBuildStarted(server_id="s")]
+    first = outcome.events("w", "vm", Command.of(delivered(DeprovisionVm(cloud="a"))), answers)
+    again = delivered(DeprovisionVm(cloud="a"), repeated=True)
+    second = outcome.events("w", "vm", Command.of(again), answers)
+    assert [one.id for one in first] == [one.id for one in second]
+
+
+@pytest.mark.parametrize(
+    ("attempt", "redelivered", "look_first"),
+    [(None, False, False), (1, False, False), (1, True, True), (2, False, True), (3, True, True)],
+)
+def test_a_command_that_may_have_begun_before_says_so(
+    attempt: int | None, redelivered: bool, look_first: bool
+) -> None:
+    """Redelivered, republished, or a later attempt: look before you make."""
+    message = DeprovisionVm(cloud="a")
+    command = Command.of(delivered(message, attempt=attempt, repeated=redelivered))
+    assert command.repeated is look_first
+
+
+def test_a_commands_deadline_is_its_not_after() -> None:
+    """What is to start nothing later is over then."""
+    past, future = datetime.now(UTC) - timedelta(1), datetime.now(UTC) + timedelta(1)
+    message = DeprovisionVm(cloud="a")
+    assert Command.of(delivered(message, not_after=past)).deadline.expired
+    assert not Command.of(delivered(message, not_after=future)).deadline.expired
+    assert not Command.of(delivered(message)).deadline.expired
+
+
+@pytest.mark.parametrize(
+    ("error", "step_retries", "request_may_succeed_later", "overload"),
+    [
+        (BackendUnavailable("down"), True, True, True),
+        (DeadlineExpired(), True, True, True),
+        (TemporaryError("busy", reason=Reason.BACKEND_REFUSED), True, True, False),
+        (PermanentError("no", reason=Reason.BACKEND_REFUSED), False, False, False),
+        (RefusedForNow("quota", reason=Reason.QUOTA_EXCEEDED), False, True, False),
+        (outcome.expired(), True, True, False),
+    ],
+)
+def test_an_error_says_whether_to_try_again(
+    error: ColobusError, step_retries: bool, request_may_succeed_later: bool, overload: bool
+) -> None:
+    """The step's retry and the request's are two questions: quota ends only the step."""
+    command = Command.of(delivered(DeprovisionVm(cloud="a")))
+    failed = outcome.failed(command, error)
+    assert failed.command == "DeprovisionVm"
+    assert failed.retryable is step_retries
+    assert failed.problem.retryable is request_may_succeed_later
+    assert failed.problem.reason == error.reason
+    assert failed.problem.detail == error.detail
+    assert outcome.is_overload(error) is overload
+
+
+def test_a_failed_operation_is_named() -> None:
+    """The ledger finds the operation of a failed power action."""
+    message = ChangeVmPower(cloud="a", server_id="s", operation_id="op-1", verb=Verb.STOP)
+    failed = outcome.failed(Command.of(delivered(message)), PermanentError("no"))
+    assert failed.operation_id == "op-1"
