@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
@@ -13,7 +13,7 @@ from urllib.parse import quote
 from colobus import watching
 from colobus.config import find_credentials, find_url
 from colobus.credentials import Credentials
-from colobus.errors import ResourceEnded, WaitTimeout
+from colobus.errors import ColobusError, ResourceEnded, WaitTimeout
 from colobus.models import (
     PLURALS,
     TERMINAL_PHASES,
@@ -42,8 +42,8 @@ class Client:
             vm = await client.create_vm(CreateVm(image="debian", flavor="small"))
             vm = await client.wait(vm.id)
 
-    ``retry_for``: seconds for which lost connections, 429 and 502-504 are tried again. Calls raise
-    `colobus.errors.ColobusError` and nothing else.
+    ``retry_for``: seconds for which lost connections, 429 and 502-504 are tried again; ``on_retry``
+    is told of each. Calls raise `colobus.errors.ColobusError` and nothing else.
     """
 
     def __init__(
@@ -55,9 +55,10 @@ class Client:
         credentials: Credentials | None = None,
         retry_for: float = 60.0,
         timeout: float = 30.0,
+        on_retry: Callable[[ColobusError], None] | None = None,
     ) -> None:
         who = credentials or find_credentials(token=token, os_cloud=os_cloud)
-        self._transport = Transport(find_url(url), who, retry_for=retry_for, timeout=timeout)
+        self._transport = Transport(find_url(url), who, retry_for, timeout, on_retry)
         self.webhooks = Webhooks(self._transport)
 
     async def __aenter__(self) -> Self:

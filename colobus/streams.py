@@ -10,7 +10,7 @@ import msgspec
 from colobus.errors import ApiError, ColobusError, Unreachable
 from colobus.models import TimelineEvent
 from colobus.sse import EventParser
-from colobus.transport import LOST, Retry, Transport, decoded, may_pass
+from colobus.transport import LOST, Transport, decoded, may_pass
 
 #: The server says something, if only a comment, more often than this (seconds).
 SILENCE = 45.0
@@ -35,7 +35,7 @@ async def follow(
     the server stays away, `StreamUnavailable` when there is a server but no stream.
     """
     parser = EventParser(last_id=after)
-    retry = Retry(transport.retry_for)
+    retry = transport.retry()
     while True:
         headers = {"Accept": CONTENT_TYPE}
         if parser.last_id:
@@ -52,7 +52,7 @@ async def follow(
                 async for chunk in response.content.iter_any():
                     heard = True
                     for event in parser.feed(chunk):
-                        retry = Retry(transport.retry_for)
+                        retry = transport.retry()
                         if event.event in ("status", "progress"):
                             yield _decoded(event.data, event.id)
         except TimeoutError as silence:

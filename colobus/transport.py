@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -58,12 +58,16 @@ def decoded(body: bytes | str, wanted: type[T]) -> T:
 
 @dataclass
 class Transport:
-    """``retry_for`` and ``timeout`` are seconds: of all tries together, and of each one."""
+    """``retry_for`` and ``timeout`` are seconds: of all tries together, and of each one.
+
+    ``on_retry`` is told of every error that is followed by another try.
+    """
 
     url: str
     credentials: Credentials
     retry_for: float = 60.0
     timeout: float = 30.0
+    on_retry: Callable[[ColobusError], None] | None = None
     _session: aiohttp.ClientSession | None = field(default=None, repr=False)
 
     @property
@@ -73,6 +77,10 @@ class Transport:
             # Connections of streams aren't counted against those of requests.
             self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         return self._session
+
+    def retry(self) -> Retry:
+        """Return the pauses of a new series of tries."""
+        return Retry(self.retry_for, self.on_retry)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -96,7 +104,7 @@ class Transport:
         """
         data = None if body is None else msgspec.json.encode(body)
         timeout = aiohttp.ClientTimeout(total=self.timeout + wait, sock_connect=CONNECT_SECONDS)
-        retry = Retry(self.retry_for)
+        retry = self.retry()
         while True:
             try:
                 async with self._send(method, path, data, params, headers, timeout) as response:
@@ -159,7 +167,10 @@ class Transport:
 class Retry:
     """The pauses between the tries of one request, and their end."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(
+        self, seconds: float, on_retry: Callable[[ColobusError], None] | None = None
+    ) -> None:
+        self._on_retry = on_retry
         self._ends_at = time.monotonic() + seconds
         self._pause = FIRST_PAUSE
 
@@ -170,6 +181,8 @@ class Retry:
         pause = max(pause, at_least or 0.0)
         if time.monotonic() + pause > self._ends_at:
             raise error
+        if self._on_retry is not None:
+            self._on_retry(error)
         await asyncio.sleep(pause)
 
 
@@ -202,4 +215,5 @@ def problem_error(response: aiohttp.ClientResponse, content: bytes) -> ApiError:
 
 
 def _said(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__

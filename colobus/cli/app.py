@@ -36,7 +36,7 @@ def connection(
     ] = None,
     retry_for: Annotated[
         float, typer.Option(help="Seconds for which an unavailable service is tried again.")
-    ] = 60.0,
+    ] = 30.0,
 ) -> None:
     """Note whom to ask, and as whom."""
     context.obj = Session(url=url, os_cloud=os_cloud, retry_for=retry_for)

@@ -64,7 +64,16 @@ class Session:
             raise typer.Exit(exit_code(error)) from error
 
     async def _with_client(self, work: Callable[[Client], Awaitable[T]]) -> T:
-        async with Client(self.url, os_cloud=self.os_cloud, retry_for=self.retry_for) as client:
+        said: set[str] = set()
+
+        def on_retry(error: ColobusError) -> None:
+            if str(error) not in said:
+                said.add(str(error))
+                say(f"{error}; trying again", "yellow")
+
+        async with Client(
+            self.url, os_cloud=self.os_cloud, retry_for=self.retry_for, on_retry=on_retry
+        ) as client:
             return await work(client)
 
 
