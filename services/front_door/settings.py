@@ -22,7 +22,7 @@ class FrontDoorSettings(DatabaseSettings, frozen=True, kw_only=True):
     """
 
     tenants_file: Path
-    master_key: Annotated[Secret, Meta(min_length=43, description="base64 of 32 random bytes")]
+    master_key: Secret
     sealing_public_keys: Annotated[
         dict[str, str], Meta(min_length=1, description="worker=<base64 of its public key>")
     ]

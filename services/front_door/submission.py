@@ -78,7 +78,7 @@ class Submitter:
         Raises `RequestFault` 422 when the key was used for another body, and `BackendUnavailable`
         when the broker has not confirmed in time.
         """
-        row, is_new = await self._store.insert(self._row(ask, message), created)
+        row, is_new = await self._store.insert(self.prepare(ask, message), created)
         if is_new:
             await self._publish(row, repeated=False)
             return row
@@ -144,9 +144,10 @@ class Submitter:
             return None
         ask = Ask(row.tenant, "compensation", None, b"", correlationid=row.id)
         delete = RequestSubmitted(verb=Verb.DELETE, kind=row.kind, resource_id=row.resource_id)
-        return msgspec.structs.replace(self._row(ask, delete), compensates=row.id)
+        return msgspec.structs.replace(self.prepare(ask, delete), compensates=row.id)
 
-    def _row(self, ask: Ask, message: RequestSubmitted) -> RequestRow:
+    def prepare(self, ask: Ask, message: RequestSubmitted) -> RequestRow:
+        """Return the row for ``message``, with the message ready to be published."""
         envelope = envelope_for(
             message,
             source=self._source,

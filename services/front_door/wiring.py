@@ -36,7 +36,7 @@ NAME = "front_door"
 #: How long database and broker may take to be there when we start, in seconds.
 PATIENCE = 60
 #: A claim outlives the publishing that it is for by this many seconds.
-_CLAIM_MARGIN = 10
+_CLAIM_MARGIN = 5
 
 
 async def wire(service: Service) -> None:
