@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from contextlib import aclosing
-from typing import Any
 
 import aiohttp
 
@@ -53,7 +52,7 @@ async def test_a_vm_from_post_to_webhook_and_back(
         assert all(step.finished_at for step in vm.status.steps)
 
         await receiver.until(lambda: any(r.phase == "active" for r in receiver.at("/life")))
-        secret = await _callback_secret(session)
+        secret = await bigtop.webhooks.callback_secret()
         (told,) = [one for one in receiver.at("/life") if one.phase == "active"]
         assert told.is_signed_with(secret)
         assert told.event["subject"] == vm.id
@@ -79,13 +78,6 @@ async def _follow(client: Client, vm: str) -> tuple[list[Phase], set[str]]:
             if status.phase in {Phase.ACTIVE, Phase.FAILED}:
                 break
     return phases, done
-
-
-async def _callback_secret(session: aiohttp.ClientSession) -> str:
-    async with session.get("/v1/webhooks/callback-secret") as response:
-        assert response.status == 200, await response.text()
-        answer: dict[str, Any] = await response.json()
-    return str(answer["secret"])
 
 
 async def test_keys_and_user_data_reach_the_server_and_nothing_else(
@@ -117,19 +109,10 @@ async def test_power_actions_are_seen_done(cloud: Cloud, bigtop: Client) -> None
     """Stop, start and reboot are operations of a VM that stays active."""
     vm = await bigtop.create_vm(CreateVm(image="debian-12", flavor="small"))
     await bigtop.wait(vm.id, timeout=120)
-    for act, state in (
-        (bigtop.stop, "SHUTOFF"),
-        (bigtop.start, "ACTIVE"),
-        (bigtop.reboot, "ACTIVE"),
-    ):
+    acts = ((bigtop.stop, "SHUTOFF"), (bigtop.start, "ACTIVE"), (bigtop.reboot, "ACTIVE"))
+    for count, (act, state) in enumerate(acts, start=1):
         await act(vm.id)
-
-        async def done() -> bool:
-            operations = (await bigtop.get(vm.id)).status.operations
-            assert all(one.state is not OperationState.FAILED for one in operations), operations
-            return bool(operations) and all(o.state is OperationState.DONE for o in operations)
-
-        await eventually(done, what=f"{act.__name__} is done")
+        await _until_done(bigtop, vm.id, count)
         (server,) = cloud.holds(vm.id).servers
         assert server["status"] == state
     current = await bigtop.get(vm.id)
@@ -137,6 +120,15 @@ async def test_power_actions_are_seen_done(cloud: Cloud, bigtop: Client) -> None
     assert current.status.phase is Phase.ACTIVE
     await bigtop.delete(vm.id)
     await bigtop.wait(vm.id, Phase.DELETED, timeout=120)
+
+
+async def _until_done(client: Client, vm: str, count: int) -> None:
+    async def done() -> bool:
+        operations = (await client.get(vm)).status.operations
+        assert all(one.state is not OperationState.FAILED for one in operations), operations
+        return [one.state for one in operations] == [OperationState.DONE] * count
+
+    await eventually(done, what=f"{count} operations are done")
 
 
 async def test_another_tenants_vm_does_not_exist(
