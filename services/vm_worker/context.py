@@ -8,7 +8,7 @@ from services.vm_worker.backend import Backend, Project
 from services.vm_worker.provisioner.kit import Kit
 from shared.contract.messages import Message
 from shared.runtime.tenants import Tenants
-from shared.worker.command import Command, M
+from shared.worker.command import Command
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Context:
     tenants: Tenants
     kit: Kit
 
-    def project(self, command: Command[M]) -> Project:
+    def project(self, command: Command[Message]) -> Project:
         """The project that the command is about; nothing starts there after its ``not_after``."""
         cloud: str = getattr(command.message, "cloud")  # noqa: B009 - every command has one
         return self.backend.project(cloud, command.tenant, command.deadline)

@@ -14,7 +14,7 @@ from shared.runtime.deadline import Deadline
 #: How long a command without ``not_after`` may work, in seconds.
 DEFAULT_LIFE = 60.0
 
-M = TypeVar("M", bound=Message)
+M = TypeVar("M", bound=Message, covariant=True)
 C = TypeVar("C")
 
 
