@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
 from types import TracebackType
 from typing import Self
@@ -85,7 +84,7 @@ class Client:
 
         ``idempotency_key``: give your own to make a repeat after a crash of your program safe too.
         """
-        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         if wait is not None:
             headers["Prefer"] = f"wait={int(wait)}"
         path = f"/v1/{PLURALS['vm']}"
@@ -229,8 +228,7 @@ class Client:
         return answer.decoded(VmCatalogReported)
 
     async def _post(self, path: str, body: object = None) -> Resource:
-        headers = {"Idempotency-Key": str(uuid.uuid4())}
-        answer = await self._transport.request("POST", path, body=body, headers=headers)
+        answer = await self._transport.request("POST", path, body=body)
         return answer.decoded(Resource)
 
 

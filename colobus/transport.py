@@ -1,7 +1,7 @@
 """One HTTP request, made safe to repeat, repeated while that may help.
 
-Every request of the client may be sent twice: reads and deletes by nature, POSTs because they
-carry an Idempotency-Key. So a lost connection, a 429 and a 502-504 are tried again, after what
+Every request of the client may be sent twice: reads by nature, all others because they carry an
+Idempotency-Key. So a lost connection, a 429 and a 502-504 are tried again, after what
 Retry-After says (RFC 9110 §10.2.3, delay in seconds) or else a growing pause with jitter.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -99,15 +100,18 @@ class Transport:
     ) -> Answer:
         """Send until there is an answer that another try won't better.
 
-        ``wait`` is added to the timeout: seconds that the server was asked to hold the answer.
+        What writes gets an Idempotency-Key unless ``headers`` have one. ``wait`` is added to the
+        timeout: seconds that the server was asked to hold the answer.
         Raises `ApiError` for its problems, `Unreachable` when none came within ``retry_for``.
         """
         data = None if body is None else msgspec.json.encode(body)
         timeout = aiohttp.ClientTimeout(total=self.timeout + wait, sock_connect=CONNECT_SECONDS)
+        own = {} if method == "GET" else {"Idempotency-Key": str(uuid.uuid4())}
+        sent = {**own, **(headers or {})}
         retry = self.retry()
         while True:
             try:
-                async with self._send(method, path, data, params, headers, timeout) as response:
+                async with self._send(method, path, data, params, sent, timeout) as response:
                     content = await response.read()
             except Unreachable as error:
                 await retry.after(error)

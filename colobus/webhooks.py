@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -31,7 +30,7 @@ class Webhooks:
         self, webhook: NewWebhook, *, idempotency_key: str | None = None
     ) -> WebhookWithSecret:
         """Subscribe. The secret (``whsec_…``) is in this answer and in no later one."""
-        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else None
         answer = await self.transport.request("POST", "/v1/webhooks", body=webhook, headers=headers)
         return answer.decoded(WebhookWithSecret)
 
@@ -58,9 +57,8 @@ class Webhooks:
 
     async def rotate_secret(self, webhook_id: str) -> WebhookWithSecret:
         """Make a new secret. The old one signs along for a day."""
-        headers = {"Idempotency-Key": str(uuid.uuid4())}
         path = f"{_path(webhook_id)}/rotate-secret"
-        answer = await self.transport.request("POST", path, headers=headers)
+        answer = await self.transport.request("POST", path)
         return answer.decoded(WebhookWithSecret)
 
     async def deliveries(self, webhook_id: str) -> AsyncIterator[WebhookDelivery]:
@@ -78,10 +76,9 @@ class Webhooks:
 
     async def redeliver(self, webhook_id: str, delivery_id: str | None = None) -> int:
         """Send one delivery again, or all failed ones; return how many were queued."""
-        headers = {"Idempotency-Key": str(uuid.uuid4())}
         body = Redelivery(delivery_id=delivery_id)
         path = f"{_path(webhook_id)}/redeliver"
-        answer = await self.transport.request("POST", path, body=body, headers=headers)
+        answer = await self.transport.request("POST", path, body=body)
         return answer.decoded(WebhookRedeliveryQueued).count
 
     async def callback_secret(self) -> str:
