@@ -1,0 +1,84 @@
+"""The order in which components come up and go down."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from devcloud.components import COMPONENTS
+from devcloud.graph import RequirementFailed, UnknownName, closure, reverse, run_graph
+
+REQUIRES = {"database": (), "broker": (), "api": ("database", "broker"), "catalog": ("api",)}
+
+
+def test_everything_required_is_brought_up_too() -> None:
+    """Asking for one component asks for all it stands on, and for nothing else."""
+    assert closure(["api"], REQUIRES) == {"api", "database", "broker"}
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
+    """A typing error tells what could have been meant."""
+    with pytest.raises(UnknownName, match="database, broker, api, catalog"):
+        closure(["apo"], REQUIRES)
+
+
+def test_work_begins_only_after_all_its_requirements() -> None:
+    """Whatever runs side by side, nothing overtakes what it requires."""
+    done: list[str] = []
+
+    def work(name: str) -> None:
+        assert set(REQUIRES[name]) <= set(done)
+        done.append(name)
+
+    assert run_graph(REQUIRES, work, cancel=lambda: None) == {}
+    assert sorted(done) == sorted(REQUIRES)
+
+
+def test_independent_work_runs_side_by_side() -> None:
+    """Two components that don't need each other are started at the same time."""
+    meeting = threading.Barrier(2)
+    requires: dict[str, tuple[str, ...]] = {"database": (), "broker": ()}
+
+    def work(_: str) -> None:
+        meeting.wait(5)
+
+    assert run_graph(requires, work, cancel=lambda: None) == {}
+
+
+def test_what_needs_a_failed_component_is_not_tried() -> None:
+    """The failure is reported once with its cause; its dependants say whom they lacked."""
+
+    def work(name: str) -> None:
+        if name == "broker":
+            raise OSError("no room")
+
+    failures = run_graph(REQUIRES, work, cancel=lambda: None)
+    assert isinstance(failures["broker"], OSError)
+    assert isinstance(failures["api"], RequirementFailed)
+    assert isinstance(failures["catalog"], RequirementFailed)
+    assert "database" not in failures
+
+
+def test_stopping_waits_for_those_who_need_it() -> None:
+    """Down is up in reverse."""
+    assert reverse(REQUIRES) == {
+        "database": {"api"},
+        "broker": {"api"},
+        "api": {"catalog"},
+        "catalog": set(),
+    }
+
+
+def test_the_table_of_components_is_complete_and_without_circles() -> None:
+    """Every name that a component requires or wants exists, and an order exists."""
+    needs = {c.name: (*c.requires, *c.wants) for c in COMPONENTS}
+    assert len(needs) == len(COMPONENTS)
+    assert closure(list(needs), needs) == set(needs)
+    assert run_graph(needs, lambda _: None, cancel=lambda: None) == {}
+
+
+def test_the_quick_tests_need_no_openstack() -> None:
+    """Colobus' broker and database stand alone."""
+    needs = {c.name: (*c.requires, *c.wants) for c in COMPONENTS}
+    assert closure(["rabbitmq", "postgresql"], needs) == {"rabbitmq", "postgresql"}
