@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from shared.contract.identifiers import new_ulid
 from shared.contract.messages import MESSAGES, Message
@@ -20,7 +22,14 @@ TYPE_SUFFIX = ".v1"
 #: The largest message that is taken from the bus, in bytes.
 MAX_BYTES = 1024 * 1024
 
-_TRACEPARENT = re.compile(r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+#: An attribute's text: bounded, since it goes into indexes and logs, without control characters.
+_Text = Annotated[str, Meta(max_length=512, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")]
+_Name = Annotated[_Text, Meta(min_length=1)]
+#: An attribute's number: what the database's integer can hold.
+_Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+_NUL = "\x00"
+_T = TypeVar("_T")
 
 
 class UndecodableMessage(ValueError):
@@ -36,21 +45,21 @@ class Envelope(
     ``not_after``: start nothing later; ``sequence``: the resource's revision, on status messages.
     """
 
-    id: str
-    source: str
-    type: str
-    subject: str
+    id: _Name
+    source: _Name
+    type: _Name
+    subject: _Text
     time: datetime
-    tenant: str
+    tenant: _Text
     specversion: str
     datacontenttype: str | None = None
-    correlationid: str | None = None
-    causationid: str | None = None
+    correlationid: _Text | None = None
+    causationid: _Text | None = None
     traceparent: str | None = None
-    attempt: int | None = None
-    step: str | None = None
+    attempt: _Count | None = None
+    step: _Text | None = None
     not_after: datetime | None = None
-    sequence: int | None = None
+    sequence: _Count | None = None
 
     @property
     def message_name(self) -> str:
@@ -125,22 +134,36 @@ def decode(body: bytes) -> tuple[Envelope, Message]:
     """
     if len(body) > MAX_BYTES:
         raise UndecodableMessage(f"message of {len(body)} bytes is larger than {MAX_BYTES}")
-    try:
-        wire = _wire_decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UndecodableMessage(f"not a CloudEvent: {error}") from error
+    wire = _decoded(_wire_decoder, body, "not a CloudEvent")
     if wire.specversion != "1.0":
-        raise UndecodableMessage(f"specversion is {wire.specversion!r}, expected '1.0'")
+        raise UndecodableMessage(f"specversion is {wire.specversion[:200]!r}, expected '1.0'")
     if wire.time.tzinfo is None or (wire.not_after is not None and wire.not_after.tzinfo is None):
         raise UndecodableMessage("time and notafter must carry a time zone (RFC 3339)")
     decoder = _data_decoders.get(wire.message_name)
     if decoder is None or wire.type != f"{TYPE_PREFIX}{wire.message_name}{TYPE_SUFFIX}":
         raise UndecodableMessage(f"unknown message type {wire.type[:200]!r}")
-    if wire.traceparent is not None and not _TRACEPARENT.match(wire.traceparent):
+    if wire.traceparent is not None and not _TRACEPARENT.fullmatch(wire.traceparent):
         raise UndecodableMessage("traceparent is not of the form of W3C Trace Context")
-    try:
-        message = decoder.decode(wire.data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UndecodableMessage(f"data of {wire.message_name}: {error}") from error
+    message = _decoded(decoder, wire.data, f"data of {wire.message_name}")
+    if rb"\u0000" in body and _has_nul(msgspec.json.decode(wire.data)):
+        # PostgreSQL can't hold it, neither as text nor as jsonb.
+        raise UndecodableMessage(f"data of {wire.message_name}: a text contains U+0000")
     attributes = {name: getattr(wire, name) for name in _ENVELOPE_FIELDS}
     return Envelope(**attributes), message
+
+
+def _decoded(decoder: msgspec.json.Decoder[_T], body: bytes | msgspec.Raw, what: str) -> _T:
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UndecodableMessage(f"{what}: {error}") from error
+    except RecursionError as error:
+        raise UndecodableMessage(f"{what}: nested too deeply") from error
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return _NUL in value
+    if isinstance(value, dict):
+        return any(_has_nul(part) for pair in value.items() for part in pair)
+    return isinstance(value, list) and any(_has_nul(part) for part in value)
