@@ -7,6 +7,7 @@ import json
 from devcloud.components.colobus import token_name
 from devcloud.components.postgresql import DATABASE, SUPERUSER, PostgreSQL
 from devcloud.components.rabbitmq import RabbitMQ
+from devcloud.openstack_service import broker_url
 from devcloud.ports import HOST
 from devcloud.site import Site
 
@@ -39,6 +40,7 @@ def _openstack(site: Site) -> dict[str, str]:
     found = {
         "OS_CLIENT_CONFIG_FILE": str(site.paths.clouds_yaml),
         "DEVCLOUD_AUTH_URL": site.ports.url("keystone", "/v3"),
+        "DEVCLOUD_NOTIFICATIONS_AMQP_URL": broker_url(site, "amqp"),
         "DEVCLOUD_TENANTS_JSON": str(site.paths.tenants_json),
     }
     for tenant, facts in json.loads(site.paths.tenants_json.read_text()).items():

@@ -34,7 +34,8 @@ class PostgreSQL(Component):
     def programs(self) -> Path:
         """Return where the newest installed server's programs are."""
         versions = Path("/usr/lib/postgresql").glob("[0-9]*")
-        return max(versions, key=lambda path: int(path.name)) / "bin"
+        unknown = Path("/usr/lib/postgresql/0")  # not installed yet
+        return max(versions, key=lambda path: int(path.name), default=unknown) / "bin"
 
     def render(self) -> None:
         """Write postgresql.conf."""
