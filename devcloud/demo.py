@@ -6,7 +6,6 @@ import asyncio
 import signal
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -32,6 +31,8 @@ LEASE_HOURS = 1
 #: How long the webhook may take after the VM is active, in seconds.
 WEBHOOK_SECONDS = 30
 COLOBUS = Path(sys.prefix) / "bin" / "colobus"
+#: The headers of Standard Webhooks that the signature is about.
+SIGNED = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 out = Console(highlight=False)
 
@@ -72,8 +73,11 @@ async def show(cloud: Supervisor) -> None:
             raise ResourceEnded(vm)
         out.print()
         details([(name.replace("_", " "), value) for name, value in vm.status.outputs.items()])
-        heading("The webhook that told of it")
-        await show_webhook(receiver, vm.id, secret)
+        heading("The webhooks that told of it")
+        try:
+            await show_webhooks(receiver, vm.id, secret)
+        except TimeoutError:
+            raise DemoFailed(f"no webhook about it within {WEBHOOK_SECONDS} s") from None
     goodbye(site, environment, vm)
 
 
@@ -100,46 +104,37 @@ async def remove_earlier(client: Client) -> None:
             await client.delete(vm.id)
 
 
-async def show_webhook(receiver: str, vm_id: str, secret: str) -> None:
-    """Show the webhook about `active`, its signature checked by an independent library."""
-    hook = await active_webhook(receiver, vm_id)
-    headers = {name: hook["headers"].get(name, "") for name in SIGNED}
+async def show_webhooks(receiver: str, vm_id: str, secret: str) -> None:
+    """Show the webhooks up to `active`, each signature checked by an independent library."""
+    async with asyncio.timeout(WEBHOOK_SECONDS), aiohttp.ClientSession() as session:
+        seen = 0
+        while True:
+            query = {"resource": vm_id, "after": str(seen), "wait": "10"}
+            async with session.get(f"{receiver}/deliveries", params=query) as response:
+                hooks = await response.json()
+            for hook in hooks:
+                seen = max(seen, hook["number"])
+                phase = verified_phase(hook, secret)
+                out.print(f"[green]✓ signature verified[/] {hook['path']}: {vm_id} is {phase}")
+                if phase == Phase.ACTIVE:
+                    show_one(hook)
+                    return
+
+
+def verified_phase(hook: dict[str, Any], secret: str) -> str:
+    """Return the phase that a webhook tells of; fail when its signature is not good."""
     try:
-        Webhook(secret).verify(hook["body"], headers)
+        Webhook(secret).verify(hook["body"], {name: hook["headers"].get(name) for name in SIGNED})
     except WebhookVerificationError as error:
         raise DemoFailed(f"the webhook's signature is not good: {error}") from error
-    event = msgspec.json.decode(hook["body"])
-    body = msgspec.json.format(hook["body"].encode(), indent=1).decode()
-    lines = [f"{name}: {value}" for name, value in headers.items()]
-    out.print(
-        Panel(Text("\n".join([*lines, "", *body.splitlines()[:24], " …"])), title=hook["path"])
-    )
-    out.print(f"[green]✓ signature verified[/] ({event['type']}, sequence {event['sequence']})")
+    return str(msgspec.json.decode(hook["body"])["data"]["resource"]["status"]["phase"])
 
 
-SIGNED = ("webhook-id", "webhook-timestamp", "webhook-signature")
-
-
-async def active_webhook(receiver: str, vm_id: str) -> dict[str, Any]:
-    """Return the first webhook that says the VM is active."""
-    seen = 0
-    with suppress(TimeoutError):
-        async with asyncio.timeout(WEBHOOK_SECONDS), aiohttp.ClientSession() as session:
-            while True:
-                query = {"resource": vm_id, "after": str(seen), "wait": "10"}
-                async with session.get(f"{receiver}/deliveries", params=query) as response:
-                    for hook in await response.json():
-                        seen = max(seen, hook["number"])
-                        if is_active(hook["body"]):
-                            found: dict[str, Any] = hook
-                            return found
-    raise DemoFailed(f"no webhook about {vm_id} being active came within {WEBHOOK_SECONDS} s")
-
-
-def is_active(body: str) -> bool:
-    """Tell whether a webhook's CloudEvent carries an active resource."""
-    phase = msgspec.json.decode(body)["data"]["resource"]["status"]["phase"]
-    return bool(phase == Phase.ACTIVE)
+def show_one(hook: dict[str, Any]) -> None:
+    """Show a webhook as it came, its body in part."""
+    head = [f"{name}: {hook['headers'].get(name)}" for name in SIGNED]
+    body = msgspec.json.format(hook["body"].encode(), indent=1).decode().splitlines()
+    out.print(Panel(Text("\n".join([*head, "", *body[:12], " …"])), title="the last of them"))
 
 
 def goodbye(site: Site, environment: dict[str, str], vm: Resource) -> None:

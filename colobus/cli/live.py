@@ -16,7 +16,7 @@ from rich.text import Text
 from colobus.cli.output import PHASE_STYLES, span
 from colobus.client import Client
 from colobus.errors import WaitTimeout
-from colobus.models import Phase, Resource, Step
+from colobus.models import Phase, Resource, Step, StepState
 
 STEP_STYLES = {
     "pending": ("·", "dim"),
@@ -98,6 +98,8 @@ class PlainView:
         now = datetime.now(UTC)
         self._say("", headline(resource).plain)
         for step in resource.status.steps:
+            if step.state is StepState.PENDING:
+                continue
             self._say(step.name, f"  {step.name}: {step_text(step, now)}", key=step_key(step))
 
     def _say(self, what: str, text: str, key: str | None = None) -> None:
