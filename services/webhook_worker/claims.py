@@ -81,7 +81,7 @@ RETURNING d.id, d.claim, d.tenant, d.subscription_id, d.resource_id, s.url, d.la
 """
 
 # Deliveries that are due but wait for a slot or for an earlier one are no reason to wake up: the
-# end of what they wait for is.
+# end of what they wait for is. now() is the beginning of the transaction, in which they were seen.
 _NEXT_DUE = """
 SELECT extract(epoch FROM min(at) - clock_timestamp())::float8 FROM (
     SELECT min(next_attempt_at) AS at FROM deliveries
@@ -125,6 +125,9 @@ async def claim(
 
 
 async def seconds_until_due(tx: Connection) -> float | None:
-    """Return when the next delivery becomes due or its claim runs out; None: nothing waits."""
+    """Return when the next delivery becomes due or its claim runs out; None: nothing waits.
+
+    "Next" is after the beginning of the transaction: ask in the one that found nothing to claim.
+    """
     seconds = await tx.fetchval(_NEXT_DUE)
     return None if seconds is None else float(seconds)

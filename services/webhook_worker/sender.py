@@ -66,26 +66,31 @@ class Sender:
     async def _round(self, group: asyncio.TaskGroup) -> None:
         self._woken.clear()
         try:
-            claimed = await self._claim()
-            if not claimed:
-                await self._sleep()
+            claimed, due = await self._claim()
         except TemporaryError as error:
             _log.warning("the database is away", error=error.detail)
-            await asyncio.sleep(_OUTAGE_PAUSE)
+            await self._sleep(_OUTAGE_PAUSE)
             return
         for delivery in claimed:
             self._lanes.take(delivery.lane)
             group.create_task(self._send(delivery), name=f"send {delivery.id}")
         UNDER_WAY.set(self._lanes.under_way)
+        if not claimed:
+            await self._sleep(due)
 
-    async def _claim(self) -> list[Claimed]:
+    async def _claim(self) -> tuple[list[Claimed], float | None]:
+        """Claim what is due, or else return when something will be.
+
+        Both in one transaction, and so by one reading of the clock: what becomes due in between
+        is neither claimed nor overlooked.
+        """
         async with self._database.transaction() as tx:
             allowed = self._lanes.allowances(await claims.due_lanes(tx))
-            return await claims.claim(tx, allowed, new_ulid(), self._lease) if allowed else []
+            if allowed and (claimed := await claims.claim(tx, allowed, new_ulid(), self._lease)):
+                return claimed, None
+            return [], await claims.seconds_until_due(tx)
 
-    async def _sleep(self) -> None:
-        async with self._database.connection() as connection:
-            due = await claims.seconds_until_due(connection)
+    async def _sleep(self, due: float | None) -> None:
         waits = [seconds for seconds in (due, self._lanes.next_rest_ends()) if seconds is not None]
         seconds = max(_SHORTEST_SLEEP, min([LONGEST_SLEEP, *waits]))
         try:

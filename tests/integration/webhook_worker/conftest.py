@@ -16,6 +16,7 @@ from shared.runtime.secrets import SealingKey
 from shared.storage.migrate import migrate
 from tests.integration.webhook_worker.harness import MIGRATIONS, QUICK, Surroundings
 from tests.support.broker import VirtualHost, virtual_host
+from tests.support.database import fresh_database
 from tests.support.webhooks import Receiver, receiving
 
 
@@ -28,18 +29,27 @@ async def declared_broker(basics: dict[str, str]) -> AsyncIterator[VirtualHost]:
         yield made
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session", name="migrated_dsn")
+async def migrated_database(basics: dict[str, str]) -> AsyncIterator[str]:
+    """A database with the worker's tables, for all tests of this room; `around` empties them."""
+    async with fresh_database(basics) as dsn:
+        await asyncio.to_thread(migrate, dsn, "webhook_worker", MIGRATIONS)
+        yield dsn
+
+
 @pytest.fixture
-async def around(broker: VirtualHost, database_dsn: str) -> AsyncIterator[Surroundings]:
+async def around(broker: VirtualHost, migrated_dsn: str) -> AsyncIterator[Surroundings]:
     """Broker, database and a tenant of this test's own."""
-    await asyncio.to_thread(migrate, database_dsn, "webhook_worker", MIGRATIONS)
     environment = {
         **QUICK,
         "COLOBUS_AMQP_URLS": broker.url,
-        "COLOBUS_DATABASE_DSN": database_dsn,
+        "COLOBUS_DATABASE_DSN": migrated_dsn,
     }
     bus = await Bus.connect([broker.url], name="scheduler")
     tenant = f"t-{new_ulid()}"
-    yield Surroundings(bus, database_dsn, environment, tenant, SealingKey.generate())
+    surroundings = Surroundings(bus, migrated_dsn, environment, tenant, SealingKey.generate())
+    await surroundings.rows("TRUNCATE inbox, outbox, subscriptions, signing_keys CASCADE")
+    yield surroundings
     await bus.close()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,10 +19,19 @@ from shared.bus import Bus
 from shared.contract import outgoing
 from shared.contract.codec import envelope_for
 from shared.contract.identifiers import new_id, new_ulid
-from shared.contract.messages import CreateWebhook, Message, ResourceStatusChanged, Webhook
+from shared.contract.messages import (
+    CreateWebhook,
+    ListWebhookDeliveries,
+    Message,
+    ResourceStatusChanged,
+    Webhook,
+    WebhookDeliveriesListed,
+    WebhookDelivery,
+)
 from shared.contract.resources import Phase, Resource, Status
 from shared.runtime.secrets import SealingKey
 from shared.runtime.service import Service
+from tests.support.conditions import eventually
 
 MIGRATIONS = Path(__file__).parents[3] / "services/webhook_worker/migrations"
 MASTER_KEY = base64.b64encode(bytes(range(32))).decode()
@@ -75,6 +84,7 @@ class Surroundings:
         previous: Phase | None = None,
         callback_url: str | None = None,
         id: str | None = None,
+        envelope_tenant: str | None = None,
     ) -> None:
         """Publish the status message of a change, as the scheduler does."""
         fields = {name: getattr(resource, name) for name in resource.__struct_fields__}
@@ -87,7 +97,7 @@ class Surroundings:
             id=id,
             source="scheduler",
             subject=resource.id,
-            tenant=resource.tenant,
+            tenant=envelope_tenant or resource.tenant,
             sequence=revision,
         )
         await self.bus.publish(outgoing.status(envelope, message))
@@ -117,6 +127,23 @@ class Surroundings:
         )
         webhook = await self.ask(wanted, Webhook)
         return webhook, self.opened(webhook.sealed_secret)
+
+    async def deliveries(
+        self, webhook_id: str, which: Callable[[WebhookDelivery], bool] = lambda _: True
+    ) -> list[WebhookDelivery]:
+        """Return the deliveries of a subscription, newest first."""
+        query = ListWebhookDeliveries(webhook_id=webhook_id, limit=500)
+        listed = await self.ask(query, WebhookDeliveriesListed)
+        return [delivery for delivery in listed.deliveries if which(delivery)]
+
+    async def settled(self, webhook_id: str, count: int = 1) -> list[WebhookDelivery]:
+        """Wait until so many deliveries have come to their end; return these."""
+
+        async def enough() -> list[WebhookDelivery] | None:
+            ended = await self.deliveries(webhook_id, lambda d: d.state != "pending")
+            return ended if len(ended) >= count else None
+
+        return await eventually(enough, what=f"{count} deliveries settled")
 
     def opened(self, sealed: str | None) -> str:
         """Return a secret that was sealed to us."""
