@@ -100,14 +100,14 @@ async def rotate_webhook_secret(
 ) -> Message:
     """A new secret, while the old one signs along for a day.
 
-    The id ``callback`` rotates the tenant's key for all ``callback_url`` deliveries, and answers
-    with `CallbackSecretIssued`; a single resource's subscription has no key of its own (409).
+    The id ``callback`` rotates the tenant's key for all ``callback_url`` deliveries; the
+    subscription of a single resource has no key of its own (409).
     """
     _check_key(query.reply_public_key)
     async with context.database.transaction() as tx:
         if query.webhook_id == CALLBACK:
             key = await subscriptions.rotate_key(tx, tenant, CALLBACK)
-            return _issued(key, query.reply_public_key, context)
+            return _with_secret(_callbacks(key), key, query.reply_public_key, context)
         webhook = await subscriptions.get(tx, tenant, query.webhook_id)
         if webhook.resource_id is not None:
             detail = "it is signed with the tenant's callback key; rotate the webhook 'callback'"
@@ -181,6 +181,12 @@ def _check_key(public_key: str) -> None:
 def _with_secret(webhook: Webhook, key: SigningKey, to: str, context: Context) -> Webhook:
     sealed = _seal(to, context.signer.secret(key).encode())
     return msgspec.structs.replace(webhook, sealed_secret=sealed)
+
+
+def _callbacks(key: SigningKey) -> Webhook:
+    """All callback_urls of a tenant together, shown as one subscription."""
+    description = "the callback_url of every resource"
+    return Webhook(id=CALLBACK, url="", created_at=key.rotations[-1], description=description)
 
 
 def _issued(key: SigningKey, to: str, context: Context) -> CallbackSecretIssued:

@@ -235,7 +235,7 @@ async def test_the_callback_key_is_rotated_for_the_tenant_not_for_one_resource(
         single = RotateWebhookSecret(webhook_id=f"wh-{resource.id}", reply_public_key=key)
         assert (await refusal_of(around, single)).problem().status == 409
         rotate = RotateWebhookSecret(webhook_id="callback", reply_public_key=key)
-        new = around.opened((await around.ask(rotate, CallbackSecretIssued)).sealed_secret)
+        new = around.opened((await around.ask(rotate, Webhook)).sealed_secret)
         assert around.opened((await around.ask(ask, CallbackSecretIssued)).sealed_secret) == new
         await around.change(resource, Phase.ACTIVE, revision=2, callback_url=receiver.url())
         first, second = await receiver.until_received(2)
