@@ -15,7 +15,8 @@ class ApiError(ColobusError):
     def __init__(self, status: int, problem: Problem) -> None:
         self.status = status
         self.problem = problem
-        super().__init__(f"{problem.title}: {problem.detail}" if problem.detail else problem.title)
+        fields = [f"{e.pointer or e.parameter or 'body'}: {e.detail}" for e in problem.errors]
+        super().__init__(": ".join([problem.title, *filter(None, [problem.detail]), *fields]))
 
 
 class NotFound(ApiError):
