@@ -1,0 +1,46 @@
+"""Identifiers."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.contract.identifiers import is_id, new_id, new_ulid
+
+
+def test_new_ids_are_of_their_kind_and_unique() -> None:
+    """Form and freshness."""
+    ids = [new_id("vm") for _ in range(1000)]
+    assert len(set(ids)) == 1000
+    assert all(is_id(id, "vm") for id in ids)
+    assert not any(is_id(id, "volume") for id in ids)
+
+
+ULID = "01jnf6y3z8k2w9q4t7b5r1c0ga"
+
+
+@pytest.mark.parametrize(
+    ("text", "valid"),
+    [
+        (f"vm-{ULID}", True),
+        (f"vm-{ULID.upper()}", False),
+        (f"vm-{ULID}\n", False),
+        (f"vm-{ULID}0", False),
+        (f"vm-{ULID[1:]}", False),
+        (f"vm-8{ULID[1:]}", False),
+        (f"vm-{ULID[:-1]}u", False),
+        (f"vm--{ULID}", False),
+        (f"x-vm-{ULID}", False),
+        (ULID, False),
+        ("vm-", False),
+        ("", False),
+    ],
+)
+def test_only_the_exact_form_is_an_id(text: str, valid: bool) -> None:
+    """What a user gives as an id goes no further unless it has the form of one."""
+    assert is_id(text, "vm") is valid
+
+
+def test_a_new_ulid_is_lower_case() -> None:
+    """26 characters of Crockford's base 32."""
+    ulid = new_ulid()
+    assert (len(ulid), ulid) == (26, ulid.lower())

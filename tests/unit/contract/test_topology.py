@@ -1,0 +1,63 @@
+"""The table of exchanges and queues holds together."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.contract.kinds import KINDS
+from shared.contract.topology import DEAD_LETTERS, DELIVERY_LIMIT, TOPOLOGY, QueryQueue, WorkQueue
+
+EXCHANGES = {exchange.name for exchange in TOPOLOGY.exchanges}
+QUEUES: tuple[WorkQueue | QueryQueue, ...] = (*TOPOLOGY.work_queues, *TOPOLOGY.query_queues)
+
+
+def test_names_are_unique() -> None:
+    """Nothing is declared twice."""
+    names = [queue.name for queue in QUEUES] + [queue.name for queue in TOPOLOGY.delay_queues]
+    assert len(names) == len(set(names))
+    assert len(EXCHANGES) == len(TOPOLOGY.exchanges)
+
+
+def test_every_binding_is_to_an_exchange_that_is_declared() -> None:
+    """And every delay queue has the exchange of its name."""
+    assert {binding.exchange for queue in QUEUES for binding in queue.bindings} <= EXCHANGES
+    assert {queue.name for queue in TOPOLOGY.delay_queues} <= EXCHANGES
+
+
+def test_every_exchange_has_a_reader() -> None:
+    """A mandatory message without a queue is never confirmed."""
+    bound = {binding.exchange for queue in QUEUES for binding in queue.bindings}
+    assert bound | {queue.name for queue in TOPOLOGY.delay_queues} == EXCHANGES
+
+
+@pytest.mark.parametrize("queue", TOPOLOGY.work_queues, ids=lambda queue: str(queue.name))
+def test_a_work_queue_loses_nothing(queue: WorkQueue) -> None:
+    """Quorum, bounded by refusing, and what it gives up goes to the dead letters, at least once.
+
+    The queues of dead letters themselves have no limit of deliveries: there is nowhere to go.
+    """
+    arguments = queue.arguments
+    assert arguments["x-queue-type"] == "quorum"
+    assert arguments["x-overflow"] == "reject-publish"
+    is_end_of_the_line = any(binding.exchange == DEAD_LETTERS for binding in queue.bindings)
+    assert queue.dead_letters is not is_end_of_the_line
+    if queue.dead_letters:
+        assert arguments["x-dead-letter-strategy"] == "at-least-once"
+        assert arguments["x-dead-letter-exchange"] == DEAD_LETTERS
+        assert arguments["x-delivery-limit"] == DELIVERY_LIMIT >= 20
+
+
+def test_a_delay_gives_messages_back_to_the_queue_they_name() -> None:
+    """Through the default exchange, after its time, at least once."""
+    for queue in TOPOLOGY.delay_queues:
+        assert queue.arguments["x-message-ttl"] == queue.seconds * 1000
+        assert queue.arguments["x-dead-letter-exchange"] == ""
+        assert queue.arguments["x-dead-letter-strategy"] == "at-least-once"
+
+
+def test_every_worker_has_its_queue_of_commands() -> None:
+    """A kind's worker reads what is sent to it, and nothing else."""
+    queues = {queue.name: queue for queue in TOPOLOGY.work_queues}
+    for kind in KINDS.values():
+        (binding,) = queues[f"{kind.worker}.commands"].bindings
+        assert binding.key == f"{kind.worker}.*"
