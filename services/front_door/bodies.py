@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -22,15 +22,30 @@ MAX_BODY = 256 * 1024
 BODY_SECONDS = 30
 
 _S = TypeVar("_S", bound=msgspec.Struct)
+#: Looks at a body that is an object, and returns what is wrong with it.
+Check = Callable[[dict[str, Any]], Awaitable[Sequence[FieldError]]]
 
 
-async def read_body(request: web.Request, wanted: type[_S]) -> _S:
+async def read_body(request: web.Request, wanted: type[_S], check: Check | None = None) -> _S:
     """Return the request's JSON body as ``wanted``.
 
-    Raises `RequestFault`: 400 (not JSON), 408, 413, 415 or 422 (with a pointer to every bad field).
+    ``check`` finds faults that types can't tell, in the body as it came. Raises `RequestFault`: 400
+    (not JSON), 408, 413, 415 or 422 (with a pointer to every bad field).
     """
     _check_media_type(request)
-    return decode_body(await _read(request), wanted)
+    body = await _read(request)
+    value = _parse(body)
+    twice = list(islice(_duplicates(body), MAX_ERRORS))
+    if twice:
+        raise bad_fields(twice)
+    more = await check(value) if check and isinstance(value, dict) else []
+    try:
+        decoded = msgspec.convert(value, wanted)
+    except msgspec.ValidationError as error:
+        raise bad_fields([*field_errors(value, wanted), *more]) from error
+    if more:
+        raise bad_fields(more)
+    return decoded
 
 
 class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
@@ -45,18 +60,6 @@ async def read_optional_body(request: web.Request, wanted: type[_S]) -> _S:
 async def read_no_body(request: web.Request) -> None:
     """Refuse a body that says anything, for nobody would read it; ``{}`` is fine."""
     await read_optional_body(request, _Nothing)
-
-
-def decode_body(body: bytes, wanted: type[_S]) -> _S:
-    """Decode ``body``; raises `RequestFault` with 400 or 422."""
-    value = _parse(body)
-    twice = list(islice(_duplicates(body), MAX_ERRORS))
-    if twice:
-        raise bad_fields(twice)
-    try:
-        return msgspec.convert(value, wanted)
-    except msgspec.ValidationError as error:
-        raise bad_fields(field_errors(value, wanted)) from error
 
 
 def _check_media_type(request: web.Request) -> None:

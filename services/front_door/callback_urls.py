@@ -12,11 +12,13 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from yarl import URL
 
-from services.front_door.faults import bad_field
+from shared.contract.problems import FieldError
 from shared.runtime.url_policy import address_allowed, check_callback_url, parse_networks
 
 #: How long a name server may take, in seconds.
 RESOLVE_SECONDS = 3.0
+
+_NO_SUCH_NAME = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 
 Resolve = Callable[[str], Awaitable[Sequence[str]]]
 
@@ -28,33 +30,34 @@ class CallbackUrls:
         self._allowed = parse_networks(allowed_networks)
         self._resolve = resolve or _addresses_of
 
-    async def check(self, url: str | None, pointer: str) -> None:
-        """Raise `RequestFault` 422, naming ``pointer``, for a URL that nothing will be sent to."""
-        if url is None:
-            return
+    async def faults(self, url: object, pointer: str) -> list[FieldError]:
+        """Return why nothing will be sent to ``url``, naming ``pointer``; [] when it is fine.
+
+        What is no text isn't judged: its type is wrong, and that is told elsewhere.
+        """
+        if not isinstance(url, str):
+            return []
         try:
             check_callback_url(url, self._allowed)
+            await self._check_addresses(URL(url).raw_host or "")
         except ValueError as error:
-            raise bad_field(pointer, f"The URL {error}.") from error
-        host = URL(url).raw_host or ""
-        for address in await self._addresses(host, pointer):
-            if not address_allowed(address, self._allowed):
-                detail = f"The host {host} leads to {address}, which is not public."
-                raise bad_field(pointer, detail)
+            return [FieldError(detail=f"The URL {error}.", pointer=pointer)]
+        return []
 
-    async def _addresses(self, host: str, pointer: str) -> Sequence[str]:
+    async def _check_addresses(self, host: str) -> None:
         """Resolve ``host``; a name server that doesn't answer is no reason to refuse."""
         try:
             async with asyncio.timeout(RESOLVE_SECONDS):
-                return await self._resolve(host)
+                addresses = await self._resolve(host)
         except TimeoutError:
-            return ()
-        except UnicodeError as error:
-            raise bad_field(pointer, f"{host!r} is not a host name.") from error
+            return
         except socket.gaierror as error:
-            if error.errno in (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", None)):
-                raise bad_field(pointer, f"The host {host} does not exist.") from error
-            return ()
+            if error.errno in _NO_SUCH_NAME:
+                raise ValueError(f"names a host that does not exist: {host}") from error
+            return
+        for address in addresses:
+            if not address_allowed(address, self._allowed):
+                raise ValueError(f"leads to {address}, which is not public")
 
 
 async def _addresses_of(host: str) -> Sequence[str]:

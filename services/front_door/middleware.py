@@ -90,9 +90,7 @@ async def _answered(request: web.Request, handler: _Handler) -> web.StreamRespon
         return await handler(request)
     except web.HTTPRequestEntityTooLarge:
         error: ColobusError = too_large()
-    except web.HTTPException as raised:
-        if raised.status < 400:
-            return raised
+    except web.HTTPException as raised:  # aiohttp's own: no such path or method
         return problem_answer(_http_problem(raised), instance=instance, headers=_kept(raised))
     except ColobusError as raised:
         error = raised

@@ -9,8 +9,8 @@ from aiohttp import web
 
 from services.front_door import read_model
 from services.front_door.answers import json_answer, resource_answer
-from services.front_door.bodies import read_body, read_no_body
-from services.front_door.context import REQUEST_ID, caller, front_door
+from services.front_door.bodies import Check, read_body, read_no_body
+from services.front_door.context import REQUEST_ID, FrontDoor, caller, front_door
 from services.front_door.creation import requested
 from services.front_door.faults import RequestFault, bad_field, not_found
 from services.front_door.http_handlers.reading import applied, find, wait_until
@@ -42,8 +42,7 @@ def create(kind: Kind) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         only(request)
         parts, tenant = front_door(request), caller(request).tenant
-        body: Any = await read_body(request, kind.create)
-        await parts.callback_urls.check(body.callback_url, "/callback_url")
+        body: Any = await read_body(request, kind.create, _callback_url_faults(parts))
         keys = parts.settings.sealing_public_keys
         message, resource = requested(kind, tenant, body, keys.get(kind.worker, ""))
         row = await parts.submitter.submit(_ask(request, body), message, resource)
@@ -57,6 +56,10 @@ def create(kind: Kind) -> Handler:
         return resource_answer(shown, status=202, headers=headers)
 
     return handle
+
+
+def _callback_url_faults(parts: FrontDoor) -> Check:
+    return lambda body: parts.callback_urls.faults(body.get("callback_url"), "/callback_url")
 
 
 def delete(kind: Kind) -> Handler:

@@ -41,7 +41,7 @@ async def docs_file(request: web.Request) -> web.Response:
 
 async def home(_: web.Request) -> web.Response:
     """``GET /``."""
-    raise web.HTTPFound("/docs")
+    return web.Response(status=302, headers={"Location": "/docs"})
 
 
 def _file(name: str, content_type: str) -> web.Response:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from typing import Any
 
 import msgspec
 from aiohttp import web
 from ulid import ULID
 
 from services.front_door.answers import json_answer, secret_answer
-from services.front_door.bodies import read_body, read_no_body, read_optional_body
-from services.front_door.context import caller, front_door
+from services.front_door.bodies import Check, read_body, read_no_body, read_optional_body
+from services.front_door.context import FrontDoor, caller, front_door
 from services.front_door.faults import bad_field, bad_parameter, key_reused, not_found
 from services.front_door.parameters import idempotency_key, limit, only, single
 from services.front_door.queries import ask_owner
@@ -42,6 +43,7 @@ from shared.contract.messages import (
     WebhookRedeliveryQueued,
     WebhooksListed,
 )
+from shared.contract.problems import FieldError
 from shared.runtime.errors import BackendUnavailable
 from shared.runtime.secrets import SealingKey, UnreadableSecret
 
@@ -53,11 +55,7 @@ _TEXT = re.compile(r"[\x21-\x7e]{1,500}")
 async def create_webhook(request: web.Request) -> web.Response:
     """``POST /v1/webhooks``: the secret is in this answer and in no later one."""
     only(request)
-    body = await read_body(request, NewWebhook)
-    await front_door(request).callback_urls.check(body.url, "/url")
-    for index, kind in enumerate(body.kinds):
-        if kind not in KINDS:
-            raise bad_field(f"/kinds/{index}", f"It must be one of {', '.join(KINDS)}.")
+    body = await read_body(request, NewWebhook, _faults(front_door(request)))
     key = SealingKey.generate()
     message = CreateWebhook(
         webhook_id=_new_webhook_id(request),
@@ -75,6 +73,19 @@ async def create_webhook(request: web.Request) -> web.Response:
         raise
     location = {"Location": f"/v1/webhooks/{made.id}"}
     return _with_secret(made, key, status=201, headers=location)
+
+
+def _faults(parts: FrontDoor) -> Check:
+    async def check(body: dict[str, Any]) -> list[FieldError]:
+        kinds = body.get("kinds")
+        unknown = [
+            FieldError(detail=f"It must be one of {', '.join(KINDS)}.", pointer=f"/kinds/{index}")
+            for index, kind in enumerate(kinds if isinstance(kinds, list) else ())
+            if isinstance(kind, str) and kind not in KINDS
+        ]
+        return [*await parts.callback_urls.faults(body.get("url"), "/url"), *unknown]
+
+    return check
 
 
 async def list_webhooks(request: web.Request) -> web.Response:

@@ -1,0 +1,59 @@
+"""Documents, health, and what every answer carries."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from openapi_spec_validator import validate
+
+from tests.integration.front_door.harness import Door, Tenant
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_the_served_openapi_document_is_valid(door: Door) -> None:
+    """Anybody may read it."""
+    answer = await door.request("GET", "/openapi.json")
+    validate(answer.json)
+    assert answer.json["openapi"].startswith("3.1")
+
+
+async def test_the_documentation_page_needs_nothing_from_elsewhere(door: Door) -> None:
+    """Every address in the page and its parts is our own, and is there; `/` leads to it."""
+    home = await door.request("GET", "/")
+    assert (home.status, home.headers["Location"]) == (302, "/docs")
+    page = await door.request("GET", "/docs")
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "script-src 'self'" in page.headers["Content-Security-Policy"]
+    for address in re.findall(r'(?:src|href)="([^"]+)"', page.body.decode()):
+        part = await door.request("GET", address)
+        assert part.status == 200, address
+        assert b"//" not in re.sub(rb"^\s*//.*$", b"", part.body, flags=re.MULTILINE) or (
+            address == "/openapi.json"
+        )
+
+
+async def test_health_is_open_and_tells_what_is_missing(door: Door) -> None:
+    """Live, ready with named checks, and metrics by route."""
+    assert (await door.request("GET", "/healthz")).status == 200
+    ready = await door.request("GET", "/readyz")
+    assert (ready.status, ready.json["checks"]) == (200, {"database": "ok", "broker": "ok"})
+    metrics = (await door.request("GET", "/metrics")).body.decode()
+    assert 'colobus_http_request_seconds_count{method="GET",route="/healthz"' in metrics
+
+
+async def test_every_answer_carries_its_request_id_and_security_headers(
+    door: Door, tenant: Tenant
+) -> None:
+    """Problems too, and they name the request."""
+    for answer in (
+        await door.get("/v1/vms", tenant),
+        await door.get("/v1/nothing", tenant),
+        await door.request("GET", "/docs"),
+    ):
+        request_id = answer.headers["X-Request-Id"]
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+        if answer.status >= 400:
+            assert answer.problem["instance"] == f"urn:colobus:request:{request_id}"

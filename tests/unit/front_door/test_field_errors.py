@@ -1,0 +1,78 @@
+"""Every fault of a body is found, and only faults are."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Meta
+
+from services.front_door.field_errors import MAX_ERRORS, field_errors, pointer
+
+
+class Inner(msgspec.Struct, forbid_unknown_fields=True):
+    """A part with a bound."""
+
+    number: Annotated[int, Meta(ge=1)]
+
+
+class Outer(msgspec.Struct, forbid_unknown_fields=True):
+    """One field of each sort that bodies have."""
+
+    name: Annotated[str, Meta(max_length=3)]
+    inner: Inner | None = None
+    parts: Annotated[tuple[Inner, ...], Meta(max_length=2)] = ()
+    words: Annotated[dict[Annotated[str, Meta(pattern="^[a-z]+$")], str], Meta(max_length=2)] = {}
+    flag: bool = False
+
+
+@pytest.mark.parametrize(
+    ("value", "pointers"),
+    [
+        ({"name": "ok"}, []),
+        ({"name": "ok", "inner": None, "flag": True}, []),
+        ({}, ["/name"]),
+        (5, [""]),
+        ({"name": "long", "inner": {"number": 0}, "x": 1}, ["/x", "/name", "/inner/number"]),
+        ({"name": "a", "inner": {}}, ["/inner/number"]),
+        ({"name": "a", "inner": []}, ["/inner"]),
+        ({"name": "a", "parts": [{"number": ""}, 3]}, ["/parts/0/number", "/parts/1"]),
+        ({"name": "a", "parts": [{"number": 1}] * 3}, ["/parts"]),
+        ({"name": "a", "words": {"A": "x", "b": 1}}, ["/words/A", "/words/b"]),
+        ({"name": "a", "words": {"a": "", "b": "", "c": ""}}, ["/words"]),
+        ({"name": "a", "a/b": 1, "~": 2}, ["/a~1b", "/~0"]),
+    ],
+)  # fmt: skip
+def test_each_fault_has_its_pointer(value: Any, pointers: list[str]) -> None:
+    """Nested, in lists, in maps; a container's own bound only when its parts are good."""
+    assert [error.pointer for error in field_errors(value, Outer)] == pointers
+
+
+def test_faults_are_bounded() -> None:
+    """A body full of faults doesn't make an answer without an end."""
+    value = {"name": "a"} | {f"x{number}": 1 for number in range(5000)}
+    assert len(field_errors(value, Outer)) == MAX_ERRORS
+    assert len(pointer("x" * 10_000)) < 300
+
+
+_any = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["name", "inner", "parts", "words", "flag", "number"]), _any)
+    | _any
+)
+def test_what_has_no_fault_is_what_msgspec_takes(value: Any) -> None:
+    """The walk and msgspec's own check agree on every value."""
+    try:
+        msgspec.convert(value, Outer)
+    except msgspec.ValidationError:
+        assert field_errors(value, Outer)
+    else:
+        assert field_errors(value, Outer) == []
