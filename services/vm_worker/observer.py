@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from services.vm_worker.backend import Backend, Project
 from services.vm_worker.cloud_objects import FloatingIp, Port, Server
 from services.vm_worker.provisioner.kit import Kit
-from services.vm_worker.provisioner.servers import DELETING
+from services.vm_worker.provisioner.servers import DELETING, remove_extras
 from shared.contract.messages import InspectVms, VmInspection, VmInspectionFailed, VmObserved
 from shared.contract.problems import Problem, Reason
 from shared.runtime.deadline import Deadline
@@ -140,8 +140,7 @@ class _Inspection:
         return {vm.resource_id: one for vm, one in zip(self._vms, found, strict=True)}
 
     async def _pick(self, vm: VmInspection, listed: Sequence[Server]) -> Server | None:
-        if len(listed) > 1:
-            self._kit.memory.doubt("server", vm.resource_id)
+        await remove_extras(self._project, self._kit, vm.resource_id, vm.server_id, listed)
         for server in listed:
             if server.id == vm.server_id:
                 return server

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from services.vm_worker import cloud_config
 from services.vm_worker.backend import Project
 from services.vm_worker.cloud_objects import NewServer, Server
@@ -116,6 +118,22 @@ async def _keep_one(project: Project, kit: Kit, command: Command[ProvisionVm]) -
         holder = ports[0].device_id if ports else ""
     ordered = oldest_first(living, lambda one: (one.id != holder, one.status == "ERROR"))
     return await keep_first(WORKER, "server", ordered, project.compute.delete_server)
+
+
+async def remove_extras(
+    project: Project, kit: Kit, resource_id: str, server_id: str | None, found: Sequence[Server]
+) -> None:
+    """Remove what a lost answer has left beside the server that the ledger knows, if that lives.
+
+    The ledger turns to another server only when this one is gone, so the others are nobody's.
+    """
+    living = [server for server in found if server.task_state != DELETING]
+    if len(living) < 2:
+        return
+    kit.memory.doubt("server", resource_id)
+    if any(server.id == server_id and server.status != "ERROR" for server in living):
+        ordered = oldest_first(living, lambda server: server.id != server_id)
+        await keep_first(WORKER, "server", ordered, project.compute.delete_server)
 
 
 async def deprovision_server(

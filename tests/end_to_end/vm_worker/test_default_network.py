@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from tests.end_to_end.vm_worker.world import Replica, World
+
+
+def parts(world: World, tenant: str) -> dict[str, list[Any]]:
+    mine = {"project_id": world.projects[tenant], "name": "colobus-default"}
+    return {
+        "networks": list(world.admin.network.networks(**mine)),
+        "subnets": list(world.admin.network.subnets(**mine)),
+        "routers": list(world.admin.network.routers(**mine)),
+    }
+
+
+def take_away(world: World, tenant: str) -> None:
+    for port in world.admin.network.ports(project_id=world.projects[tenant]):
+        if port.device_owner == "network:router_interface":
+            world.admin.network.remove_interface_from_router(port.device_id, port_id=port.id)
+        else:
+            world.admin.network.delete_port(port)
+    found = parts(world, tenant)
+    for router in found["routers"]:
+        world.admin.network.delete_router(router)
+    for network in found["networks"]:
+        world.admin.network.delete_network(network)
+
+
+async def test_five_at_once_make_one_default_network(world: World, replica: Replica) -> None:
+    """Network, subnet and router, each once, marked, and leading outside."""
+    take_away(world, "openlab")
+    ports = await asyncio.gather(*(replica.vm("openlab").port() for _ in range(5)))
+    found = parts(world, "openlab")
+    assert {name: len(things) for name, things in found.items()} == {
+        "networks": 1,
+        "subnets": 1,
+        "routers": 1,
+    }
+    tags = set(replica.context.kit.marks.tags())
+    for (thing,) in found.values():
+        assert set(thing.tags) == tags
+    (network,), (subnet,), (router,) = found.values()
+    assert {port.network_id for port in ports} == {network.id}
+    assert subnet.cidr == "10.77.0.0/20"
+    external = world.admin.network.find_network("external")
+    assert router.external_gateway_info["network_id"] == external.id
+    interfaces = list(world.admin.network.ports(device_id=router.id, network_id=network.id))
+    assert len(interfaces) == 1
+
+
+async def test_two_replicas_at_once_end_with_one_default_network(
+    world: World, replica: Replica, other_replica: Replica
+) -> None:
+    """Who comes second takes its own away; both put their ports on the one that stays."""
+    take_away(world, "openlab")
+    replicas = (replica, other_replica) * 2
+    made = await asyncio.gather(
+        *(one.vm("openlab").port() for one in replicas), return_exceptions=True
+    )
+    again = [
+        await one.vm("openlab").port() if isinstance(port, BaseException) else port
+        for one, port in zip(replicas, made, strict=True)
+    ]
+    found = parts(world, "openlab")
+    assert len({port.network_id for port in again}) == 1
+    assert [network.id for network in found["networks"]] == [again[0].network_id]
+    assert len(found["routers"]) == 1
+
+
+async def test_a_default_network_that_was_left_half_made_is_completed(
+    world: World, other_replica: Replica
+) -> None:
+    """A worker killed after its first call leaves something that the next one goes on with."""
+    take_away(world, "openlab")
+    marks = other_replica.context.kit.marks
+    half = world.in_project("openlab").network.create_network(
+        name="colobus-default", description=marks.description()
+    )
+    port = await other_replica.vm("openlab").port()
+    assert port.network_id == half.id
+    found = parts(world, "openlab")
+    assert {name: len(things) for name, things in found.items()} == {
+        "networks": 1,
+        "subnets": 1,
+        "routers": 1,
+    }
+    assert set(found["networks"][0].tags) == set(marks.tags())
+
+
+async def test_a_default_network_that_was_deleted_is_made_again(
+    world: World, replica: Replica
+) -> None:
+    """Somebody may take it away while we remember it."""
+    before = await replica.vm("openlab").port()
+    take_away(world, "openlab")
+    after = await replica.vm("openlab").port()
+    assert after.network_id != before.network_id
+
+
+async def test_a_network_of_the_same_name_that_is_not_ours_is_left_alone(
+    world: World, other_replica: Replica
+) -> None:
+    """Only what carries our mark is our default network."""
+    take_away(world, "openlab")
+    stranger = world.in_project("openlab").network.create_network(name="colobus-default")
+    port = await other_replica.vm("openlab").port()
+    assert port.network_id != stranger.id
+    assert world.admin.network.get_network(stranger.id)
+    world.admin.network.delete_network(stranger)
