@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 
 STYLES = {"ready": "green", "done": "green", "stopped": "green", "failed": "bold red"}
-FINAL = frozenset({"ready", "done", "stopped", "failed", "skipped"})
+FINAL = frozenset({"ready", "done", "stopped", "failed", "skipped", "interrupted"})
 
 
 class Progress:

@@ -133,8 +133,8 @@ class Supervisor:
             report(component.name, "starting")
             component.start()
             self._wait_ready(component)
-        except BaseException:
-            report(component.name, "failed")
+        except BaseException as error:
+            report(component.name, _ended(error))
             raise
         report(component.name, "ready")
 
@@ -176,13 +176,17 @@ class Supervisor:
             raise DevCloudFailed(text or "interrupted") from (causes[0][1] if causes else None)
 
 
+def _ended(error: BaseException) -> str:
+    return "interrupted" if isinstance(error, Cancelled) else "failed"
+
+
 def _install(site: Site, installer: Installer, report: Report) -> None:
     try:
         if not installer.installed(site):
             report(installer.name, "installing")
             installer.install(site)
-    except BaseException:
-        report(installer.name, "failed")
+    except BaseException as error:
+        report(installer.name, _ended(error))
         raise
     report(installer.name, "done")
 
