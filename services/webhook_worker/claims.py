@@ -48,6 +48,7 @@ SELECT l.lane FROM lanes l CROSS JOIN LATERAL (
 ORDER BY due.next_attempt_at
 """
 
+# Arrays instead of joins: the planner then goes by the primary key, however large the table is.
 _CLAIM = """
 WITH candidates AS MATERIALIZED (
     SELECT c.id FROM unnest($1::text[], $2::int[]) AS allowed (lane, number)
@@ -63,19 +64,19 @@ WITH candidates AS MATERIALIZED (
               AND earlier.resource_id = d.resource_id AND earlier.sequence < d.sequence
               AND earlier.state = 'pending' AND earlier.tries = 0)
         ORDER BY d.next_attempt_at, d.sequence LIMIT allowed.number) c),
-locked AS (
-    SELECT d.id FROM deliveries d JOIN candidates USING (id)
-    WHERE d.state = 'pending' AND d.next_attempt_at <= now()
+locked AS MATERIALIZED (
+    SELECT d.id FROM deliveries d
+    WHERE d.id = ANY (ARRAY(SELECT id FROM candidates))
+      AND d.state = 'pending' AND d.next_attempt_at <= now()
       AND (d.claimed_until IS NULL OR d.claimed_until <= now())
-    FOR UPDATE OF d SKIP LOCKED)
+    FOR UPDATE SKIP LOCKED)
 UPDATE deliveries d
 SET claim = $3, claimed_until = now() + make_interval(secs => $4)
-FROM locked
-JOIN deliveries l ON l.id = locked.id
-JOIN subscriptions s ON s.tenant = l.tenant AND s.id = l.subscription_id
+FROM subscriptions s
 LEFT JOIN signing_keys k ON k.tenant = s.tenant
   AND k.scope = CASE WHEN s.resource_id IS NULL THEN s.id ELSE 'callback' END
-WHERE d.id = locked.id
+WHERE d.id = ANY (ARRAY(SELECT id FROM locked))
+  AND s.tenant = d.tenant AND s.id = d.subscription_id
 RETURNING d.id, d.claim, d.tenant, d.subscription_id, d.resource_id, s.url, d.lane, d.body,
           d.tries, s.resource_id IS NOT NULL AS is_callback, k.generation, k.rotations
 """

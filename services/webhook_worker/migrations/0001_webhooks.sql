@@ -53,7 +53,8 @@ CREATE TABLE deliveries (
     CHECK ((state = 'pending') = (next_attempt_at IS NOT NULL)),
     CHECK ((state = 'pending') = (finished_at IS NULL))
 );
-CREATE INDEX deliveries_due ON deliveries (lane, next_attempt_at) WHERE state = 'pending';
+CREATE INDEX deliveries_due ON deliveries (lane, next_attempt_at, sequence)
+    WHERE state = 'pending';
 CREATE INDEX deliveries_next ON deliveries (next_attempt_at) WHERE state = 'pending';
 CREATE INDEX deliveries_claimed ON deliveries (claimed_until)
     WHERE state = 'pending' AND claimed_until IS NOT NULL;
