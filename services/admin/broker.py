@@ -1,9 +1,13 @@
-"""The broker as it shall be: objects of the HTTP API with their bodies; made, or compared."""
+"""The broker as it shall be, compared with how it is; what differs is made.
+
+Queues and bindings that nothing declares any more are left alone: they may hold messages.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -22,24 +26,34 @@ from shared.contract.topology import TOPOLOGY, DelayQueue, QueryQueue, Topology,
 from shared.runtime.errors import ConfigurationError
 from shared.runtime.tenants import load_tenants
 
+#: What is there of the virtual host, each shown by one call.
+_LISTINGS: dict[str, tuple[str, ...]] = {
+    "exchanges": ("exchanges", "{vhost}"),
+    "queues": ("queues", "{vhost}"),
+    "bindings": ("bindings", "{vhost}"),
+    "users": ("users",),
+    "topic-permissions": ("vhosts", "{vhost}", "topic-permissions"),
+    "permissions": ("vhosts", "{vhost}", "permissions"),
+}
 _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
 
 @dataclass(frozen=True)
 class Declared:
-    """An object of the HTTP API, by its path, and what its body must have."""
+    """Something that shall be there: how it is made over the HTTP API, and how it is recognized.
 
+    ``listing``: which of `_LISTINGS` shows it; ``marks``: what its entry there has.
+    """
+
+    listing: str
     path: tuple[str, ...]
-    body: dict[str, Any]
+    body: Mapping[str, Any]
+    marks: Mapping[str, Any]
+    method: str = "PUT"
 
-
-@dataclass(frozen=True)
-class Bound:
-    """A binding of a queue."""
-
-    exchange: str
-    queue: str
-    key: str
+    def __str__(self) -> str:
+        marks = {name: value for name, value in self.marks.items() if name != "vhost"}
+        return f"{self.listing}: {marks}"
 
 
 @dataclass(frozen=True)
@@ -66,25 +80,32 @@ def virtual_host(settings: AdminSettings) -> str:
     return hosts.pop()
 
 
-def objects(vhost: str, topology: Topology = TOPOLOGY) -> Iterator[Declared]:
-    """Exchanges and queues."""
+def exchanges(vhost: str, topology: Topology = TOPOLOGY) -> Iterator[Declared]:
+    """All exchanges."""
     for exchange in topology.exchanges:
         body = {"type": exchange.type, "durable": True, "auto_delete": False, "internal": False}
-        yield Declared(("exchanges", vhost, exchange.name), body)
-    queues: list[WorkQueue | DelayQueue | QueryQueue] = [*topology.work_queues]
-    for queue in [*queues, *topology.delay_queues, *topology.query_queues]:
+        marks = {"name": exchange.name, **body}
+        yield Declared("exchanges", ("exchanges", vhost, exchange.name), body, marks)
+
+
+def queues(vhost: str, topology: Topology = TOPOLOGY) -> Iterator[Declared]:
+    """All queues."""
+    wanted: list[WorkQueue | DelayQueue | QueryQueue] = [*topology.work_queues]
+    for queue in [*wanted, *topology.delay_queues, *topology.query_queues]:
         body = {"durable": True, "auto_delete": False, "arguments": queue.arguments}
-        yield Declared(("queues", vhost, queue.name), body)
+        marks = {"name": queue.name, **body}
+        yield Declared("queues", ("queues", vhost, queue.name), body, marks)
 
 
-def bindings(topology: Topology = TOPOLOGY) -> Iterator[Bound]:
-    """Bindings; a delay queue takes all of its exchange."""
-    queues: list[WorkQueue | QueryQueue] = [*topology.work_queues, *topology.query_queues]
-    for queue in queues:
-        for binding in queue.bindings:
-            yield Bound(binding.exchange, queue.name, binding.key)
-    for delay in topology.delay_queues:
-        yield Bound(delay.name, delay.name, "#")
+def bindings(vhost: str, topology: Topology = TOPOLOGY) -> Iterator[Declared]:
+    """All bindings; a delay queue takes all of its exchange."""
+    wanted: list[WorkQueue | QueryQueue] = [*topology.work_queues, *topology.query_queues]
+    triples = [(b.exchange, queue.name, b.key) for queue in wanted for b in queue.bindings]
+    triples += [(delay.name, delay.name, "#") for delay in topology.delay_queues]
+    for exchange, queue_name, key in triples:
+        path = ("bindings", vhost, "e", exchange, "q", queue_name)
+        marks = {"source": exchange, "destination": queue_name, "routing_key": key}
+        yield Declared("bindings", path, {"routing_key": key}, marks, method="POST")
 
 
 def users(settings: AdminSettings, credentials: Credentials, *, make: bool) -> Iterator[User]:
@@ -111,79 +132,65 @@ def _usable(name: str) -> str:
     return name
 
 
-def grants(vhost: str, user: User) -> Iterator[Declared]:
-    """The permissions of one user."""
+def topic_grants(vhost: str, user: User) -> Iterator[Declared]:
+    """The user's topic permissions."""
+    for exchange, (write, read) in user.permissions.topics.items():
+        body = {"exchange": exchange, "write": write, "read": read}
+        path = ("topic-permissions", vhost, user.name)
+        yield Declared("topic-permissions", path, body, {"user": user.name, **body})
+
+
+def grant(vhost: str, user: User) -> Declared:
+    """The user's permissions on exchanges and queues."""
     allowed = user.permissions
     body = {"configure": allowed.configure, "write": allowed.write, "read": allowed.read}
-    yield Declared(("permissions", vhost, user.name), body)
-    for exchange, (write, read) in allowed.topics.items():
-        yield Declared(
-            ("topic-permissions", vhost, user.name),
-            {"exchange": exchange, "write": write, "read": read},
-        )
+    path = ("permissions", vhost, user.name)
+    return Declared("permissions", path, body, {"user": user.name, **body})
 
 
-async def install_topology(management: Management, vhost: str) -> None:
-    """Declare exchanges, queues and bindings; raises `ConfigurationError` on a conflict."""
-    for wanted in objects(vhost):
-        await management.put(*wanted.path, body=wanted.body)
-    for binding in bindings():
-        path = ("bindings", vhost, "e", binding.exchange, "q", binding.queue)
-        await management.post(*path, body={"routing_key": binding.key})
+def account(user: User, known: Sequence[Mapping[str, Any]]) -> Declared:
+    """The user itself; its mark is the password's hash that is known, when that is right."""
+    hashes = [found["password_hash"] for found in known if found["name"] == user.name]
+    right = next((h for h in hashes if is_password(user.password, h)), None)
+    body = {"password_hash": right or password_hash(user.password), "tags": ""}
+    marks = {"name": user.name, "password_hash": body["password_hash"]}
+    return Declared("users", ("users", user.name), body, marks)
 
 
-async def install_user(management: Management, vhost: str, user: User) -> None:
-    """Make the user, with this password and these permissions; no permission before its topics."""
-    known = await management.get("users", user.name)
-    if known is None or not is_password(user.password, known["password_hash"]):
-        body = {"password_hash": password_hash(user.password), "tags": ""}
-        await management.put("users", user.name, body=body)
-    resources, *topics = grants(vhost, user)
-    for wanted in (*topics, resources):
-        await management.put(*wanted.path, body=wanted.body)
+async def missing(
+    management: Management, vhost: str, wanted: Sequence[User]
+) -> list[list[Declared]]:
+    """Compare: what isn't there as declared, in groups of what may be made at once.
+
+    A user's permissions come last: without its topic permissions they would allow all keys.
+    """
+    names, paths = _LISTINGS.keys(), _LISTINGS.values()
+    shown = await asyncio.gather(
+        *(management.get(*(part.format(vhost=vhost) for part in path)) for path in paths)
+    )
+    found = dict(zip(names, shown, strict=True))
+    groups: list[Iterable[Declared]] = [
+        exchanges(vhost),
+        queues(vhost),
+        bindings(vhost),
+        (account(user, found["users"] or ()) for user in wanted),
+        (declared for user in wanted for declared in topic_grants(vhost, user)),
+        (grant(vhost, user) for user in wanted),
+    ]
+    return [[d for d in group if not _is_there(d, found[d.listing])] for group in groups]
 
 
-async def install_virtual_host(management: Management, vhost: str) -> None:
-    """Make the virtual host when it is missing; its maker gets all permissions in it."""
+async def install_broker(management: Management, vhost: str, wanted: Sequence[User]) -> None:
+    """Make all that is missing; raises `ConfigurationError` where another form is in the way."""
     if await management.get("vhosts", vhost) is None:
         await management.put("vhosts", vhost, body={})
-        me = (await management.get("whoami"))["name"]
+    me = (await management.get("whoami"))["name"]
+    if await management.get("permissions", vhost, me) is None:
         everything = {"configure": ".*", "write": ".*", "read": ".*"}
         await management.put("permissions", vhost, me, body=everything)
+    for group in await missing(management, vhost, wanted):
+        await asyncio.gather(*(management.make(d.method, d.path, d.body) for d in group))
 
 
-async def broker_faults(management: Management, vhost: str, wanted: list[User]) -> list[str]:
-    """Compare; one line for each thing that is missing or other than declared."""
-    faults = [fault for o in objects(vhost) if (fault := await _fault(management, o))]
-    for bound in bindings():
-        path = ("bindings", vhost, "e", bound.exchange, "q", bound.queue)
-        keys = [found["routing_key"] for found in await management.get(*path) or []]
-        if bound.key not in keys:
-            faults.append(f"binding {bound.exchange} {bound.key} → {bound.queue} is missing")
-    for user in wanted:
-        faults += await _user_faults(management, vhost, user)
-    return faults
-
-
-async def _user_faults(management: Management, vhost: str, user: User) -> list[str]:
-    known = await management.get("users", user.name)
-    if known is None:
-        return [f"user {user.name} is missing"]
-    faults = []
-    if not is_password(user.password, known["password_hash"]):
-        faults.append(f"user {user.name} has another password than is kept")
-    for wanted in grants(vhost, user):
-        if fault := await _fault(management, wanted):
-            faults.append(fault)
-    return faults
-
-
-async def _fault(management: Management, wanted: Declared) -> str | None:
-    found = await management.get(*wanted.path)
-    name = "/".join(wanted.path)
-    candidates = found if isinstance(found, list) else [found] if found else []
-    if not candidates:
-        return f"{name} is missing"
-    if any(wanted.body.items() <= candidate.items() for candidate in candidates):
-        return None
-    return f"{name} is other than {wanted.body}"
+def _is_there(declared: Declared, found: Sequence[Mapping[str, Any]] | None) -> bool:
+    return any(declared.marks.items() <= entry.items() for entry in found or ())

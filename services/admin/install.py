@@ -7,10 +7,8 @@ import asyncio
 import structlog
 
 from services.admin.broker import (
-    broker_faults,
-    install_topology,
-    install_user,
-    install_virtual_host,
+    install_broker,
+    missing,
     open_management,
     users,
     virtual_host,
@@ -31,10 +29,14 @@ async def install(settings: AdminSettings) -> None:
     credentials = Credentials(settings.credentials_dir)
     credentials.prepare()
     credentials.make_keys()
-    await asyncio.gather(
+    results = await asyncio.gather(
         _install_broker(settings, credentials),
         asyncio.to_thread(install_database, settings, credentials),
+        return_exceptions=True,  # a thread can't be cancelled: nothing goes on behind our back
     )
+    for error in results:
+        if error is not None:
+            raise error
     _log.info("installed", vhost=virtual_host(settings))
 
 
@@ -43,15 +45,12 @@ async def check(settings: AdminSettings) -> list[str]:
     credentials = Credentials(settings.credentials_dir)
     wanted = list(users(settings, credentials, make=False))
     async with open_management(settings) as management:
-        faults = await broker_faults(management, virtual_host(settings), wanted)
+        groups = await missing(management, virtual_host(settings), wanted)
+    faults = [f"not on the broker as declared: {declared}" for g in groups for declared in g]
     return faults + await asyncio.to_thread(database_faults, settings, credentials)
 
 
 async def _install_broker(settings: AdminSettings, credentials: Credentials) -> None:
-    vhost = virtual_host(settings)
     wanted = list(users(settings, credentials, make=True))
     async with open_management(settings) as management:
-        await install_virtual_host(management, vhost)
-        await install_topology(management, vhost)
-        for user in wanted:
-            await install_user(management, vhost, user)
+        await install_broker(management, virtual_host(settings), wanted)

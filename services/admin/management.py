@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import os
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
@@ -15,6 +16,7 @@ from yarl import URL
 
 from shared.runtime.errors import BackendUnavailable, ConfigurationError
 
+_CONNECTIONS = 8
 _TIMEOUT = aiohttp.ClientTimeout(total=60)
 
 
@@ -28,7 +30,9 @@ class Management:
         netloc = parts.netloc.rpartition("@")[2]
         self._base = urlunsplit(parts._replace(netloc=netloc)).rstrip("/") + "/api/"
         self._session = aiohttp.ClientSession(
-            auth=aiohttp.BasicAuth(user, password), timeout=_TIMEOUT
+            headers={"Authorization": aiohttp.encode_basic_auth(user, password)},
+            timeout=_TIMEOUT,
+            connector=aiohttp.TCPConnector(limit=_CONNECTIONS),
         )
 
     async def __aenter__(self) -> Self:
@@ -46,26 +50,22 @@ class Management:
         """Return the object, or None when there is none."""
         return await self._call("GET", path)
 
-    async def put(self, *path: str, body: dict[str, Any]) -> None:
+    async def put(self, *path: str, body: Mapping[str, Any]) -> None:
         """Make or declare; raises `ConfigurationError` when it conflicts with what is there."""
         await self._call("PUT", path, body)
 
-    async def post(self, *path: str, body: dict[str, Any]) -> None:
-        """Add."""
-        await self._call("POST", path, body)
-
-    async def delete(self, *path: str) -> None:
-        """Remove; what isn't there is removed already."""
-        await self._call("DELETE", path)
+    async def make(self, method: str, path: tuple[str, ...], body: Mapping[str, Any]) -> None:
+        """Make by PUT or POST; raises `ConfigurationError` as `put` does."""
+        await self._call(method, path, body)
 
     async def _call(
-        self, method: str, path: tuple[str, ...], body: dict[str, Any] | None = None
+        self, method: str, path: tuple[str, ...], body: Mapping[str, Any] | None = None
     ) -> Any:
         url = self._base + "/".join(quote(part, safe="") for part in path)
         what = f"{method} {'/'.join(path)}"
         try:
             async with self._session.request(method, URL(url, encoded=True), json=body) as answer:
-                if answer.status == 404 and method in ("GET", "DELETE"):
+                if answer.status == 404 and method == "GET":
                     return None
                 if answer.status >= 400:
                     raise _refusal(what, answer.status, await answer.text())

@@ -24,6 +24,8 @@ from shared.runtime.errors import ConfigurationError
 HEARTBEAT = 20
 #: Seconds that one broker may take to accept a connection.
 CONNECT_TIMEOUT = 10.0
+#: Seconds in which all channels of a lost connection are told of it.
+_NOTICING = 2.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 
 _log = structlog.get_logger(__name__)
@@ -100,6 +102,18 @@ class Session:
         """Wait for the end of the connection."""
         await asyncio.wait([self._connection.closing])
 
+    async def swallow(self) -> None:
+        """Take what is still being written to the lost connection, until all have noticed.
+
+        aiormq's writer has ended, and whoever waits for a place in its queue would wait for ever.
+        """
+        try:
+            async with asyncio.timeout(_NOTICING):
+                while True:
+                    await self._connection.write_queue.get()
+        except TimeoutError:
+            return
+
     async def close(self) -> None:
         """Close the connection in good order, within some seconds."""
         await asyncio.wait([asyncio.ensure_future(self._connection.close())], timeout=5)
@@ -116,6 +130,7 @@ class BrokerConnection:
         self._session: asyncio.Future[Session] = asyncio.get_running_loop().create_future()
         self._last_error = "not tried yet"
         self.users = frozenset(url.user or "guest" for url in self._urls)
+        self._swallowing: set[asyncio.Task[None]] = set()
         self.task: asyncio.Task[None] | None = None
 
     async def start(self, timeout: float) -> None:
@@ -170,6 +185,9 @@ class BrokerConnection:
             await session.lost()
             self._session = asyncio.get_running_loop().create_future()
             metrics.CONNECTED.set(0)
+            swallowing = asyncio.create_task(session.swallow())
+            self._swallowing.add(swallowing)
+            swallowing.add_done_callback(self._swallowing.discard)
             _log.warning("connection to broker lost", broker=session.broker)
 
     async def _connect(self, turn: int) -> tuple[Session, int]:

@@ -34,13 +34,19 @@ class Broker:
     @asynccontextmanager
     async def of(cls, vhost: VirtualHost, *users: User) -> AsyncIterator[Broker]:
         """Declare the topology, and these users, in ``vhost``."""
-        async with Management(vhost.management, vhost.user, vhost.password) as management:
-            await install_broker(management, vhost.name, users)
         connection = await aiormq.connect(vhost.url)
+        broker = cls(vhost, connection)
         try:
-            yield cls(vhost, connection)
+            await broker.declare(*users)
+            yield broker
         finally:
             await connection.close()
+
+    async def declare(self, *users: User) -> None:
+        """Declare what is missing of the topology, and these users."""
+        vhost = self.vhost
+        async with Management(vhost.management, vhost.user, vhost.password) as management:
+            await install_broker(management, vhost.name, users)
 
     async def channel(self) -> aiormq.Channel:
         """A channel of the administrator's."""

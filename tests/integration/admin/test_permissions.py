@@ -1,0 +1,260 @@
+"""Least privilege, asked of the real broker and database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiormq
+import asyncpg
+import pytest
+from pamqp.commands import Basic
+
+from services.admin.access import ACCESS
+from services.admin.environment import amqp_urls, environment_of
+from services.admin.settings import AdminSettings
+from shared.bus import ConsumerLost, PublishRefused, RejectedMessage
+from shared.contract import topology
+from shared.contract.codec import Envelope, envelope_for
+from shared.contract.messages import GetQuota, Message, QuotaReported
+from shared.contract.outgoing import OutgoingMessage
+from shared.contract.topology import Binding
+from shared.runtime.errors import TemporaryError
+from tests.support.bus import Recorder, a_command, an_event, bus_at
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def _urls(settings: AdminSettings, service: str) -> str:
+    return environment_of(service, settings)["COLOBUS_AMQP_URLS"]
+
+
+def _message(exchange: str, key: str) -> OutgoingMessage:
+    event = an_event()
+    return OutgoingMessage(exchange, key, event.id, event.type, event.body)
+
+
+FORBIDDEN = [
+    ("front_door", topology.COMMANDS, "vm_worker.ProvisionVm"),
+    ("front_door", topology.EVENTS, "bigtop.vm.VmObserved"),
+    ("front_door", topology.STATUS, "bigtop.vm.active"),
+    ("front_door", "", "scheduler.requests"),
+    ("front_door", topology.delay_exchange(1), "scheduler.requests"),
+    ("scheduler", topology.REQUESTS, "bigtop.vm.create"),
+    ("scheduler", topology.EVENTS, "bigtop.vm.VmObserved"),
+    ("vm_worker", topology.REQUESTS, "bigtop.vm.create"),
+    ("vm_worker", topology.COMMANDS, "vm_worker.ProvisionVm"),
+    ("vm_worker", topology.STATUS, "bigtop.vm.active"),
+    ("vm_worker", topology.EVENTS, "bigtop.machine.MachineObserved"),
+    ("vm_worker", topology.QUERIES, "webhook_worker.GetCallbackSecret"),
+    ("vm_worker", topology.delay_exchange(1), "scheduler.requests"),
+    ("webhook_worker", topology.EVENTS, "bigtop.vm.VmObserved"),
+    ("webhook_worker", topology.STATUS, "bigtop.vm.active"),
+]
+
+
+async def test_services_cannot_publish_where_they_should_not(installation: AdminSettings) -> None:
+    """The broker refuses each message of the table, and the publisher is told so."""
+    for service in ACCESS:
+        async with bus_at(_urls(installation, service), name=service) as bus:
+            for owner, exchange, key in FORBIDDEN:
+                if owner == service:
+                    with pytest.raises(PublishRefused, match="ACCESS_REFUSED"):
+                        await bus.publish(_message(exchange, key))
+
+
+async def test_services_cannot_read_the_queues_of_others(installation: AdminSettings) -> None:
+    """Nor bind a live queue to an exchange that is not theirs to follow."""
+    async with bus_at(_urls(installation, "vm_worker"), name="vm_worker") as bus:
+        for queue in ("scheduler.requests", "front_door.status", "dead_letters"):
+            with pytest.raises(ConsumerLost, match="ACCESS_REFUSED"):
+                await bus.consume(queue, Recorder())
+        with pytest.raises(ConsumerLost, match="ACCESS_REFUSED"):
+            await bus.subscribe_live([Binding(topology.STATUS, "#")], Recorder())
+
+
+async def test_every_service_can_do_its_own_work(installation: AdminSettings) -> None:
+    """Check the topology, consume its queues, delay and dead-letter, with its own user."""
+    for service, access in ACCESS.items():
+        async with bus_at(_urls(installation, service), name=service) as bus:
+            await bus.check_topology()
+            for queue in access.consumes:
+                await bus.consume(queue, Recorder())
+
+
+async def test_a_command_goes_its_way_under_the_services_own_users(
+    installation: AdminSettings,
+) -> None:
+    """Scheduler → worker, delayed once, rejected, back to the scheduler as a dead command."""
+    delivered, dead = Recorder(), Recorder()
+
+    async def work(delivery: object) -> None:
+        await delivered(delivery)  # type: ignore[arg-type]
+        if len(delivered.deliveries) == 1:
+            raise TemporaryError("not now")
+        raise RejectedMessage("never")
+
+    async with (
+        bus_at(_urls(installation, "scheduler"), name="scheduler") as scheduler,
+        bus_at(_urls(installation, "vm_worker"), name="vm_worker") as worker,
+    ):
+        await worker.consume("vm_worker.commands", work)
+        await scheduler.consume("scheduler.dead_commands", dead)
+        await scheduler.publish(a_command())
+        [letter] = await dead.wait_for(1)
+        await worker.publish(an_event())
+    user = f"colobus-scheduler-{installation.role_suffix}"
+    assert [d.user_id for d in delivered.deliveries] == [user, user]
+    assert letter.headers["x-colobus-user"] == user
+    assert letter.headers["x-colobus-reason"] == "never"
+
+
+async def test_the_front_door_asks_and_follows_under_its_own_user(
+    installation: AdminSettings,
+) -> None:
+    """Queries over direct reply-to, and live queues of its own name."""
+    question, answer = GetQuota(), QuotaReported(limits={}, used={}, waiting=0)
+    seen = Recorder()
+
+    async def serve(_: Envelope, __: Message) -> Message:
+        return answer
+
+    async with (
+        bus_at(_urls(installation, "front_door"), name="front_door") as front_door,
+        bus_at(_urls(installation, "scheduler"), name="scheduler") as scheduler,
+        bus_at(_urls(installation, "vm_worker"), name="vm_worker") as worker,
+    ):
+        await scheduler.serve_queries("scheduler", serve)
+        asked = envelope_for(question, source="front_door", subject="bigtop", tenant="bigtop")
+        assert await front_door.query("scheduler", asked, question) == answer
+        live = [Binding(topology.EVENTS, "#"), Binding(topology.STATUS, "#")]
+        await front_door.subscribe_live(live, seen)
+        await worker.publish(an_event())
+        await seen.wait_for(1)
+
+
+@asynccontextmanager
+async def _tenant_channel(settings: AdminSettings, tenant: str) -> AsyncIterator[aiormq.Channel]:
+    user = f"{tenant}-{settings.role_suffix}"
+    password = (settings.credentials_dir / f"{user}.amqp").read_text().strip()
+    connection = await aiormq.connect(amqp_urls(settings, user, password))
+    try:
+        channel = await connection.channel()
+        assert isinstance(channel, aiormq.Channel)
+        yield channel
+    finally:
+        await connection.close()
+
+
+async def test_a_tenant_can_ask_and_follow_on_the_bus(installation: AdminSettings) -> None:
+    """Its CI publishes requests under its own user, and reads its own status messages."""
+    user = f"bigtop-{installation.role_suffix}"
+    async with (
+        _tenant_channel(installation, "bigtop") as channel,
+        bus_at(_urls(installation, "scheduler"), name="scheduler") as scheduler,
+    ):
+        status: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+
+        async def arrive(message: object) -> None:
+            status.set_result(message)
+
+        await channel.queue_declare(f"{user}.status")
+        await channel.queue_bind(f"{user}.status", topology.STATUS, routing_key="bigtop.#")
+        await channel.basic_consume(f"{user}.status", arrive, no_ack=True)
+        await scheduler.publish(_message(topology.STATUS, "bigtop.vm.active"))
+        async with asyncio.timeout(30):
+            await status
+        own = Basic.Properties(user_id=user)
+        seen = Recorder()
+        await scheduler.consume("scheduler.requests", seen)
+        await channel.basic_publish(
+            an_event().body,
+            exchange=topology.REQUESTS,
+            routing_key="bigtop.vm.create",
+            properties=own,
+        )
+        [delivery] = await seen.wait_for(1)
+    assert delivery.user_id == user
+
+
+TRESPASSES = {
+    "asking for another tenant": ("publish", topology.REQUESTS, "zuul.vm.create"),
+    "commanding a worker": ("publish", topology.COMMANDS, "vm_worker.ProvisionVm"),
+    "forging an event": ("publish", topology.EVENTS, "bigtop.vm.VmObserved"),
+    "writing to a queue directly": ("publish", "", "scheduler.requests"),
+    "following another tenant": ("bind", topology.STATUS, "zuul.#"),
+    "following everybody": ("bind", topology.STATUS, "#"),
+    "following everybody's events": ("bind", topology.EVENTS, "*.vm.*"),
+    "following commands": ("bind", topology.COMMANDS, "#"),
+    "reading a work queue": ("consume", "scheduler.events", ""),
+    "reading the dead letters": ("consume", "dead_letters", ""),
+    "taking a foreign name for a queue": ("declare", "scheduler.spy", ""),
+    "posing as another user": ("pose", topology.REQUESTS, "bigtop.vm.create"),
+}
+
+
+async def test_a_tenant_cannot_trespass(installation: AdminSettings) -> None:
+    """Each of the table is refused by the broker itself."""
+    tenant = "bigtop"
+    for what, where, key in TRESPASSES.values():
+        async with _tenant_channel(installation, tenant) as channel:
+            own_queue = f"{tenant}-{installation.role_suffix}.q"
+            await channel.queue_declare(own_queue, auto_delete=True)
+            refusals = (aiormq.ChannelAccessRefused, aiormq.ChannelPreconditionFailed)
+            with pytest.raises(refusals):
+                await _trespass(channel, what, where, key, own_queue)
+
+
+async def _trespass(
+    channel: aiormq.Channel, what: str, where: str, key: str, own_queue: str
+) -> None:
+    async def ignore(_: object) -> None:
+        """Nothing arrives."""
+
+    if what == "publish":
+        await channel.basic_publish(b"", exchange=where, routing_key=key)
+    elif what == "pose":
+        posing = Basic.Properties(user_id="colobus-front-door")
+        await channel.basic_publish(b"", exchange=where, routing_key=key, properties=posing)
+    elif what == "bind":
+        await channel.queue_bind(own_queue, where, routing_key=key)
+    elif what == "consume":
+        await channel.basic_consume(where, ignore)
+    else:
+        await channel.queue_declare(where)
+
+
+async def test_a_role_owns_its_schema_and_nothing_else(installation: AdminSettings) -> None:
+    """It lands in its schema, may make tables there, and may neither see nor make others'."""
+    connection = await asyncpg.connect(
+        environment_of("scheduler", installation)["COLOBUS_DATABASE_DSN"]
+    )
+    assert await connection.fetchval("SELECT current_schema()") == "scheduler"
+    await connection.execute("CREATE TABLE mine (x int)")
+    for statement in (
+        "SELECT * FROM front_door.outbox",
+        "SELECT * FROM webhook_worker.inbox",
+        "CREATE TABLE public.other (x int)",
+        "CREATE TABLE front_door.other (x int)",
+        "CREATE SCHEMA other",
+        "CREATE TEMPORARY TABLE other (x int)",
+        "CREATE ROLE other",
+        "SET ROLE postgres",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(statement)
+    await connection.close()
+
+
+async def test_only_the_installations_own_roles_may_connect(installation: AdminSettings) -> None:
+    """CONNECT is nobody's by default: other roles of the server stay outside."""
+    connection = await asyncpg.connect(
+        environment_of("scheduler", installation)["COLOBUS_DATABASE_DSN"]
+    )
+    granted = await connection.fetch(
+        "SELECT grantee FROM pg_database, aclexplode(datacl)"
+        " WHERE datname = current_database() AND grantee = 0"
+    )
+    await connection.close()
+    assert granted == [], "no privilege is the public's"
