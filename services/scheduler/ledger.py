@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 import msgspec
 from asyncpg import Record
 
+from services.scheduler.metrics import note_change
 from services.scheduler.state import Command, Decision, ResourceState
 from shared.contract import outgoing
 from shared.contract.codec import envelope_for
@@ -92,6 +93,7 @@ class Ledger:
                 resource.updated_at,
             )
             await _move_usage(tx, before.resource, resource)
+            note_change(before.resource, resource)
         await _write_timers(tx, decision)
         messages = [self._command(state, command) for command in decision.commands]
         if state.resource.revision != before.resource.revision:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from prometheus_client import Gauge
+from prometheus_client import Counter, Gauge, Histogram
 
-from services.scheduler.context import Context
+from shared.contract.resources import Phase, Resource
 from shared.runtime.metrics import REGISTRY
-
-#: How often the ledger is counted, in seconds.
-INTERVAL = 15.0
 
 RESOURCES = Gauge(
     "colobus_resources",
@@ -21,21 +18,41 @@ OLDEST_WAITING = Gauge(
     "colobus_oldest_waiting_seconds", "Age of the oldest request that waits", registry=REGISTRY
 )
 
+_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
+STEPS = Histogram(
+    "colobus_step_seconds",
+    "From the start of a step to its end, by how it ended",
+    ["kind", "step", "state"],
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
+TO_ACTIVE = Histogram(
+    "colobus_to_active_seconds",
+    "From the request to active",
+    ["kind"],
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
+ENDED = Counter(
+    "colobus_resources_ended",
+    "Resources that ended",
+    ["kind", "phase", "reason"],
+    registry=REGISTRY,
+)
 
-async def measure(context: Context) -> None:
-    """Count what the ledger holds."""
-    async with context.database.connection() as connection:
-        rows = await connection.fetch(
-            "SELECT kind, tenant, phase, count(*) AS n FROM resources"
-            " WHERE phase NOT IN ('deleted', 'failed') GROUP BY 1, 2, 3"
-        )
-        timers = await connection.fetchval("SELECT count(*) FROM timers")
-        oldest = await connection.fetchval(
-            "SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0)::float"
-            " FROM resources WHERE phase IN ('requested', 'waiting')"
-        )
-    RESOURCES.clear()
-    for row in rows:
-        RESOURCES.labels(row["kind"], row["tenant"], row["phase"]).set(row["n"])
-    TIMERS.set(timers)
-    OLDEST_WAITING.set(oldest)
+
+def note_change(before: Resource, after: Resource) -> None:
+    """Measure the steps that ended with this change, and the ends of the resource itself."""
+    known = {step.name: step.finished_at for step in before.status.steps}
+    for step in after.status.steps:
+        if step.started_at and step.finished_at and step.finished_at != known.get(step.name):
+            seconds = (step.finished_at - step.started_at).total_seconds()
+            STEPS.labels(after.kind, step.name, step.state.value).observe(seconds)
+    phase = after.status.phase
+    if phase is before.status.phase:
+        return
+    if phase is Phase.ACTIVE:
+        seconds = (after.updated_at - after.created_at).total_seconds()
+        TO_ACTIVE.labels(after.kind).observe(seconds)
+    elif phase in {Phase.FAILED, Phase.DELETED}:
+        ENDED.labels(after.kind, phase.value, after.status.reason or "").inc()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from services.scheduler import admitting, inspections, metrics, queries, retention, timers
+from services.scheduler import admitting, inspections, measuring, queries, retention, timers
 from services.scheduler.context import Context
 from services.scheduler.handlers import handle_dead_command, handle_event, handle_request
 from services.scheduler.ledger import Ledger
@@ -57,7 +57,7 @@ def _spawn_rounds(service: Service, context: Context) -> None:
         ("inspect-waiting", settings.inspect_fast_seconds, inspections.inspect_waiting),
         ("inspect-living", settings.inspect_slow_seconds, inspections.inspect_living),
         ("forget", retention.INTERVAL, retention.forget),
-        ("measure", metrics.INTERVAL, metrics.measure),
+        ("measure", measuring.INTERVAL, measuring.measure),
     ):
         service.spawn(name, timers.run_round(context, name, seconds, do))
 

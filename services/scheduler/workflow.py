@@ -27,7 +27,9 @@ from shared.contract.resources import (
 )
 
 #: How long a request that the cloud's own quota refused waits, at the least and at the most.
-REQUEUE_SECONDS = (10, 20, 40, 80, 160, 300)
+REQUEUE_SECONDS = (5, 10, 20, 40, 60)
+#: What the cloud has none of now may be had when something ends, unless it says never.
+_MAY_BE_WAITED_FOR = frozenset({Reason.QUOTA_EXCEEDED, Reason.ADDRESSES_EXHAUSTED})
 _UNFINISHED = frozenset({StepState.RUNNING, StepState.RETRYING})
 
 
@@ -167,7 +169,7 @@ def _lease_ends(walk: Walk) -> None:
 
 
 def _deadline_passes(walk: Walk) -> None:
-    if walk.state.phase in {Phase.REQUESTED, Phase.WAITING, Phase.PROVISIONING}:
+    if walk.state.phase is not Phase.ACTIVE and walk.state.phase not in TERMINAL_PHASES:
         seconds = walk.state.resource.deadline
         _fail(
             walk, Reason.DEADLINE_EXCEEDED, f"Not active within {seconds} s of the request.", True
@@ -239,7 +241,7 @@ def _give_up(walk: Walk, step: StepDefinition, reason: Reason, problem: Problem)
     """The step can't be had here: undo, then wait for quota, go elsewhere, or fail."""
     walk.change_step(step.name, state=StepState.FAILED, finished_at=walk.now, error=problem)
     goal = Goal.FAIL
-    if reason is Reason.QUOTA_EXCEEDED:
+    if reason in _MAY_BE_WAITED_FOR and problem.retryable:
         goal = Goal.REQUEUE
     elif reason is Reason.NO_VALID_HOST and walk.state.alternatives:
         goal = Goal.REPLACE

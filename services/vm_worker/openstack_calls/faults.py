@@ -37,6 +37,10 @@ _NOVA_WORDS = tuple(
         (r"no more ip addresses|no fixed ip addresses available", Reason.ADDRESSES_EXHAUSTED),
     )
 )
+#: "… for cores, ram: Requested 2, 9999, but already used 1, 512 of 10, 4096 cores, ram"
+_NOVA_QUOTA = re.compile(
+    r"Requested (?P<requested>[\d, ]*\d), but already used [\d, ]+ of (?P<limits>-?\d+(?:, -?\d+)*)"
+)
 _FOR_NOW = frozenset({Reason.QUOTA_EXCEEDED, Reason.ADDRESSES_EXHAUSTED})
 
 
@@ -63,12 +67,23 @@ def translate(fault: Fault, missing: Reason = Reason.BACKEND_REFUSED) -> Colobus
     if status is None or status >= 500 or status in _PASSING or _is_rate_limit(fault):
         return BackendUnavailable(detail, retry_after=fault.retry_seconds)
     reason = _NEUTRON_TYPES.get(fault.code) or _reason_in(detail)
-    if reason in _FOR_NOW:
+    if reason in _FOR_NOW and not _can_never_fit(detail):
         return RefusedForNow(detail, reason=reason, code=fault.code)
     if status == 404:
         return NotFound(detail, reason=reason or missing, code=fault.code)
     kind = Conflict if status == 409 else Refused
     return kind(detail, reason=reason or Reason.BACKEND_REFUSED, code=fault.code)
+
+
+def _can_never_fit(detail: str) -> bool:
+    """Nova says what was requested and what the quota is; more than all of it will never fit."""
+    match = _NOVA_QUOTA.search(detail)
+    if match is None:
+        return False
+    requested, limits = (
+        [int(number) for number in match[group].split(",")] for group in ("requested", "limits")
+    )
+    return any(0 <= limit < wanted for wanted, limit in zip(requested, limits, strict=False))
 
 
 def _is_rate_limit(fault: Fault) -> bool:

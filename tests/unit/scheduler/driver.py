@@ -44,6 +44,10 @@ ANSWERS: dict[str, Message] = {
 }
 
 
+#: Refusals whose problem says that the same may succeed later.
+FOR_NOW = {Reason.QUOTA_EXCEEDED, Reason.BACKEND_UNAVAILABLE}
+
+
 class Driver:
     """A VM's state, its commands that have not been answered, and its timers."""
 
@@ -115,7 +119,7 @@ class Driver:
         return self.event(command.step, command.attempt, event or ANSWERS[name])
 
     def fail(self, name: str, reason: Reason, *, retryable: bool, detail: str = "words") -> Driver:
-        problem = Problem(title="x", detail=detail, reason=reason, retryable=retryable)
+        problem = Problem(title="x", detail=detail, reason=reason, retryable=reason in FOR_NOW)
         return self.answer(name, CommandFailed(command=name, problem=problem, retryable=retryable))
 
     def event(self, step: str, attempt: int, event: Message) -> Driver:

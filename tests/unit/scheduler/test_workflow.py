@@ -6,7 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from shared.contract.messages import VmBuildStarted, VmDeprovisioned, VmPowerChangeStarted
+from shared.contract.messages import (
+    CommandFailed,
+    VmBuildStarted,
+    VmDeprovisioned,
+    VmPowerChangeStarted,
+)
 from shared.contract.problems import Problem, Reason
 from shared.contract.resources import OperationState, Phase, StepState, Verb
 from tests.unit.scheduler.driver import ANSWERS, START, Driver
@@ -134,6 +139,15 @@ def test_the_clouds_own_quota_sends_it_back_into_the_queue() -> None:
     assert vm.phase() is Phase.ACTIVE
 
 
+def test_what_the_clouds_quota_could_never_hold_fails() -> None:
+    """More than the whole quota is not waited for."""
+    vm = Driver(floating_ip=False).admit().answer("PrepareVmPort")
+    never = Problem(title="x", detail="too much", reason=Reason.QUOTA_EXCEEDED)
+    failed = CommandFailed(command="ProvisionVm", problem=never, retryable=False)
+    vm.answer("ProvisionVm", failed).undo()
+    assert (vm.phase(), vm.reason()) == (Phase.FAILED, Reason.QUOTA_EXCEEDED)
+
+
 def test_delete_while_building_undoes_in_reverse() -> None:
     """The port goes only after what stands on it has gone."""
     vm = (
@@ -231,6 +245,13 @@ def test_a_deadline_that_passes_undoes_the_making() -> None:
     building.answer("ProvisionVm").ring("deadline").undo()
     assert building.phase() is Phase.FAILED
     assert building.reason() is Reason.DEADLINE_EXCEEDED
+
+
+def test_a_deadline_that_passes_while_it_is_undone_to_wait_again_counts() -> None:
+    """What the cloud's quota refused must not go back into the queue after its deadline."""
+    vm = Driver(deadline=60, floating_ip=False).admit().answer("PrepareVmPort")
+    vm.fail("ProvisionVm", Reason.QUOTA_EXCEEDED, retryable=False).ring("deadline").undo()
+    assert (vm.status.phase, vm.status.reason) == (Phase.FAILED, Reason.DEADLINE_EXCEEDED)
 
 
 def test_a_deadline_does_not_touch_what_is_active() -> None:

@@ -29,7 +29,8 @@ class VmMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.vm = Driver(lease=3600)
+        self.vm = Driver(lease=3600, deadline=600)
+        self.late = False
         self.answered: list[Command] = []
         self.exists: set[str] = set()
 
@@ -83,6 +84,7 @@ class VmMachine(RuleBasedStateMachine):
                 if data.draw(st.booleans()):
                     self._work(command)
                 self.answered.append(command)
+        self.late = self.late or name == "deadline"
         self.vm.ring(name)
 
     @precondition(lambda self: bool(self.answered))
@@ -132,6 +134,12 @@ class VmMachine(RuleBasedStateMachine):
         if phase is Phase.DEPROVISIONING:
             waits = any(progress.accepted for progress in self.vm.state.progress.values())
             assert self.vm.timers or waits
+
+    @invariant()
+    def after_the_deadline_it_only_ends(self) -> None:
+        """Once the deadline has passed, there is no way but to failed or deleted."""
+        if self.late:
+            assert self.vm.status.phase in {Phase.DEPROVISIONING, Phase.FAILED, Phase.DELETED}
 
     @invariant()
     def active_has_all_steps_done(self) -> None:
