@@ -34,6 +34,8 @@ PUBLISH_SECONDS = 15.0
 #: Between two looks for rows that were left behind, and between measurements, in seconds.
 _LOOK_EVERY = 1.0
 _MEASURE_EVERY = 5.0
+#: How long what is in hand may take at the end, in seconds.
+_FINISH_SECONDS = 2.0
 
 _log = structlog.get_logger(__name__)
 
@@ -63,6 +65,8 @@ class Outbox:
         self._books = Books(database)
         self._in_hand = 0
         self._bytes_in_hand = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     async def put(self, tx: Connection, messages: Sequence[OutgoingMessage]) -> OutboxBatch:
         """Store ``messages`` in the transaction ``tx``, claimed for `send`."""
@@ -79,17 +83,31 @@ class Outbox:
                 return
 
     async def run(self) -> NoReturn:
-        """Publish what `send` hands over and what was left behind; an outage is waited for."""
+        """Publish what `send` hands over and what was left behind; an outage is waited for.
+
+        Cancelled, it first publishes what is in hand, if that takes no longer than a moment.
+        """
         try:
             async with asyncio.TaskGroup() as group:
                 lanes = Lanes(group, self._publish, self._skip)
-                group.create_task(self._dispatch(lanes), name="outbox dispatch")
                 group.create_task(self._look_for_left_behind(), name="outbox left behind")
                 group.create_task(self._measure(), name="outbox measure")
                 group.create_task(self._books.keep(), name="outbox books")
+                dispatch = group.create_task(self._dispatch(lanes), name="outbox dispatch")
+                try:
+                    await asyncio.wait([dispatch])
+                finally:
+                    await self._finish()
         finally:
             await self._books.close()
         raise AssertionError("the outbox's tasks never end")
+
+    async def _finish(self) -> None:
+        try:
+            async with asyncio.timeout(_FINISH_SECONDS):
+                await self._idle.wait()
+        except TimeoutError:
+            _log.warning("outbox stops with messages in hand", count=self._in_hand)
 
     def _take(self, row: Row) -> bool:
         size = len(row.message.body)
@@ -97,6 +115,7 @@ class Outbox:
             return False
         self._in_hand += 1
         self._bytes_in_hand += size
+        self._idle.clear()
         self._arrived.put_nowait(row)
         return True
 
@@ -143,6 +162,8 @@ class Outbox:
     def _put_down(self, row: Row) -> None:
         self._in_hand -= 1
         self._bytes_in_hand -= len(row.message.body)
+        if not self._in_hand:
+            self._idle.set()
 
     async def _look_for_left_behind(self) -> NoReturn:
         while True:

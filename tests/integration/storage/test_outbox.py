@@ -12,8 +12,8 @@ import pytest
 
 from shared.bus import Bus
 from shared.contract.outgoing import OutgoingMessage
+from shared.runtime.errors import BackendUnavailable
 from shared.storage import Database, Outbox
-from shared.storage.outbox import MAX_IN_HAND
 from tests.integration.storage.broker import Reader, bind, cut_connections, unbind
 from tests.integration.storage.observing import (
     Observer,
@@ -81,6 +81,7 @@ async def _put_and_fail(database: Database, outbox: Outbox) -> None:
 
 KILLED_AFTER_COMMIT = """
 import asyncio, os, signal, sys
+from shared.runtime.errors import BackendUnavailable
 from shared.storage import Database, Outbox
 from tests.integration.storage.samples import status_message
 
@@ -162,23 +163,18 @@ async def test_two_processes_share_what_was_left_behind(
 
 
 async def test_a_burst_beyond_what_fits_in_hand_arrives_whole(
-    database: Database, bus: Bus, observer: Observer
+    database: Database, bus: Bus, observer: Observer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Memory is bounded: what doesn't fit waits in its row, and comes later."""
+    monkeypatch.setattr("shared.storage.outbox.MAX_IN_HAND", 100)
     outbox, reader = Outbox(database, bus), Reader()
-    count = MAX_IN_HAND + 200
-    async with database.transaction() as tx:
-        batch = await outbox.put(
-            tx, [status_message(f"{n}", resource_id=f"vm-{n}") for n in range(count)]
-        )
-    outbox.send(batch)
-    await observer.execute(
-        "UPDATE outbox SET claimed_until = now() WHERE position > $1", MAX_IN_HAND
-    )
-    async with running(outbox):
-        await until_empty(observer, seconds=60)
     await reader.start(bus, prefetch=200)
-    await reader.until(count, seconds=60)
+    messages = [status_message(f"{n}", resource_id=f"vm-{n}") for n in range(350)]
+    await publish(database, outbox, *messages)
+    await observer.execute("UPDATE outbox SET claimed_until = now() WHERE position > 100")
+    async with running(outbox):
+        await reader.until(350)
+        await until_empty(observer)
 
 
 async def test_cut_connections_to_the_broker_lose_nothing(
@@ -196,6 +192,16 @@ async def test_cut_connections_to_the_broker_lose_nothing(
         await until_empty(observer)
 
 
+async def publish_in_the_end(database: Database, outbox: Outbox, message: OutgoingMessage) -> None:
+    """`publish`, repeated as a handler would be while the loss of a session comes out."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                return await publish(database, outbox, message)
+            except BackendUnavailable:
+                continue
+
+
 async def test_an_outage_of_the_database_is_waited_for(
     database: Database, bus: Bus, observer: Observer
 ) -> None:
@@ -207,8 +213,21 @@ async def test_an_outage_of_the_database_is_waited_for(
             await publish(database, outbox, status_message(f"a{number}", revision=number + 1))
         await cut_all_others(observer)
         await reader.until(20)
-        async with database.transaction() as tx:
-            batch = await outbox.put(tx, [status_message("b")])
-        outbox.send(batch)
+        await publish_in_the_end(database, outbox, status_message("b"))
         await reader.until(21)
         await until_empty(observer)
+
+
+async def test_a_process_that_stops_publishes_first_what_it_has_in_hand(
+    database: Database, bus: Bus, observer: Observer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restart leaves nothing for others to find and repeat."""
+    monkeypatch.setattr("shared.storage.outbox._FINISH_SECONDS", 30)
+    monkeypatch.setattr("shared.storage.books._CLOSE_SECONDS", 30)
+    outbox, reader = Outbox(database, bus), Reader()
+    await reader.start(bus)
+    async with running(outbox):
+        messages = [status_message(f"{n}", resource_id=f"vm-{n}") for n in range(50)]
+        await publish(database, outbox, *messages)
+    assert await observer.fetchval("SELECT count(*) FROM outbox") == 0
+    await reader.until(50)
