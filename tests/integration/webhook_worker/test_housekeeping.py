@@ -93,6 +93,7 @@ async def test_what_ended_is_forgotten_after_its_time(
         deleted, _ = await around.subscribe(receiver.url("/deleted"))
         await around.live(resource, Phase.REQUESTED, Phase.DELETED, callback_url=url)
         await around.live(living, Phase.REQUESTED, callback_url=url)
+        await receiver.until_received(3, "/callback")
         for id in (f"wh-{resource.id}", kept.id, deleted.id):
             await around.settled(id, 2)
         await around.settled(f"wh-{living.id}", 1)
