@@ -117,6 +117,10 @@ class ColobusInstall(FromCheckout):
         )
         (self.folder / "installed").write_text(wanted)
 
+    def ready(self) -> bool:
+        """Tell whether it was ever done; code that changes meanwhile is for the next `up`."""
+        return (self.folder / "installed").exists()
+
     def _wanted(self) -> str:
         code = code_digest("services", "shared")
         return f"{code} {hashlib.sha256(json.dumps(self._tenants()).encode()).hexdigest()}"
