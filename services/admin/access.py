@@ -27,8 +27,8 @@ class Access:
 
     ``publishes``: {exchange: pattern of its routing keys}; ``consumes``: work and query queues;
     ``follows``: {exchange: pattern of binding keys} for its own live queues; ``answers``: sends
-    replies to queries. ``schema``: owns the PostgreSQL schema of its name. ``secrets``: settings
-    that carry keys.
+    replies to queries. ``schema``: owns the PostgreSQL schema of its name. ``settings``: what
+    else it is told by the admin step.
     """
 
     publishes: Mapping[str, str] = field(default_factory=dict)
@@ -36,12 +36,13 @@ class Access:
     follows: Mapping[str, str] = field(default_factory=dict)
     answers: bool = False
     schema: bool = False
-    secrets: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
 
 
 MASTER_KEY = "COLOBUS_MASTER_KEY_FILE"
 SEALING_KEY = "COLOBUS_SEALING_KEY_FILE"
 SEALING_PUBLIC_KEYS = "COLOBUS_SEALING_PUBLIC_KEYS"
+FRONT_DOOR_USER = "COLOBUS_FRONT_DOOR_USER"
 
 ACCESS: dict[str, Access] = {
     "front_door": Access(
@@ -49,7 +50,7 @@ ACCESS: dict[str, Access] = {
         consumes=("front_door.status",),
         follows={topology.EVENTS: EVERYTHING, topology.STATUS: EVERYTHING},
         schema=True,
-        secrets=(MASTER_KEY, SEALING_PUBLIC_KEYS),
+        settings=(MASTER_KEY, SEALING_PUBLIC_KEYS),
     ),
     "scheduler": Access(
         publishes={topology.COMMANDS: _TWO_WORDS, topology.STATUS: _THREE_WORDS},
@@ -61,19 +62,20 @@ ACCESS: dict[str, Access] = {
         ),
         answers=True,
         schema=True,
+        settings=(FRONT_DOOR_USER,),
     ),
     "vm_worker": Access(
         publishes={topology.EVENTS: r"^[^.]+\.vm\.[^.]+$"},
         consumes=("vm_worker.commands", "vm_worker.queries"),
         answers=True,
-        secrets=(SEALING_KEY,),
+        settings=(SEALING_KEY,),
     ),
     "webhook_worker": Access(
         publishes={topology.EVENTS: r"^[^.]+\.webhook\.[^.]+$"},
         consumes=("webhook_worker.status", "webhook_worker.queries"),
         answers=True,
         schema=True,
-        secrets=(MASTER_KEY,),
+        settings=(MASTER_KEY,),
     ),
 }
 

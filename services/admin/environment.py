@@ -6,6 +6,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from services.admin.access import (
     ACCESS,
+    FRONT_DOOR_USER,
     MASTER_KEY,
     SEALING_KEY,
     SEALING_PUBLIC_KEYS,
@@ -34,12 +35,13 @@ def environment_of(service: str, settings: AdminSettings) -> dict[str, str]:
         found["COLOBUS_DATABASE_DSN"] = service_dsn(settings, credentials, service)
     if settings.tenants_file is not None:
         found["COLOBUS_TENANTS_FILE"] = str(settings.tenants_file.absolute())
-    keys = {
+    known = {
         MASTER_KEY: str(credentials.path(MASTER_KEY_FILE).absolute()),
         SEALING_KEY: str(credentials.path(SEALING_KEY_FILE).absolute()),
         SEALING_PUBLIC_KEYS: f"vm_worker={credentials.sealing_public_key()}",
+        FRONT_DOOR_USER: broker_user("front_door", settings.role_suffix),
     }
-    return found | {name: keys[name] for name in access.secrets}
+    return found | {name: known[name] for name in access.settings}
 
 
 def amqp_urls(settings: AdminSettings, user: str, password: str) -> str:

@@ -95,13 +95,13 @@ async def test_the_environment_before_installing_is_an_error(settings: AdminSett
 
 
 def test_the_environment_has_what_each_service_needs(installed: AdminSettings) -> None:
-    """Database for the owners of schemas, keys for those that seal, open or derive."""
+    """Database for the owners of schemas, keys for those that use them, and who is who."""
     names = {service: set(environment_of(service, installed)) for service in ACCESS}
     common = {"COLOBUS_AMQP_URLS", "COLOBUS_TENANTS_FILE"}
     database, master = {"COLOBUS_DATABASE_DSN"}, {"COLOBUS_MASTER_KEY_FILE"}
     assert names == {
         "front_door": common | database | master | {"COLOBUS_SEALING_PUBLIC_KEYS"},
-        "scheduler": common | database,
+        "scheduler": common | database | {"COLOBUS_FRONT_DOOR_USER"},
         "vm_worker": common | {"COLOBUS_SEALING_KEY_FILE"},
         "webhook_worker": common | database | master,
     }
