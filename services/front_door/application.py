@@ -30,6 +30,9 @@ def make_application(parts: FrontDoor, service: Service) -> web.Application:
     app[OPENAPI] = msgspec.json.encode(openapi_document(ROUTES, VERSION))
     app.on_response_prepare.append(add_headers)
     for route in ROUTES:
-        app.router.add_route(route.method, route.path, guarded(route))
+        handler = guarded(route)
+        app.router.add_route(route.method, route.path, handler)
+        if route.method == "GET":
+            app.router.add_route("HEAD", route.path, handler)
     add_health_routes(app, service)
     return app

@@ -41,7 +41,7 @@ class CallbackUrls:
             check_callback_url(url, self._allowed)
             await self._check_addresses(URL(url).raw_host or "")
         except ValueError as error:
-            return [FieldError(detail=f"The URL {error}.", pointer=pointer)]
+            return [FieldError(detail=f"No URL for callbacks: {error}.", pointer=pointer)]
         return []
 
     async def _check_addresses(self, host: str) -> None:
@@ -53,11 +53,11 @@ class CallbackUrls:
             return
         except socket.gaierror as error:
             if error.errno in _NO_SUCH_NAME:
-                raise ValueError(f"names a host that does not exist: {host}") from error
+                raise ValueError(f"there is no host {host}") from error
             return
         for address in addresses:
             if not address_allowed(address, self._allowed):
-                raise ValueError(f"leads to {address}, which is not public")
+                raise ValueError(f"{host} leads to {address}, which is not public")
 
 
 async def _addresses_of(host: str) -> Sequence[str]:

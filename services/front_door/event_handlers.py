@@ -21,18 +21,22 @@ from shared.contract.messages import (
 from shared.contract.resources import Resource
 from shared.runtime import logs
 from shared.storage import Database
+from shared.worker.locks import KeyedLocks
 
 
 def resource_status_changed(database: Database) -> Handler:
     """Return the handler of ``front_door.status``: fold the message into the read model.
 
-    A second delivery changes nothing, and an older message changes the timeline only.
+    A second delivery changes nothing, and an older message changes the timeline only. The messages
+    of one tenant take turns, in the order of their arrival: the counter of its timeline would make
+    them wait for each other anyway, holding connections and losing the order.
     """
+    turns = KeyedLocks()
 
     async def handle(delivery: Delivery) -> None:
         logs.bind_message(delivery.envelope)
         resource = _resource(delivery)
-        async with database.transaction() as tx:
+        async with turns.hold(resource.tenant), database.transaction() as tx:
             await read_model.upsert(tx, resource)
             await timeline.append(tx, resource)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Awaitable, Callable
@@ -55,7 +56,8 @@ async def observed(request: web.Request, handler: _Handler) -> web.StreamRespons
     route = resource.canonical if resource is not None else "none"
     method = request.method if request.method in _METHODS else "other"
     _SECONDS.labels(method, route, str(response.status)).observe(seconds)
-    _log.info(
+    _log.log(
+        logging.DEBUG if route in _QUIET else logging.INFO,
         "answered",
         method=method,
         route=route,
@@ -67,11 +69,14 @@ async def observed(request: web.Request, handler: _Handler) -> web.StreamRespons
     return response
 
 
+#: Asked for all day long by machines: no line in the log unless somebody debugs.
+_QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"})
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Add what every answer carries (a signal: streams have sent theirs when they return)."""
+    response.headers["Server"] = "colobus"  # aiohttp would tell its version
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
     if REQUEST_ID in request:

@@ -15,7 +15,7 @@ from tests.integration.front_door.harness import A_VM, Answer, Door, House, Tena
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 examples: Callable[..., Any] = settings(
-    max_examples=120, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
 
 _texts = st.text(st.characters(codec="utf-8"), max_size=40)

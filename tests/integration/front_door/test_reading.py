@@ -66,6 +66,7 @@ async def test_a_known_revision_is_not_sent_again(
     for tag in ('"7"', 'W/"7"', '"6", "7"', "*"):
         answer = await door.get(path, tenant, headers={"If-None-Match": tag})
         assert (answer.status, answer.body, answer.headers["ETag"]) == (304, b"", '"7"')
+    assert (await door.request("HEAD", path, tenant)).headers["ETag"] == '"7"'
     for tag in ('"6"', "nonsense", '""'):
         assert (await door.get(path, tenant, headers={"If-None-Match": tag})).status == 200
 
