@@ -164,10 +164,8 @@ curl -sH "Authorization: Bearer $COLOBUS_TOKEN" -H 'Content-Type: application/js
   -d '{{"image": "{IMAGE}", "flavor": "small"}}' $COLOBUS_URL/v1/vms
 """
     out.print(Text(commands), soft_wrap=True)
-    out.print(
-        f"The VM {vm.id} is deleted when its lease of {LEASE_HOURS} h ends; `make down` stops"
-    )
-    out.print("everything and keeps its state.")
+    out.print(f"{vm.id} goes by itself when its lease of {LEASE_HOURS} h ends.", soft_wrap=True)
+    out.print("`make down` stops everything and keeps its state.")
 
 
 def heading(text: str) -> None:
