@@ -10,28 +10,20 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from services.scheduler import operations
-from services.scheduler.definitions import StepDefinition, WorkflowDefinition
+from services.scheduler import making, operations, steps, undoing
+from services.scheduler.definitions import WorkflowDefinition
 from services.scheduler.state import Decision, Ending, Goal, ResourceState
 from services.scheduler.walk import Walk, reason_of
 from shared.contract.messages import CommandFailed, Message
 from shared.contract.problems import Problem, Reason
 from shared.contract.resources import (
     TERMINAL_PHASES,
-    Lease,
     Phase,
     Placement,
     Queue,
     Step,
     StepState,
 )
-
-#: How long a request that the cloud's own quota refused waits, at the least and at the most.
-REQUEUE_SECONDS = (5, 10, 20, 40, 60)
-#: What the cloud has none of now may be had when something ends, unless it says never.
-_MAY_BE_WAITED_FOR = frozenset({Reason.QUOTA_EXCEEDED, Reason.ADDRESSES_EXHAUSTED})
-_UNFINISHED = frozenset({StepState.RUNNING, StepState.RETRYING})
-
 
 # ---- what users and the scheduler itself decide
 
@@ -62,7 +54,7 @@ def admit(
     walk.change_status(
         phase=Phase.PROVISIONING, placement=placement, queue=None, reason=None, message=None
     )
-    _advance(walk)
+    making.go_forward(walk)
     return walk.decision()
 
 
@@ -86,7 +78,7 @@ def end(
 ) -> Decision:
     """Undo the resource, for good (delete, lease, deadline) or because it can't be had."""
     walk = Walk(state, definition, now)
-    _end(walk, ending)
+    undoing.end(walk, ending)
     return walk.decision()
 
 
@@ -108,9 +100,9 @@ def absorb(
         if operations.is_operation(step):
             operations.absorb(walk, step, event)
         elif isinstance(event, CommandFailed):
-            _failed(walk, definition.step(step), event.problem, retryable=event.retryable)
+            steps.failed(walk, definition.step(step), event.problem, retryable=event.retryable)
         else:
-            _succeeded(walk, definition.step(step), event)
+            steps.succeeded(walk, definition.step(step), event)
     return walk.decision()
 
 
@@ -120,7 +112,7 @@ def observe(
     """What the backend shows of the resource ends open waits, and keeps a living one's truth."""
     walk = Walk(state, definition, now)
     for step in walk.wanted():
-        _see_step(walk, step, seen)
+        steps.see(walk, step, seen)
     operations.observe(walk, seen)
     if walk.state.phase is Phase.ACTIVE and walk.state.ending is None:
         _see_living(walk, seen)
@@ -153,11 +145,11 @@ def ring(
     elif operations.is_operation(name):
         operations.ring(walk, what, name)
     elif what == "retry":
-        _retry(walk, definition.step(name))
+        steps.retry(walk, definition.step(name))
     elif what == "expiry":
-        _expire(walk, definition.step(name))
+        steps.expire(walk, definition.step(name))
     elif what == "overdue":
-        _overdue(walk, definition.step(name))
+        steps.overdue(walk, definition.step(name))
     return walk.decision()
 
 
@@ -165,121 +157,18 @@ def _lease_ends(walk: Walk) -> None:
     lease = walk.state.resource.lease
     if lease is None or lease.expires_at is None or lease.expires_at > walk.now:
         return
-    _end(walk, Ending(goal=Goal.DELETE, reason=Reason.LEASE_EXPIRED))
+    undoing.end(walk, Ending(goal=Goal.DELETE, reason=Reason.LEASE_EXPIRED))
 
 
 def _deadline_passes(walk: Walk) -> None:
     if walk.state.phase is not Phase.ACTIVE and walk.state.phase not in TERMINAL_PHASES:
         seconds = walk.state.resource.deadline
-        _fail(
+        undoing.fail(
             walk, Reason.DEADLINE_EXCEEDED, f"Not active within {seconds} s of the request.", True
         )
 
 
-def _retry(walk: Walk, step: StepDefinition) -> None:
-    state = walk.state.step(step.name).state
-    if state is StepState.UNDOING and walk.progress(step.name).answered:
-        walk.issue_step(step, undo=True)
-    elif state is StepState.RETRYING:
-        walk.issue_step(step, undo=False)
-
-
-def _expire(walk: Walk, step: StepDefinition) -> None:
-    """No answer, and none can come any more: the outcome is unknown, the next attempt looks."""
-    if walk.progress(step.name).answered:
-        return
-    problem = Problem(
-        title="No answer",
-        detail=f"No answer from {step.worker} to attempt {walk.progress(step.name).attempt}.",
-        reason=Reason.BACKEND_TIMEOUT,
-        retryable=True,
-    )
-    _failed(walk, step, problem, retryable=True)
-
-
-def _overdue(walk: Walk, step: StepDefinition) -> None:
-    if walk.state.step(step.name).state in _UNFINISHED and walk.state.ending is None:
-        detail = f"Step {step.name} did not end within {step.patience:.0f} s."
-        _fail(walk, Reason.BACKEND_TIMEOUT, detail, retryable=True)
-
-
 # ---- steps
-
-
-def _succeeded(walk: Walk, step: StepDefinition, event: Message) -> None:
-    undoing = walk.state.step(step.name).state is StepState.UNDOING
-    absorb_event = (step.undone_by if undoing else step.made_by).get(type(event))
-    if absorb_event is None:
-        return
-    absorbed = absorb_event(event)
-    walk.answered(step.name, accepted=not absorbed.done)
-    walk.keep(absorbed.handles, absorbed.outputs)
-    _clear_passing_reason(walk)
-    if absorbed.done:
-        _finish(walk, step, StepState.UNDONE if undoing else StepState.DONE)
-    _advance(walk)
-
-
-def _failed(walk: Walk, step: StepDefinition, problem: Problem, *, retryable: bool) -> None:
-    state = walk.state.step(step.name).state
-    walk.change_step(step.name, error=problem)
-    if state is StepState.UNDOING:
-        walk.back_off(step.name, problem)  # a delete never gives up
-    elif walk.state.ending is not None:
-        walk.answered(step.name)
-        walk.change_step(step.name, state=StepState.FAILED)
-        _advance(walk)
-    elif retryable:
-        walk.back_off(step.name, problem)
-        walk.change_step(step.name, state=StepState.RETRYING)
-    else:
-        walk.answered(step.name)
-        _give_up(walk, step, reason_of(problem, Reason.BACKEND_REFUSED), problem)
-
-
-def _give_up(walk: Walk, step: StepDefinition, reason: Reason, problem: Problem) -> None:
-    """The step can't be had here: undo, then wait for quota, go elsewhere, or fail."""
-    walk.change_step(step.name, state=StepState.FAILED, finished_at=walk.now, error=problem)
-    goal = Goal.FAIL
-    if reason in _MAY_BE_WAITED_FOR and problem.retryable:
-        goal = Goal.REQUEUE
-    elif reason is Reason.NO_VALID_HOST and walk.state.alternatives:
-        goal = Goal.REPLACE
-    _end(walk, Ending(goal=goal, reason=reason, problem=problem))
-
-
-def _see_step(walk: Walk, step: StepDefinition, seen: Message) -> None:
-    progress = walk.progress(step.name)
-    observed_at = getattr(seen, "observed_at", walk.now)
-    if not progress.accepted or (progress.accepted_at or walk.now) > observed_at:
-        return
-    undoing = walk.state.step(step.name).state is StepState.UNDOING
-    see = step.sees_undone if undoing else step.sees_made
-    if see is None:
-        return
-    sighting = see(walk.state, seen)
-    _clear_passing_reason(walk)
-    if sighting.failed is not None:
-        walk.answered(step.name)
-        _give_up(walk, step, *sighting.failed)
-    elif sighting.done:
-        walk.answered(step.name)
-        walk.keep({}, sighting.outputs)
-        _finish(walk, step, StepState.UNDONE if undoing else StepState.DONE)
-        _advance(walk)
-
-
-def _finish(walk: Walk, step: StepDefinition, state: StepState) -> None:
-    walk.change_step(step.name, state=state, finished_at=walk.now, error=None)
-    walk.cancel_timer(f"overdue/{step.name}")
-
-
-def _clear_passing_reason(walk: Walk) -> None:
-    """What held the resource up is over, unless another step is still being held up."""
-    retrying = any(walk.progress(step.name).failures for step in walk.wanted())
-    if walk.state.phase in {Phase.PROVISIONING, Phase.DEPROVISIONING} and not retrying:
-        ending = walk.state.ending
-        walk.explain(ending.reason if ending else None)
 
 
 def _see_living(walk: Walk, seen: Message) -> None:
@@ -291,122 +180,12 @@ def _see_living(walk: Walk, seen: Message) -> None:
         return
     reason, message, lost = condition
     if lost:
-        _fail(walk, reason, message, retryable=True)
+        undoing.fail(walk, reason, message, retryable=True)
     else:
         walk.explain(reason, message)
 
 
 # ---- forward, backward, and the ends
-
-
-def _advance(walk: Walk) -> None:
-    if walk.state.ending is not None:
-        _go_back(walk)
-    elif walk.state.phase is Phase.PROVISIONING:
-        _go_forward(walk)
-
-
-def _go_forward(walk: Walk) -> None:
-    done = {s.name for s in walk.state.resource.status.steps if s.state is StepState.DONE}
-    for step in walk.wanted():
-        state = walk.state.step(step.name).state
-        if state is StepState.PENDING and done.issuperset(step.after):
-            walk.issue_step(step, undo=False)
-    if all(step.name in done for step in walk.wanted()):
-        _become_active(walk)
-
-
-def _become_active(walk: Walk) -> None:
-    walk.clear_timers()
-    walk.change_status(phase=Phase.ACTIVE, reason=None, message=None)
-    lease = walk.state.resource.lease
-    if lease is not None:
-        walk.set_lease(lease.ttl)
-
-
-def _go_back(walk: Walk) -> None:
-    wanted = walk.wanted()
-    held = {step.name for step in wanted if _may_hold_something(walk, step)}
-    for step in wanted:
-        followed = any(step.name in other.after for other in wanted if other.name in held)
-        if step.name not in held or followed or not walk.progress(step.name).answered:
-            continue
-        if walk.state.step(step.name).state is not StepState.UNDOING:
-            walk.cancel_timer(f"overdue/{step.name}")
-            walk.issue_step(step, undo=True)
-    if not held:
-        _conclude(walk)
-
-
-def _may_hold_something(walk: Walk, step: StepDefinition) -> bool:
-    began = walk.progress(step.name).began
-    return began and walk.state.step(step.name).state is not StepState.UNDONE
-
-
-def _fail(walk: Walk, reason: Reason, detail: str, retryable: bool) -> None:
-    title = reason.value.replace("_", " ").capitalize()
-    problem = Problem(title=title, detail=detail, reason=reason, retryable=retryable)
-    _end(walk, Ending(goal=Goal.FAIL, reason=reason, problem=problem))
-
-
-_STRENGTH = {Goal.REPLACE: 0, Goal.REQUEUE: 0, Goal.FAIL: 1, Goal.DELETE: 2}
-
-
-def _end(walk: Walk, ending: Ending) -> None:
-    """Start undoing, or make a stronger goal of an undo under way: delete wins over all."""
-    current = walk.state.ending
-    if walk.state.phase is Phase.DELETED:
-        return
-    if walk.state.phase is Phase.FAILED and ending.goal is not Goal.DELETE:
-        return
-    if current is not None and _STRENGTH[current.goal] >= _STRENGTH[ending.goal]:
-        return
-    walk.change(ending=ending)
-    if ending.goal is Goal.DELETE or walk.state.phase is Phase.ACTIVE:
-        walk.cancel_timer("lease")
-    operations.abandon(walk)
-    if walk.state.phase not in TERMINAL_PHASES:
-        message = ending.problem.detail if ending.problem else None
-        walk.change_status(phase=Phase.DEPROVISIONING, queue=None)
-        walk.explain(ending.reason, message)
-    _go_back(walk)
-
-
-def _conclude(walk: Walk) -> None:
-    ending = walk.state.ending
-    if ending is None:
-        raise RuntimeError("nothing is being undone")
-    if ending.goal in {Goal.REQUEUE, Goal.REPLACE}:
-        _wait_again(walk, ending)
-        return
-    walk.clear_timers()
-    phase = Phase.DELETED if ending.goal is Goal.DELETE else Phase.FAILED
-    walk.change(sealed={}, not_before=None)
-    walk.change_status(phase=phase, queue=None, error=ending.problem)
-    message = ending.problem.detail if ending.problem else None
-    walk.explain(ending.reason, message)
-    _end_lease(walk)
-
-
-def _end_lease(walk: Walk) -> None:
-    lease = walk.state.resource.lease
-    if lease is not None and lease.expires_at is not None:
-        walk.change_resource(lease=Lease(ttl=lease.ttl))
-
-
-def _wait_again(walk: Walk, ending: Ending) -> None:
-    """Back into the queue: for quota after a while, or at once for another cloud."""
-    if ending.goal is Goal.REPLACE:
-        walk.change(excluded=(*walk.state.excluded, walk.state.cloud))
-        not_before = None
-    else:
-        wait = REQUEUE_SECONDS[min(walk.state.requeues, len(REQUEUE_SECONDS) - 1)]
-        not_before = walk.now + timedelta(seconds=wait)
-        walk.change(requeues=walk.state.requeues + 1)
-    walk.change(ending=None, handles={}, not_before=not_before)
-    walk.reset_steps()
-    walk.change_status(phase=Phase.WAITING, placement=None, outputs={})
-    walk.explain(ending.reason, ending.problem.detail if ending.problem else None)
 
 
 def no_place_left(
@@ -415,5 +194,5 @@ def no_place_left(
     """Placement has nowhere to go: the last cloud's own words are the reason."""
     walk = Walk(state, definition, now)
     reason = reason_of(problem, Reason.NO_CLOUD)
-    _end(walk, Ending(goal=Goal.FAIL, reason=reason, problem=problem))
+    undoing.end(walk, Ending(goal=Goal.FAIL, reason=reason, problem=problem))
     return walk.decision()

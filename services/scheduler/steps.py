@@ -1,0 +1,135 @@
+"""One step at a time: what an answer, an observation or a timer means for it."""
+
+from __future__ import annotations
+
+from services.scheduler import making, undoing
+from services.scheduler.definitions import StepDefinition
+from services.scheduler.state import Ending, Goal
+from services.scheduler.walk import Walk, reason_of
+from shared.contract.messages import Message
+from shared.contract.problems import Problem, Reason
+from shared.contract.resources import Phase, StepState
+
+_UNFINISHED = frozenset({StepState.RUNNING, StepState.RETRYING})
+#: What the cloud has none of now may be had when something ends, unless it says never.
+_MAY_BE_WAITED_FOR = frozenset({Reason.QUOTA_EXCEEDED, Reason.ADDRESSES_EXHAUSTED})
+
+
+def succeeded(walk: Walk, step: StepDefinition, event: Message) -> None:
+    """An answer to the open command: keep what it tells; done, or accepted and to be seen."""
+    back = _on_the_way_back(walk, step)
+    absorb_event = (step.undone_by if back else step.made_by).get(type(event))
+    if absorb_event is None:
+        return
+    absorbed = absorb_event(event)
+    walk.answered(step.name, accepted=not absorbed.done)
+    walk.keep(absorbed.handles, absorbed.outputs)
+    _clear_passing_reason(walk)
+    if absorbed.done:
+        _finish(walk, step, StepState.UNDONE if back else StepState.DONE)
+    advance(walk)
+
+
+def failed(walk: Walk, step: StepDefinition, problem: Problem, *, retryable: bool) -> None:
+    """The open command had no effect, or an unknown one: again in a while, or give the step up."""
+    state = walk.state.step(step.name).state
+    walk.change_step(step.name, error=problem)
+    if state is StepState.UNDOING:
+        walk.back_off(step.name, problem)  # a delete never gives up
+    elif walk.state.ending is not None:
+        walk.answered(step.name)
+        walk.change_step(step.name, state=StepState.FAILED)
+        advance(walk)
+    elif retryable:
+        walk.back_off(step.name, problem)
+        walk.change_step(step.name, state=StepState.RETRYING)
+    else:
+        walk.answered(step.name)
+        _give_up(walk, step, reason_of(problem, Reason.BACKEND_REFUSED), problem)
+
+
+def _give_up(walk: Walk, step: StepDefinition, reason: Reason, problem: Problem) -> None:
+    """The step can't be had here: undo, then wait for quota, go elsewhere, or fail."""
+    walk.change_step(step.name, state=StepState.FAILED, finished_at=walk.now, error=problem)
+    goal = Goal.FAIL
+    if reason in _MAY_BE_WAITED_FOR and problem.retryable:
+        goal = Goal.REQUEUE
+    elif reason is Reason.NO_VALID_HOST and walk.state.alternatives:
+        goal = Goal.REPLACE
+    undoing.end(walk, Ending(goal=goal, reason=reason, problem=problem))
+
+
+def see(walk: Walk, step: StepDefinition, seen: Message) -> None:
+    """An observation, newer than the backend's acceptance, may end the step."""
+    progress = walk.progress(step.name)
+    observed_at = getattr(seen, "observed_at", walk.now)
+    if not progress.accepted or (progress.accepted_at or walk.now) > observed_at:
+        return
+    back = _on_the_way_back(walk, step)
+    judge = step.sees_undone if back else step.sees_made
+    if judge is None:
+        return
+    sighting = judge(walk.state, seen)
+    _clear_passing_reason(walk)
+    if sighting.failed is not None:
+        walk.answered(step.name)
+        _give_up(walk, step, *sighting.failed)
+    elif sighting.done:
+        walk.answered(step.name)
+        walk.keep({}, sighting.outputs)
+        _finish(walk, step, StepState.UNDONE if back else StepState.DONE)
+        advance(walk)
+
+
+def _on_the_way_back(walk: Walk, step: StepDefinition) -> bool:
+    return walk.state.step(step.name).state is StepState.UNDOING
+
+
+def _finish(walk: Walk, step: StepDefinition, state: StepState) -> None:
+    walk.change_step(step.name, state=state, finished_at=walk.now, error=None)
+    walk.cancel_timer(f"overdue/{step.name}")
+
+
+def _clear_passing_reason(walk: Walk) -> None:
+    """What held the resource up is over, unless another step is still being held up."""
+    retrying = any(walk.progress(step.name).failures for step in walk.wanted())
+    if walk.state.phase in {Phase.PROVISIONING, Phase.DEPROVISIONING} and not retrying:
+        ending = walk.state.ending
+        walk.explain(ending.reason if ending else None)
+
+
+def retry(walk: Walk, step: StepDefinition) -> None:
+    """The pause after a failed attempt is over."""
+    state = walk.state.step(step.name).state
+    if state is StepState.UNDOING and walk.progress(step.name).answered:
+        walk.issue_step(step, undo=True)
+    elif state is StepState.RETRYING:
+        walk.issue_step(step, undo=False)
+
+
+def expire(walk: Walk, step: StepDefinition) -> None:
+    """No answer, and none can come any more: the outcome is unknown, the next attempt looks."""
+    if walk.progress(step.name).answered:
+        return
+    problem = Problem(
+        title="No answer",
+        detail=f"No answer from {step.worker} to attempt {walk.progress(step.name).attempt}.",
+        reason=Reason.BACKEND_TIMEOUT,
+        retryable=True,
+    )
+    failed(walk, step, problem, retryable=True)
+
+
+def overdue(walk: Walk, step: StepDefinition) -> None:
+    """The step has had all the time that a making may take."""
+    if walk.state.step(step.name).state in _UNFINISHED and walk.state.ending is None:
+        detail = f"Step {step.name} did not end within {step.patience:.0f} s."
+        undoing.fail(walk, Reason.BACKEND_TIMEOUT, detail, retryable=True)
+
+
+def advance(walk: Walk) -> None:
+    """Go on from here: back when the resource is ending, forward else."""
+    if walk.state.ending is not None:
+        undoing.go_back(walk)
+    elif walk.state.phase is Phase.PROVISIONING:
+        making.go_forward(walk)

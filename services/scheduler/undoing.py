@@ -1,0 +1,100 @@
+"""The way back: over exactly the steps that began, then to where the ending leads."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from services.scheduler import operations
+from services.scheduler.definitions import StepDefinition
+from services.scheduler.state import Ending, Goal
+from services.scheduler.walk import Walk
+from shared.contract.problems import Problem, Reason
+from shared.contract.resources import TERMINAL_PHASES, Lease, Phase, StepState
+
+#: How long a request that the cloud's own quota refused waits, at the least and at the most.
+REQUEUE_SECONDS = (5, 10, 20, 40, 60)
+_STRENGTH = {Goal.REPLACE: 0, Goal.REQUEUE: 0, Goal.FAIL: 1, Goal.DELETE: 2}
+
+
+def end(walk: Walk, ending: Ending) -> None:
+    """Start undoing, or make a stronger goal of an undo under way: delete wins over all."""
+    current = walk.state.ending
+    if walk.state.phase is Phase.DELETED:
+        return
+    if walk.state.phase is Phase.FAILED and ending.goal is not Goal.DELETE:
+        return
+    if current is not None and _STRENGTH[current.goal] >= _STRENGTH[ending.goal]:
+        return
+    walk.change(ending=ending)
+    if ending.goal is Goal.DELETE or walk.state.phase is Phase.ACTIVE:
+        walk.cancel_timer("lease")
+    operations.abandon(walk)
+    if walk.state.phase not in TERMINAL_PHASES:
+        message = ending.problem.detail if ending.problem else None
+        walk.change_status(phase=Phase.DEPROVISIONING, queue=None)
+        walk.explain(ending.reason, message)
+    go_back(walk)
+
+
+def fail(walk: Walk, reason: Reason, detail: str, retryable: bool) -> None:
+    """End in failed, with a problem of our own words."""
+    title = reason.value.replace("_", " ").capitalize()
+    problem = Problem(title=title, detail=detail, reason=reason, retryable=retryable)
+    end(walk, Ending(goal=Goal.FAIL, reason=reason, problem=problem))
+
+
+def go_back(walk: Walk) -> None:
+    """Undo each step that nothing stands on any more and whose command has answered."""
+    wanted = walk.wanted()
+    held = {step.name for step in wanted if _may_hold_something(walk, step)}
+    for step in wanted:
+        followed = any(step.name in other.after for other in wanted if other.name in held)
+        if step.name not in held or followed or not walk.progress(step.name).answered:
+            continue
+        if walk.state.step(step.name).state is not StepState.UNDOING:
+            walk.cancel_timer(f"overdue/{step.name}")
+            walk.issue_step(step, undo=True)
+    if not held:
+        _conclude(walk)
+
+
+def _may_hold_something(walk: Walk, step: StepDefinition) -> bool:
+    began = walk.progress(step.name).began
+    return began and walk.state.step(step.name).state is not StepState.UNDONE
+
+
+def _conclude(walk: Walk) -> None:
+    ending = walk.state.ending
+    if ending is None:
+        raise RuntimeError("nothing is being undone")
+    if ending.goal in {Goal.REQUEUE, Goal.REPLACE}:
+        _wait_again(walk, ending)
+        return
+    walk.clear_timers()
+    phase = Phase.DELETED if ending.goal is Goal.DELETE else Phase.FAILED
+    walk.change(sealed={}, not_before=None)
+    walk.change_status(phase=phase, queue=None, error=ending.problem)
+    message = ending.problem.detail if ending.problem else None
+    walk.explain(ending.reason, message)
+    _end_lease(walk)
+
+
+def _end_lease(walk: Walk) -> None:
+    lease = walk.state.resource.lease
+    if lease is not None and lease.expires_at is not None:
+        walk.change_resource(lease=Lease(ttl=lease.ttl))
+
+
+def _wait_again(walk: Walk, ending: Ending) -> None:
+    """Back into the queue: for quota after a while, or at once for another cloud."""
+    if ending.goal is Goal.REPLACE:
+        walk.change(excluded=(*walk.state.excluded, walk.state.cloud))
+        not_before = None
+    else:
+        wait = REQUEUE_SECONDS[min(walk.state.requeues, len(REQUEUE_SECONDS) - 1)]
+        not_before = walk.now + timedelta(seconds=wait)
+        walk.change(requeues=walk.state.requeues + 1)
+    walk.change(ending=None, handles={}, not_before=not_before)
+    walk.reset_steps()
+    walk.change_status(phase=Phase.WAITING, placement=None, outputs={})
+    walk.explain(ending.reason, ending.problem.detail if ending.problem else None)
