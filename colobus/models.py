@@ -309,7 +309,7 @@ class ResourceStatusChanged(Message, frozen=True):
 
 
 class QuotaReported(Message, frozen=True):
-    """``limits`` and ``used``: {quota name: amount}; ``waiting`` counts what is not yet admitted."""
+    """``limits`` and ``used``: {quota name: amount}; ``waiting`` counts what isn't admitted."""
 
     limits: dict[str, int]
     used: dict[str, int]
