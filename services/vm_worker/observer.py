@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from services.vm_worker.backend import Backend, Project
@@ -21,6 +22,7 @@ from shared.runtime.deadline import Deadline
 from shared.runtime.errors import ColobusError
 from shared.worker.command import Command, Observation
 from shared.worker.duplicates import oldest_first
+from shared.worker.marks import Marks
 
 #: How long an inspection may go on once it has started, in seconds; ``not_after`` is too short
 #: for that: it only says until when it is of use to start.
@@ -85,86 +87,126 @@ async def _inspect_tenant(
     tenant: str,
     vms: Sequence[VmInspection],
 ) -> list[Observation]:
-    cloud = command.message.cloud
+    inspection = _Inspection(command, tenant, vms)
     try:
-        project = backend.project(cloud, tenant, Deadline.after(LIFE))
-        return await _Inspection(project, kit, vms).observations()
+        project = backend.project(command.message.cloud, tenant, Deadline.after(LIFE))
+        return await inspection.run(project, kit)
     except ColobusError as error:
-        resource_ids = tuple(vm.resource_id for vm in vms)
-        failed = VmInspectionFailed(cloud=cloud, resource_ids=resource_ids, problem=error.problem())
-        return [Observation(command.resource_id, tenant, failed)]
+        return [inspection.failed(vms, error)]
 
 
 class _Inspection:
-    """One look at some VMs of one project: at most one list of each kind of object."""
+    """One look at some VMs of one tenant: at most one list of each kind of object."""
 
-    def __init__(self, project: Project, kit: Kit, vms: Sequence[VmInspection]) -> None:
-        self._project = project
-        self._kit = kit
+    def __init__(
+        self, command: Command[InspectVms], tenant: str, vms: Sequence[VmInspection]
+    ) -> None:
+        self._command = command
+        self._tenant = tenant
         self._vms = vms
 
-    async def observations(self) -> list[Observation]:
-        """Return one observation per VM."""
+    def failed(self, vms: Sequence[VmInspection], error: ColobusError) -> Observation:
+        """The event that says which VMs could not be looked at, and why."""
+        event = VmInspectionFailed(
+            cloud=self._command.message.cloud,
+            resource_ids=tuple(vm.resource_id for vm in vms),
+            problem=error.problem(),
+        )
+        return Observation(self._command.resource_id, self._tenant, event)
+
+    async def run(self, project: Project, kit: Kit) -> list[Observation]:
+        """Return one observation per VM that could be looked at, and one event for the others."""
         # Before the question, not after the answer: what changes in between is not seen.
         observed_at = datetime.now(UTC)
-        servers = await self._servers()
-        running = [vm for vm in self._vms if _runs(servers[vm.resource_id])]
+        listed = await self._listed(project, kit.marks)
+        looks = [_Look(project, kit, vm, listed[vm.resource_id]) for vm in self._vms]
+        await asyncio.gather(*(look.find() for look in looks))
+        running = [look.vm for look in looks if look.runs]
         ports, floating_ips = await asyncio.gather(
-            self._ports(vm.port_id for vm in running),
-            self._floating_ips(vm.floating_ip_id for vm in running),
+            _ports(project, [vm.port_id for vm in running]),
+            _floating_ips(project, [vm.floating_ip_id for vm in running]),
         )
-        return [
+        seen = [
             Observation(
-                vm.resource_id,
-                vm.tenant,
+                look.vm.resource_id,
+                self._tenant,
                 observation_of(
                     observed_at,
-                    servers[vm.resource_id],
-                    ports.get(vm.port_id or ""),
-                    floating_ips.get(vm.floating_ip_id or ""),
-                    server_id=vm.server_id,
+                    look.server,
+                    ports.get(look.vm.port_id or ""),
+                    floating_ips.get(look.vm.floating_ip_id or ""),
+                    server_id=look.vm.server_id,
                 ),
             )
-            for vm in self._vms
+            for look in looks
+            if look.error is None
         ]
+        errors = [(look.vm, look.error) for look in looks if look.error is not None]
+        if errors:
+            seen.append(self.failed([vm for vm, _ in errors], errors[0][1]))
+        return seen
 
-    async def _servers(self) -> dict[str, Server | None]:
-        marks = self._kit.marks
+    async def _listed(
+        self, project: Project, marks: Marks
+    ) -> defaultdict[str | None, list[Server]]:
         tags = [marks.installation]
         if len(self._vms) == 1:
             tags.append(marks.resource(self._vms[0].resource_id))
         listed: defaultdict[str | None, list[Server]] = defaultdict(list)
-        for server in await self._project.compute.servers(*tags):
+        for server in await project.compute.servers(*tags):
             listed[marks.resource_of(server.tags)].append(server)
-        found = await asyncio.gather(*(self._pick(vm, listed[vm.resource_id]) for vm in self._vms))
-        return {vm.resource_id: one for vm, one in zip(self._vms, found, strict=True)}
+        return listed
 
-    async def _pick(self, vm: VmInspection, listed: Sequence[Server]) -> Server | None:
-        await remove_extras(self._project, self._kit, vm.resource_id, vm.server_id, listed)
-        for server in listed:
-            if server.id == vm.server_id:
+
+@dataclass
+class _Look:
+    """One VM: the server that the list has of it, or that is there although the list lacks it."""
+
+    project: Project
+    kit: Kit
+    vm: VmInspection
+    listed: Sequence[Server]
+    server: Server | None = None
+    error: ColobusError | None = None
+
+    @property
+    def runs(self) -> bool:
+        """Only of a running server it matters whether its port is up."""
+        server = self.server
+        return server is not None and server.status == "ACTIVE" and server.task_state != DELETING
+
+    async def find(self) -> None:
+        """Find the server; an error is this VM's alone."""
+        resource_id, server_id = self.vm.resource_id, self.vm.server_id
+        try:
+            await remove_extras(self.project, self.kit, resource_id, server_id, self.listed)
+            self.server = await self._pick()
+        except ColobusError as error:
+            self.error = error
+
+    async def _pick(self) -> Server | None:
+        server_id = self.vm.server_id
+        for server in self.listed:
+            if server.id == server_id:
                 return server
-        if listed:  # another one carries this VM's tag: the survivor of two
-            return oldest_first(listed, lambda one: one.status == "ERROR")[0]
-        if vm.server_id is None:
+        if self.listed:  # another one carries this VM's tag: the survivor of two
+            return oldest_first(self.listed, lambda one: one.status == "ERROR")[0]
+        if server_id is None:
             return None
-        return await self._project.compute.server(vm.server_id)  # a list may lag behind
-
-    async def _ports(self, ids: Iterable[str | None]) -> dict[str, Port]:
-        asked = _ids(ids)
-        found = await self._project.network.ports(ids=asked) if asked else []
-        return {port.id: port for port in found}
-
-    async def _floating_ips(self, ids: Iterable[str | None]) -> dict[str, FloatingIp]:
-        asked = _ids(ids)
-        found = await self._project.network.floating_ips(ids=asked) if asked else []
-        return {one.id: one for one in found}
+        return await self.project.compute.server(server_id)  # a list may lag behind
 
 
-def _runs(server: Server | None) -> bool:
-    """Only of a running server it matters whether its port is up."""
-    return server is not None and server.status == "ACTIVE" and server.task_state != DELETING
+async def _ports(project: Project, ids: Iterable[str | None]) -> dict[str, Port]:
+    asked = _known(ids)
+    found = await project.network.ports(ids=asked) if asked else []
+    return {port.id: port for port in found}
 
 
-def _ids(ids: Iterable[str | None]) -> list[str]:
+async def _floating_ips(project: Project, ids: Iterable[str | None]) -> dict[str, FloatingIp]:
+    asked = _known(ids)
+    found = await project.network.floating_ips(ids=asked) if asked else []
+    return {one.id: one for one in found}
+
+
+def _known(ids: Iterable[str | None]) -> list[str]:
     return sorted({one for one in ids if one is not None})

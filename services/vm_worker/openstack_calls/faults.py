@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from shared.contract.problems import Reason
-from shared.runtime.errors import BackendUnavailable, ColobusError
+from shared.runtime.errors import BackendUnavailable, ColobusError, TemporaryError
 from shared.worker.errors import Conflict, NotFound, Refused, RefusedForNow
 
 _MAX_DETAIL = 2000
@@ -37,6 +37,9 @@ _NOVA_WORDS = tuple(
         (r"no more ip addresses|no fixed ip addresses available", Reason.ADDRESSES_EXHAUSTED),
     )
 )
+#: Our service user lacks a role, or the service has not loaded its rules yet: nothing that the
+#: requester did wrong, and passing when the operator mends it.
+_POLICY = re.compile(r"disallowed by policy|policy doesn't allow", re.IGNORECASE)
 #: "… for cores, ram: Requested 2, 9999, but already used 1, 512 of 10, 4096 cores, ram"
 _NOVA_QUOTA = re.compile(
     r"Requested (?P<requested>[\d, ]*\d), but already used [\d, ]+ of (?P<limits>-?\d+(?:, -?\d+)*)"
@@ -67,6 +70,8 @@ def translate(fault: Fault, missing: Reason = Reason.BACKEND_REFUSED) -> Colobus
     if status is None or status >= 500 or status in _PASSING or _is_rate_limit(fault):
         return BackendUnavailable(detail, retry_after=fault.retry_seconds)
     reason = _NEUTRON_TYPES.get(fault.code) or _reason_in(detail)
+    if status == 403 and _POLICY.search(detail):
+        return TemporaryError(detail, reason=Reason.BACKEND_REFUSED)
     if reason in _FOR_NOW and not _can_never_fit(detail):
         return RefusedForNow(detail, reason=reason, code=fault.code)
     if status == 404:

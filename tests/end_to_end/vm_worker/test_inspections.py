@@ -120,13 +120,19 @@ async def test_vms_of_several_tenants_are_each_seen_in_their_own_project(
 
 
 async def test_a_vm_is_not_seen_through_another_tenants_project(replica: Replica) -> None:
-    """Even a server's true id says nothing to the wrong tenant."""
-    vm = await build(replica.vm("bigtop"))
-    foreign = VmInspection(resource_id=vm.id, tenant="openlab", server_id=vm.server_id)
-    seen = await observe(replica, [foreign])
-    assert seen[vm.id].gone
-    assert not (await vm.look()).gone
-    await vm.remove()
+    """A server's true id says nothing to the wrong tenant, whose own VMs are seen as ever."""
+    theirs, own = await build(replica.vm("bigtop")), await build(replica.vm("openlab"))
+    foreign = VmInspection(resource_id=theirs.id, tenant="openlab", server_id=theirs.server_id)
+    message = InspectVms(cloud=CLOUD, vms=(foreign, own.inspection))
+    answers = await replica.do(f"vm_worker/{CLOUD}", message, tenant="colobus")
+    seen = [one for one in answers if isinstance(one, Observation)]
+    observed = {one.resource_id: one.message for one in seen}
+    mine, refused = observed[own.id], observed[f"vm_worker/{CLOUD}"]
+    assert isinstance(mine, VmObserved)
+    assert mine.server_id == own.server_id
+    assert isinstance(refused, VmInspectionFailed)
+    assert refused.resource_ids == (theirs.id,)
+    await asyncio.gather(theirs.remove(), own.remove())
 
 
 async def test_get_vm_catalog_lists_what_the_tenant_can_ask_for(

@@ -13,7 +13,7 @@ from shared.contract.problems import Reason
 from shared.runtime.deadline import DeadlineExpired
 from shared.runtime.errors import PermanentError, TemporaryError
 from shared.runtime.secrets import SealingKey, seal
-from shared.worker.errors import Refused, RefusedForNow
+from shared.worker.errors import Conflict, Refused, RefusedForNow
 from tests.end_to_end.vm_worker.world import CLOUD, Replica, World, only
 from tests.support.conditions import eventually
 
@@ -117,19 +117,30 @@ async def test_a_second_server_that_came_late_is_removed_when_it_is_seen(
     await vm.port()
     await vm.server()
     await vm.active()
-    late = vm.by(replica)
-    await late.server()
-    assert late.server_id != vm.server_id
+    late = world.server_of_a_user("bigtop", replica.context.kit.marks.tags(vm.id))
 
     async def one_is_left() -> bool:
         seen = await vm.look()
         assert seen.server_id == vm.server_id
         return await replica.held(vm) == ["port", "server"]
 
-    await eventually(one_is_left, within=60, what="the late server is gone")
+    await eventually(one_is_left, within=60, what=f"the late server {late} is gone")
     assert (await vm.active()).server_id == vm.server_id
     await vm.remove()
     assert await replica.held(vm) == []
+
+
+async def test_a_port_that_has_a_server_gets_no_second_one(replica: Replica) -> None:
+    """Nova refuses, and its refusal is no failure when the server there is this VM's."""
+    vm = replica.vm()
+    await vm.port()
+    made = await vm.server()
+    await vm.active()
+    assert await vm.server() == made
+    thief = replica.vm()
+    with pytest.raises(Conflict, match="in use"):
+        await thief.server(port_id=vm.port_id)
+    await vm.remove()
 
 
 @pytest.mark.parametrize(
@@ -174,14 +185,22 @@ async def test_user_data_sealed_to_another_key_is_unreadable(replica: Replica) -
 
 
 async def test_over_novas_quota_says_so(world: World, replica: Replica) -> None:
-    """With Nova's own words; the same request may succeed later."""
-    vm = replica.vm("openlab")
-    await vm.port()
-    with world.compute_quota("openlab", instances=0), pytest.raises(RefusedForNow) as over:
-        await vm.server()
+    """With Nova's own words; what would fit an empty project may succeed later."""
+    first, second = replica.vm("openlab"), replica.vm("openlab")
+    await first.port()
+    await second.port()
+    await first.server()
+    used = len(list(world.in_project("openlab").compute.servers()))
+    with world.compute_quota("openlab", instances=used), pytest.raises(RefusedForNow) as over:
+        await second.server()
     assert over.value.reason == Reason.QUOTA_EXCEEDED
     assert "Quota exceeded" in over.value.detail
     assert over.value.problem().retryable
+    with world.compute_quota("openlab", cores=1), pytest.raises(Refused) as too_large:
+        await second.server(flavor="medium")
+    assert too_large.value.reason == Reason.QUOTA_EXCEEDED
+    assert not too_large.value.problem().retryable
+    await first.remove()
 
 
 async def test_an_image_that_was_made_anew_under_its_name_is_found(
@@ -249,13 +268,13 @@ async def test_deprovision_vm_by_id_by_tag_and_again(
 
 
 async def test_deprovision_vm_removes_every_server_of_the_vm(
-    replica: Replica, other_replica: Replica
+    world: World, replica: Replica, other_replica: Replica
 ) -> None:
     """Were there two for once, none is left."""
     vm = replica.vm()
     await vm.port()
     await vm.server()
-    await vm.by(replica).server()
+    world.server_of_a_user("bigtop", replica.context.kit.marks.tags(vm.id))
     await vm.by(other_replica).do(DeprovisionVm(cloud=CLOUD, server_id=vm.server_id))
     await vm.until(lambda seen: seen.gone)
     assert await replica.held(vm) == ["port"]
@@ -263,26 +282,17 @@ async def test_deprovision_vm_removes_every_server_of_the_vm(
 
 async def test_servers_of_others_are_never_touched(world: World, other_replica: Replica) -> None:
     """Not by an id that isn't ours, and not those of another installation."""
-    project = world.in_project("bigtop")
     vm, marks = other_replica.vm(), other_replica.context.kit.marks
-    image = project.image.find_image("debian-12").id
-    flavor = project.compute.find_flavor("small").id
     tags = [tag.replace(marks.installation_id, "another") for tag in marks.tags(vm.id)]
-    strangers = [
-        project.compute.create_server(
-            name=vm.id, image_id=image, flavor_id=flavor, networks="none", tags=mine
-        )
-        for mine in ([], tags)
-    ]
-    for server_id in (None, *(server.id for server in strangers)):
+    strangers = [world.server_of_a_user("bigtop", mine) for mine in ([], tags)]
+    for server_id in (None, *strangers):
         message = DeprovisionVm(cloud=CLOUD, server_id=server_id)
         only(await vm.do(message), VmDeprovisioned)
     await vm.port()
     await vm.server(repeated=True)
-    assert vm.server_id not in {server.id for server in strangers}
-    for server in strangers:
-        found = world.admin.compute.get_server(server.id)
-        assert found.task_state != "deleting"
+    assert vm.server_id not in strangers
+    for server_id in strangers:
+        assert world.admin.compute.get_server(server_id).task_state != "deleting"
     await vm.remove()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,6 +89,18 @@ class World:
         region = config.get_one("devcloud-admin", auth={"project_id": self.projects[tenant]})
         return openstack.connection.Connection(config=region)
 
+    def server_of_a_user(self, tenant: str, tags: Sequence[str]) -> str:
+        """Start a server as a user of the tenant would, without a network; return its id."""
+        project = self.in_project(tenant)
+        made = project.compute.create_server(
+            name="by-hand",
+            image_id=project.image.find_image("debian-12").id,
+            flavor_id=project.compute.find_flavor("small").id,
+            networks="none",
+            tags=list(tags),
+        )
+        return str(made.id)
+
     @contextmanager
     def compute_quota(self, tenant: str, **quota: int) -> Iterator[None]:
         """Nova's quota of the tenant, for a while."""
@@ -97,7 +109,7 @@ class World:
         try:
             yield
         finally:
-            self.admin.compute.update_quota_set(project, **dict.fromkeys(quota, 50))
+            self.admin.compute.update_quota_set(project, **dict.fromkeys(quota, 100))
 
     @contextmanager
     def network_quota(self, tenant: str, **quota: int) -> Iterator[None]:
@@ -281,6 +293,7 @@ def _project(admin: Any, name: str, service_user: str) -> Iterator[str]:
     for user_name in (service_user, "admin"):
         user = admin.identity.find_user(user_name, ignore_missing=False)
         admin.identity.assign_project_role_to_user(project, user, member)
+    admin.compute.update_quota_set(project.id, instances=50, cores=100, ram=-1)
     try:
         yield project.id
     finally:

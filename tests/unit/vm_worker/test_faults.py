@@ -45,8 +45,7 @@ def test_what_may_pass_is_temporary(fault: Fault) -> None:
          RefusedForNow, Reason.ADDRESSES_EXHAUSTED),
         (Fault("Unable to find any IP address on external network n.", 400,
                "ExternalIpAddressExhausted"), RefusedForNow, Reason.ADDRESSES_EXHAUSTED),
-        (Fault("Policy doesn't allow os_compute_api:x to be performed.", 403), Refused,
-         Reason.BACKEND_REFUSED),
+        (Fault("Access is denied.", 403), Refused, Reason.BACKEND_REFUSED),
         (Fault("Flavor's memory is too small for requested image.", 400), Refused,
          Reason.BACKEND_REFUSED),
         (Fault("Can not find requested image", 400), Refused, Reason.IMAGE_NOT_FOUND),
@@ -77,6 +76,20 @@ def test_what_the_cloud_refuses_has_its_reason(
     assert error.problem().retryable is (kind is RefusedForNow)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Policy doesn't allow os_compute_api:servers:create to be performed.",
+        "(rule:create_port) is disallowed by policy",
+    ],
+)
+def test_a_right_that_our_own_user_lacks_is_no_fault_of_the_request(words: str) -> None:
+    """The operator mends it, or the service is still loading its rules: it waits, and says why."""
+    error = translate(Fault(words, 403))
+    assert isinstance(error, TemporaryError)
+    assert (error.reason, error.detail) == (Reason.BACKEND_REFUSED, words)
+
+
 def test_the_caller_names_what_is_missing_when_the_cloud_does_not() -> None:
     """A bare 404 gets the reason that the call knows; a known cause wins over it."""
     assert translate(Fault("gone", 404), Reason.REMOVED_EXTERNALLY).reason == "removed_externally"
@@ -87,6 +100,23 @@ def test_the_caller_names_what_is_missing_when_the_cloud_does_not() -> None:
 def test_a_cloud_that_talks_too_much_is_cut_short() -> None:
     """A page of HTML from a load balancer doesn't fill the ledger."""
     assert len(translate(Fault("x" * 100_000, 502)).detail) == 2000
+
+
+@pytest.mark.parametrize(
+    ("detail", "may_fit_later"),
+    [
+        ("Quota exceeded for cores: Requested 2, but already used 9 of 10 cores", True),
+        ("Quota exceeded for cores: Requested 2, but already used 0 of 1 cores", False),
+        ("Quota exceeded for cores, ram: Requested 2, 999, but already used 1, 5 of 9, 512", False),
+        ("Quota exceeded for ram: Requested 999, but already used 5 of -1 ram", True),
+        ("Quota exceeded, too many servers in group.", True),
+    ],
+)
+def test_what_no_empty_project_could_hold_will_never_fit(detail: str, may_fit_later: bool) -> None:
+    """Waiting for quota makes sense only where giving something back can make room."""
+    error = translate(Fault(detail, 403))
+    assert error.reason == Reason.QUOTA_EXCEEDED
+    assert error.problem().retryable is may_fit_later
 
 
 @pytest.mark.parametrize("header", ["", "Wed, 21 Oct 2026 07:28:00 GMT", "-1", "١", "1.5"])
