@@ -8,6 +8,7 @@ security groups, notifications, events to Nova) is Neutron itself.
 
 from typing import ClassVar
 
+from neutron import policy
 from neutron.services.l3_router import l3_router_plugin
 from neutron_lib import constants
 from neutron_lib import context as neutron_context
@@ -38,7 +39,12 @@ class MechanismDriver(api.MechanismDriver):
     """Binds every port that has a host, at once and ACTIVE."""
 
     def initialize(self):
-        """Need nothing."""
+        """Load Neutron's policies before its first request.
+
+        Neutron does so in its first request, and not thread-safely: others at that moment find no
+        rules, so lists come back empty and everything else is "disallowed by policy" or 404.
+        """
+        policy.init()
 
     @property
     def connectivity(self):
