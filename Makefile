@@ -30,11 +30,11 @@ format: init ## let ruff format and fix what it can
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
-test: init ## every test, on the real parts; sets them up
-	$(PY) -m pytest
+test: test-fast ## every test, on the real parts; sets them up
+	$(PY) -m pytest tests/end_to_end
 
 test-fast: init ## unit, contract, and integration against RabbitMQ and PostgreSQL
-	$(PY) -m pytest tests/unit tests/contract tests/integration
+	$(PY) -m pytest -n 3 --dist loadfile tests/unit tests/contract tests/integration
 
 models: init ## generate the client's types from the contract
 	$(PY) -m shared.contract.generate_client_models
