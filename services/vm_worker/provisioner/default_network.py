@@ -1,7 +1,7 @@
 """The network of a tenant that names none: made when missing, once, whoever comes first.
 
-One maker at a time per tenant in this process. Replicas may still race: each looks again after
-making, all sort what they find alike, and who lost takes its own away.
+In this process all who need it wait for one maker. Replicas may still race: each looks again
+after making, all sort what they find alike, and who lost takes its own away.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from shared.contract.problems import Reason
 from shared.runtime.errors import TemporaryError
 from shared.worker.duplicates import oldest_first
 from shared.worker.errors import Conflict, NotFound, Refused
-from shared.worker.locks import KeyedLocks
 from shared.worker.marks import Marks
 
 #: How long a network that was found whole is trusted to be, in seconds.
@@ -38,13 +37,11 @@ class DefaultNetworks:
         self._plan = plan
         self._description = marks.description()
         self._tags = marks.tags()
-        self._locks = KeyedLocks()
         self._known: dict[tuple[str, str], Remembered[Network]] = {}
 
     async def of(self, project: Project) -> Network:
         """Return the project's default network, whole: with its subnet and its way out."""
-        async with self._locks.hold((project.cloud, project.tenant)):
-            return await self._of(project).get("", lambda: self._ensure(project))
+        return await self._of(project).get("", lambda: self._ensure(project))
 
     def forget(self, project: Project) -> None:
         """It is not there any more, or not whole."""

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from services.vm_worker.remembered import Remembered, is_uuid
 
 
 class Asked:
-    def __init__(self) -> None:
-        self.times = 0
+    def __init__(self, times: int = 0) -> None:
+        self.times = times
 
     async def __call__(self) -> int:
         self.times += 1
@@ -29,6 +31,58 @@ async def test_what_is_old_or_forgotten_is_asked_for_again() -> None:
     await kept.get("a", ask)
     kept.forget()
     assert await kept.get("a", ask) == 4
+
+
+async def test_who_asks_at_the_same_time_shares_the_answer() -> None:
+    """Twenty VMs at once cost one look-up; one of them giving up costs the others nothing."""
+    names, answer, times = Remembered[str](ttl=60), asyncio.Event(), 0
+
+    async def ask() -> str:
+        nonlocal times
+        times += 1
+        await answer.wait()
+        return "found"
+
+    async with asyncio.TaskGroup() as group:
+        waiting = [group.create_task(names.get("a", ask)) for _ in range(20)]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        answer.set()
+    assert {task.result() for task in waiting[1:]} == {"found"}
+    assert waiting[0].cancelled()
+    assert times == 1
+
+
+async def test_who_asks_at_the_same_time_shares_the_failure() -> None:
+    """A cloud that hangs is waited for once."""
+    names, times = Remembered[str](ttl=60), 0
+
+    async def fail() -> str:
+        nonlocal times
+        times += 1
+        await asyncio.sleep(0)
+        raise LookupError("not there")
+
+    asked = (names.get("a", fail) for _ in range(5))
+    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [LookupError] * 5
+    assert times == 1
+
+
+async def test_an_answer_from_before_the_forgetting_is_not_remembered() -> None:
+    """It may be what was to be forgotten."""
+    names, late = Remembered[int](ttl=60), asyncio.Event()
+
+    async def old() -> int:
+        await late.wait()
+        return 1
+
+    first = asyncio.create_task(names.get("a", old))
+    await asyncio.sleep(0)
+    names.forget()
+    late.set()
+    assert await first == 1
+    assert await names.get("a", Asked(41)) == 42
 
 
 async def test_a_failure_is_not_remembered() -> None:
