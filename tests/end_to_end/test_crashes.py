@@ -56,7 +56,7 @@ async def test_a_killed_service_loses_and_doubles_nothing(
     """The service dies in the middle of several creations and is started again."""
     vms = await _create(bigtop, receiver)
     colobus.kill(service)
-    await asyncio.to_thread(colobus.start, service)
+    colobus.start(service)
     await _check(bigtop, cloud, receiver, vms)
 
 
@@ -80,5 +80,5 @@ async def test_a_rolling_restart_loses_nothing(
     vms = await _create(bigtop, receiver)
     for service in SERVICES:
         await asyncio.to_thread(colobus.stop, service)
-        await asyncio.to_thread(colobus.start, service)
+        colobus.start(service)
     await _check(bigtop, cloud, receiver, vms)

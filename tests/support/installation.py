@@ -68,7 +68,10 @@ class Installation:
         }
 
     def start(self, *services: str) -> None:
-        """Start these (all, if none is named) and wait until each is ready."""
+        """Start these (all, if none is named) and wait until each is ready.
+
+        Not in another thread: they are killed when the thread that started them ends.
+        """
         for service in services or SERVICES:
             with self.log(service).open("ab") as log:
                 # Should the tests themselves be killed, nothing of theirs is to live on.
