@@ -39,7 +39,15 @@ IMAGE_CONTENT = b"no guest runs here\n" * 64
 EXTERNAL_NETWORK = "external"
 # RAM is not what limits: a `huge` server shall fail for want of a host, not of quota.
 COMPUTE_QUOTA = {"instances": 50, "cores": 100, "ram": 10**8}
-NETWORK_QUOTA = {"floating_ips": 20, "ports": 200, "security_groups": 100}
+# Every installation of Colobus (the demo's, each of the tests') has a network and a router here.
+NETWORK_QUOTA = {
+    "floating_ips": 20,
+    "ports": 200,
+    "security_groups": 100,
+    "networks": 100,
+    "subnets": 100,
+    "routers": 100,
+}
 
 
 class Catalog(Component):

@@ -25,8 +25,11 @@ class Waiting:
     tenant: str
     demand: Mapping[str, int]
     excluded: tuple[str, ...] = ()
+    refused_at: datetime | None = None
     not_before: datetime | None = None
+    #: What the resource says already: after a refusal, the cloud's own words.
     reason: Reason | None = None
+    message: str | None = None
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,14 @@ class Share:
     quota: Mapping[str, int]
     used: Mapping[str, int]
     clouds: tuple[str, ...]
+    #: When something of the tenant last ended.
+    released_at: datetime | None = None
+
+    def released_since(self, moment: datetime | None) -> bool:
+        """Tell whether something of the tenant has ended since ``moment``."""
+        if self.released_at is None or moment is None:
+            return False
+        return self.released_at > moment
 
 
 @dataclass(frozen=True)
@@ -75,13 +86,10 @@ class _Round:
         return min(tenants, key=holds)
 
     def obstacle(self, one: Waiting) -> tuple[Reason, str] | None:
-        if one.not_before is not None and one.not_before > self.now:
-            reason = one.reason or Reason.QUOTA_EXCEEDED
-            return (
-                reason,
-                f"Tried again after {one.not_before:%H:%M:%S} UTC or when something ends.",
-            )
         share = self.shares[one.tenant]
+        early = one.not_before is not None and one.not_before > self.now
+        if early and not share.released_since(one.refused_at):
+            return one.reason or Reason.QUOTA_EXCEEDED, one.message or "Refused by the cloud."
         for name, amount in one.demand.items():
             limit, used = share.quota.get(name), share.used.get(name, 0)
             if limit is not None and used + amount > limit:

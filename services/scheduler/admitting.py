@@ -11,7 +11,7 @@ import structlog
 from services.scheduler import admission, cloud_health, workflow
 from services.scheduler.admission import Admission, Held, Share, Waiting
 from services.scheduler.context import Context, Recording
-from services.scheduler.ledger import Transaction, building_on, usage_of, utc_now
+from services.scheduler.ledger import Transaction, building_on, releases_of, usage_of, utc_now
 from services.scheduler.placement import Candidate, Choice
 from services.scheduler.workflows import WORKFLOWS
 from shared.contract.problems import Problem, Reason
@@ -49,8 +49,9 @@ async def hold_round(context: Context) -> None:
         await tx.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
         rows = await tx.fetch(
             "SELECT id, tenant, demand, not_before,"
-            " state->'excluded' AS excluded,"
-            " state->'resource'->'status'->>'reason' AS reason"
+            " state->'excluded' AS excluded, (state->>'refused_at')::timestamptz AS refused_at,"
+            " state->'resource'->'status'->>'reason' AS reason,"
+            " state->'resource'->'status'->>'message' AS message"
             " FROM resources WHERE phase IN ('requested', 'waiting')"
             " ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED",
             LIMIT,
@@ -69,18 +70,27 @@ def _waiting(row: Any) -> Waiting:
         tenant=row["tenant"],
         demand=row["demand"],
         excluded=tuple(row["excluded"] or ()),
+        refused_at=row["refused_at"],
         not_before=row["not_before"],
         reason=Reason(row["reason"]) if row["reason"] else None,
+        message=row["message"],
     )
 
 
 async def _shares(tx: Transaction, context: Context, tenants: set[str]) -> dict[str, Share]:
     used = await usage_of(tx, sorted(tenants))
+    released = await releases_of(tx, sorted(tenants))
     shares = {}
     for name in tenants:
         tenant = context.tenants.by_name(name)
         if tenant is not None:
-            shares[name] = Share(tenant.weight, tenant.quota, used[name], tuple(tenant.projects))
+            shares[name] = Share(
+                weight=tenant.weight,
+                quota=tenant.quota,
+                used=used[name],
+                clouds=tuple(tenant.projects),
+                released_at=released.get(name),
+            )
     return shares
 
 

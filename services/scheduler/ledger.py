@@ -1,8 +1,9 @@
 """The ledger's rows: reading a resource under its lock, and recording a decision.
 
 A decision's row, timers, usage and outgoing messages are written in one transaction. Locks are
-taken in one order everywhere: the resource, then (in a round of admission only, before both) the
-advisory lock, then usage rows by name; so replicas never wait for each other in a circle.
+taken in one order everywhere: (in a round of admission only) admission's advisory lock, then
+resources, which a round skips when they are locked, then the tenant's advisory lock, under which
+its usage is changed; so replicas never wait for each other in a circle.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from shared.contract.codec import envelope_for
 from shared.contract.kinds import demand_of
 from shared.contract.messages import ResourceStatusChanged
 from shared.contract.outgoing import OutgoingMessage
-from shared.contract.resources import HOLDING_PHASES, Phase, Resource
+from shared.contract.resources import HOLDING_PHASES, TERMINAL_PHASES, Phase, Resource
 from shared.storage import Connection
 
 #: A connection in a transaction of the scheduler's.
@@ -173,7 +174,8 @@ async def _move_usage(tx: Transaction, before: Resource, after: Resource) -> Non
     change = _holds(after) - _holds(before)
     if change == 0:
         return
-    for name, amount in sorted(demand_of(after.kind, after.spec).items()):
+    await tx.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", after.tenant)
+    for name, amount in demand_of(after.kind, after.spec).items():
         await tx.execute(
             "INSERT INTO usage (tenant, name, amount) VALUES ($1, $2, $3)"
             " ON CONFLICT (tenant, name) DO UPDATE SET amount = usage.amount + EXCLUDED.amount",
@@ -181,13 +183,11 @@ async def _move_usage(tx: Transaction, before: Resource, after: Resource) -> Non
             name,
             change * amount,
         )
-    if change < 0:
-        # Something is free again: those that the cloud's quota refused may try at once.
+    if after.status.phase in TERMINAL_PHASES:
         await tx.execute(
-            "UPDATE resources SET not_before = NULL"
-            " WHERE tenant = $1 AND phase = 'waiting' AND not_before IS NOT NULL AND id <> $2",
+            "INSERT INTO releases (tenant, released_at) VALUES ($1, now())"
+            " ON CONFLICT (tenant) DO UPDATE SET released_at = now()",
             after.tenant,
-            after.id,
         )
 
 
@@ -204,6 +204,14 @@ async def usage_of(tx: Transaction, tenants: Sequence[str]) -> dict[str, dict[st
     for row in rows:
         used[row["tenant"]][row["name"]] = row["amount"]
     return used
+
+
+async def releases_of(tx: Transaction, tenants: Sequence[str]) -> dict[str, datetime]:
+    """When something of each of these tenants last ended, where anything has."""
+    rows = await tx.fetch(
+        "SELECT tenant, released_at FROM releases WHERE tenant = ANY($1)", list(tenants)
+    )
+    return {row["tenant"]: row["released_at"] for row in rows}
 
 
 async def building_on(tx: Transaction) -> dict[str, int]:

@@ -62,6 +62,9 @@ class ResourceState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     excluded: tuple[str, ...] = ()
     alternatives: tuple[str, ...] = ()
     requeues: int = 0
+    #: Refused by the cloud's quota at this time, and not to be tried before that one, unless
+    #: something of the tenant has ended in between.
+    refused_at: datetime | None = None
     not_before: datetime | None = None
 
     @property

@@ -89,12 +89,12 @@ def _wait_again(walk: Walk, ending: Ending) -> None:
     """Back into the queue: for quota after a while, or at once for another cloud."""
     if ending.goal is Goal.REPLACE:
         walk.change(excluded=(*walk.state.excluded, walk.state.cloud))
-        not_before = None
+        not_before = refused_at = None
     else:
         wait = REQUEUE_SECONDS[min(walk.state.requeues, len(REQUEUE_SECONDS) - 1)]
-        not_before = walk.now + timedelta(seconds=wait)
+        not_before, refused_at = walk.now + timedelta(seconds=wait), walk.now
         walk.change(requeues=walk.state.requeues + 1)
-    walk.change(ending=None, handles={}, not_before=not_before)
+    walk.change(ending=None, handles={}, not_before=not_before, refused_at=refused_at)
     walk.reset_steps()
     walk.change_status(phase=Phase.WAITING, placement=None, outputs={})
     walk.explain(ending.reason, ending.problem.detail if ending.problem else None)

@@ -50,7 +50,7 @@ def admit(
 ) -> Decision:
     """Quota and capacity are there: start. ``alternatives`` are clouds to try if this one can't."""
     walk = Walk(state, definition, now)
-    walk.change(not_before=None, alternatives=alternatives)
+    walk.change(not_before=None, refused_at=None, alternatives=alternatives)
     walk.change_status(
         phase=Phase.PROVISIONING, placement=placement, queue=None, reason=None, message=None
     )

@@ -40,9 +40,12 @@ def colobus(
 
 
 @pytest.fixture(scope="session")
-def cloud(environment: dict[str, str], colobus: Installation) -> Cloud:
+def cloud(environment: dict[str, str], colobus: Installation) -> Iterator[Cloud]:
     """The cloud as its administrator sees it."""
-    return Cloud(environment, colobus.name)
+    seen = Cloud(environment, colobus.name)
+    yield seen
+    colobus.stop()
+    seen.clear()
 
 
 @pytest.fixture

@@ -59,6 +59,7 @@ async def test_the_clouds_own_quota_makes_it_wait_too(
         second = await bigtop.create_vm(SMALL)
         waiting = await _until_waiting(bigtop, second.id)
         assert waiting.status.reason is Reason.QUOTA_EXCEEDED
+        assert "Quota exceeded" in (waiting.status.message or "")
         assert cloud.holds(second.id).counts == NOTHING
         await bigtop.delete(first.id)
         await bigtop.wait(second.id, timeout=180)

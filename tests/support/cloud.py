@@ -69,6 +69,16 @@ class Cloud:
         finally:
             self.supervisor.start(component)
 
+    def clear(self) -> None:
+        """Remove the networks that the installation made for its tenants."""
+        network, ours = self.admin.network, self.marks.description()
+        for router in [r for r in network.routers() if r.description == ours]:
+            for port in network.ports(device_id=router.id, device_owner="network:router_interface"):
+                network.remove_interface_from_router(router, port_id=port.id)
+            network.delete_router(router)
+        for one in [n for n in network.networks() if n.description == ours]:
+            network.delete_network(one)
+
     def restart(self, component: str) -> None:
         """Kill a part of the cloud as a crash would, and start it again."""
         self.supervisor.kill(component)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -94,6 +95,15 @@ def test_what_the_clouds_quota_refused_waits_until_its_time() -> None:
     queue = waiting("a", 1, not_before=later, reason=Reason.QUOTA_EXCEEDED)
     assert run(queue, {"a": share()}).held[0].reason is Reason.QUOTA_EXCEEDED
     assert admitted(run(queue, {"a": share()}, now=later)) == ["a-0"]
+
+
+def test_what_the_clouds_quota_refused_may_try_when_something_ended_since() -> None:
+    """An end before the refusal was taken into account by it; one after it frees something."""
+    later = NOW + timedelta(seconds=30)
+    queue = waiting("a", 1, refused_at=NOW, not_before=later, reason=Reason.QUOTA_EXCEEDED)
+    before, after = NOW - timedelta(seconds=1), NOW + timedelta(seconds=1)
+    assert not admitted(run(queue, {"a": replace(share(), released_at=before)}, now=after))
+    assert admitted(run(queue, {"a": replace(share(), released_at=after)}, now=after)) == ["a-0"]
 
 
 def test_no_cloud_left_is_hopeless_not_waiting() -> None:
