@@ -71,6 +71,9 @@ def test_an_empty_schedule_means_a_single_try() -> None:
         ("Sun, 01 Mar 2026 11:00:00 GMT", 0.0),
         ("Sun, 32 Mar 2026 11:00:00 GMT", None),
         ("Sun, 01 Mar 2026 12:01:00 +9999", None),
+        (f"Sun, 01 Mar {'9' * 20} 12:01:00 GMT", None),
+        (f"Sun, 01 Mar 2026 {'9' * 20}:01:00 GMT", None),
+        (f"Sun, 01 Mar 2026 12:01:00 +{'9' * 20}", None),
     ],
 )
 def test_retry_after_is_read_as_seconds_or_as_a_date(
