@@ -232,7 +232,7 @@ SshKey = Annotated[
     str,
     Meta(
         max_length=16384,
-        pattern="^(ssh-(rsa|ed25519|dss)|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\\.com) [A-Za-z0-9+/=]+( [^\\r\\n]*)?"
+        pattern="^(ssh-(rsa|ed25519|dss)|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\\.com) [A-Za-z0-9+/=]+( [^\\x00\\r\\n]*)?"
         + _END,
         description="one OpenSSH public key, as in authorized_keys",
     ),

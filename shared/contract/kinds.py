@@ -10,7 +10,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from shared.contract.resources import POWER_VERBS, Verb
+from shared.contract.resources import POWER_VERBS, Resource, Verb
+
+#: The prefix of a secret field of a spec that has been sealed to the worker that needs it.
+SEALED = "sealed_"
 
 #: Ends every pattern: Python's ``$`` also matches before a last line feed, ECMAScript's doesn't.
 _END = r"$(?!\n)"
@@ -32,7 +35,7 @@ SshKey = Annotated[
     Meta(
         max_length=16384,
         pattern=r"^(ssh-(rsa|ed25519|dss)|ecdsa-sha2-nistp(256|384|521)"
-        r"|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com) [A-Za-z0-9+/=]+( [^\r\n]*)?" + _END,
+        r"|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com) [A-Za-z0-9+/=]+( [^\x00\r\n]*)?" + _END,
         description="one OpenSSH public key, as in authorized_keys",
     ),
 ]
@@ -123,6 +126,15 @@ KINDS: dict[str, Kind] = {
         ),
     )
 }
+
+
+def without_secrets(resource: Resource) -> Resource:
+    """Return the resource without what is write-only in its spec, sealed or not."""
+    kind = KINDS.get(resource.kind)
+    secrets = kind.secrets if kind else ()
+    hidden = {name for secret in secrets for name in (secret, SEALED + secret)}
+    spec = {name: value for name, value in resource.spec.items() if name not in hidden}
+    return msgspec.structs.replace(resource, spec=spec)
 
 
 def demand_of(kind: str, spec: dict[str, Any]) -> dict[str, int]:

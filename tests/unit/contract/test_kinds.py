@@ -59,6 +59,7 @@ def test_what_is_good_is_taken(body: dict[str, Any]) -> None:
         field("labels", {f"k{n}": "v" for n in range(65)}),
         field("ssh_keys", ["AAAA"]),
         field("ssh_keys", [KEY + "\nssh-rsa AAAA"]),
+        field("ssh_keys", [KEY + "\x00"]),
         field("ssh_keys", [KEY] * 65),
         field("ssh_keys", KEY),
         field("user_data", ""),
