@@ -20,8 +20,8 @@ from shared.contract.messages import (
 )
 from shared.contract.resources import Resource
 from shared.runtime import logs
+from shared.runtime.locks import KeyedLocks
 from shared.storage import Database
-from shared.worker.locks import KeyedLocks
 
 
 def resource_status_changed(database: Database) -> Handler:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from services.webhook_worker.in_order import InOrder
 from services.webhook_worker.settings import WebhookSettings
 from services.webhook_worker.signing import Signer
+from shared.runtime.locks import KeyedLocks
 from shared.runtime.url_policy import Network
 from shared.storage import Database, Outbox
 
 
 @dataclass(frozen=True)
 class Context:
-    """The webhook worker's parts. ``wake`` tells our own sender that there is something new."""
+    """The webhook worker's parts. ``wake`` tells our own sender that there is something new.
+
+    ``turns``: what concerns one resource is handled in the order of its arrival.
+    """
 
     settings: WebhookSettings
     database: Database
@@ -22,4 +25,4 @@ class Context:
     signer: Signer
     allowed_networks: tuple[Network, ...]
     wake: Callable[[], None]
-    in_order: InOrder = field(default_factory=InOrder)
+    turns: KeyedLocks = field(default_factory=KeyedLocks)

@@ -28,7 +28,7 @@ async def handle_status(delivery: Delivery, context: Context) -> None:
         raise RejectedMessage("the envelope and the resource name different tenants")
     if not changes_phase(message):
         return
-    async with context.in_order.of(message.resource.id):
+    async with context.turns.hold(message.resource.id):
         await resource_status_changed(envelope, message, context)
 
 

@@ -17,11 +17,11 @@ import structlog
 from shared.bus import Bus, Consumer, Delivery, RejectedMessage
 from shared.contract.messages import Message
 from shared.runtime.errors import ColobusError, PermanentError, TemporaryError
+from shared.runtime.locks import KeyedLocks
 from shared.runtime.logs import bind_message
 from shared.worker import outcome
 from shared.worker.command import Answer, Command, CommandHandler, Handlers
 from shared.worker.limits import Limits, Slot
-from shared.worker.locks import KeyedLocks
 from shared.worker.metrics import COMMAND_SECONDS, COMMANDS
 
 C = TypeVar("C")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from shared.worker.locks import KeyedLocks
+from shared.runtime.locks import KeyedLocks
 
 
 async def test_one_key_is_held_by_one_at_a_time() -> None:

@@ -1,4 +1,4 @@
-"""One at a time per key, within this process: a second delivery waits for the first."""
+"""One at a time per key, within this process: who waits is served first come, first served."""
 
 from __future__ import annotations
 
