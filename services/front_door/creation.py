@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from shared.contract.identifiers import new_id
-from shared.contract.kinds import Kind
+from shared.contract.kinds import SEALED, Kind
 from shared.contract.messages import RequestSubmitted
 from shared.contract.resources import Lease, Phase, Resource, Status, Verb
 from shared.runtime.secrets import seal
@@ -25,7 +25,7 @@ def requested(
     fields = {name: getattr(body, name) for name in kind.spec.__struct_fields__}
     spec: dict[str, Any] = msgspec.to_builtins(kind.spec(**fields))
     secrets = {name: spec.pop(name) for name in kind.secrets if name in spec}
-    sealed = {f"sealed_{name}": seal(public_key, text.encode()) for name, text in secrets.items()}
+    sealed = {SEALED + name: seal(public_key, text.encode()) for name, text in secrets.items()}
     now = datetime.now(UTC)
     resource = Resource(
         id=new_id(kind.name),

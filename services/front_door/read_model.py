@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from services.front_door.parameters import ResourceFilter
-from shared.contract.kinds import KINDS
+from shared.contract.kinds import without_secrets
 from shared.contract.resources import Resource
 from shared.storage import Connection, Database
 
@@ -53,18 +53,6 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
     phase: str
     document: str
-
-
-def without_secrets(resource: Resource) -> Resource:
-    """Return the resource without what is write-only in its spec, sealed or not."""
-    kind = KINDS.get(resource.kind)
-    hidden = set(kind.secrets if kind else ())
-    spec = {
-        name: value
-        for name, value in resource.spec.items()
-        if name not in hidden and name.removeprefix("sealed_") not in hidden
-    }
-    return msgspec.structs.replace(resource, spec=spec)
 
 
 async def insert_requested(tx: Connection, resource: Resource) -> None:

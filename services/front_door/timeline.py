@@ -12,7 +12,7 @@ from datetime import datetime
 
 import msgspec
 
-from services.front_door.read_model import without_secrets
+from shared.contract.kinds import without_secrets
 from shared.contract.resources import Resource
 from shared.storage import Connection, Database
 

@@ -11,13 +11,10 @@ import msgspec
 
 from shared.bus import Delivery, RejectedMessage
 from shared.contract.identifiers import is_id
-from shared.contract.kinds import KINDS, Kind
+from shared.contract.kinds import KINDS, SEALED, Kind
 from shared.contract.messages import RequestSubmitted
 from shared.contract.resources import Verb
 from shared.runtime.tenants import Tenants
-
-#: The prefix of a secret field that has been sealed to the worker that needs it.
-SEALED = "sealed_"
 
 
 def check_sender(delivery: Delivery, tenants: Tenants, front_door_user: str) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from shared.contract.codec import Envelope, encode
-from shared.contract.kinds import KINDS
+from shared.contract.kinds import without_secrets
 from shared.contract.messages import ResourceStatusChanged
-from shared.contract.resources import Resource
 
 
 def public_body(envelope: Envelope, message: ResourceStatusChanged) -> str:
@@ -17,18 +16,10 @@ def public_body(envelope: Envelope, message: ResourceStatusChanged) -> str:
     spec, sealed or not; of the envelope it has what tells the event, its order and its request.
     """
     public = msgspec.structs.replace(
-        message, callback_url=None, resource=_without_secrets(message.resource)
+        message, callback_url=None, resource=without_secrets(message.resource)
     )
     inner = {"causationid": None, "attempt": None, "step": None, "not_after": None}
     return encode(msgspec.structs.replace(envelope, **inner), public).decode()
-
-
-def _without_secrets(resource: Resource) -> Resource:
-    kind = KINDS.get(resource.kind)
-    secrets = kind.secrets if kind else ()
-    hidden = {name for secret in secrets for name in (secret, f"sealed_{secret}")}
-    spec = {name: value for name, value in resource.spec.items() if name not in hidden}
-    return msgspec.structs.replace(resource, spec=spec)
 
 
 def changes_phase(message: ResourceStatusChanged) -> bool:
