@@ -2,6 +2,9 @@
 
 Commands are imperative, events are past tense, and each name is used all the way: its handler
 is the same words in snake case. ``step`` and ``attempt`` travel in the envelope, not here.
+
+One long module on purpose: it is a table, read by its headings (who tells whom), and codec, schemas
+and golden files take it whole. It has no logic in it.
 """
 
 from __future__ import annotations
@@ -304,7 +307,7 @@ class VmCatalogReported(Message, frozen=True):
 class CreateWebhook(Message, frozen=True):
     """→ webhook_worker: subscribe. ``webhook_id`` is minted by the asker, so a repeat is harmless.
 
-    ``events`` filters by phase (empty: all); ``kinds`` by kind (empty: all).
+    ``phases`` and ``kinds`` say which changes (empty: all).
     """
 
     webhook_id: str
