@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
@@ -22,11 +20,3 @@ class Holding:
     resource_id: str | None
     name: str | None = None
     status: str | None = None
-
-
-def by_resource(holdings: Iterable[Holding]) -> Mapping[str | None, tuple[Holding, ...]]:
-    """Group holdings by the resource they belong to."""
-    groups: defaultdict[str | None, list[Holding]] = defaultdict(list)
-    for holding in holdings:
-        groups[holding.resource_id].append(holding)
-    return {resource: tuple(group) for resource, group in groups.items()}
