@@ -35,7 +35,8 @@ SshKey = Annotated[
     Meta(
         max_length=16384,
         pattern=r"^(ssh-(rsa|ed25519|dss)|ecdsa-sha2-nistp(256|384|521)"
-        r"|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com) [A-Za-z0-9+/=]+( [^\x00\r\n]*)?" + _END,
+        r"|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com) [A-Za-z0-9+/=]+( [^\x00\r\n]*)?"
+        + _END,
         description="one OpenSSH public key, as in authorized_keys",
     ),
 ]
