@@ -15,13 +15,12 @@ from datetime import UTC, datetime
 from services.vm_worker.backend import Backend, Project
 from services.vm_worker.cloud_objects import FloatingIp, Port, Server
 from services.vm_worker.provisioner.kit import Kit
-from services.vm_worker.provisioner.servers import DELETING, remove_extras
+from services.vm_worker.provisioner.servers import DELETING, living_server
 from shared.contract.messages import InspectVms, VmInspection, VmInspectionFailed, VmObserved
 from shared.contract.problems import Problem, Reason
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import ColobusError
 from shared.worker.command import Command, Observation
-from shared.worker.duplicates import oldest_first
 from shared.worker.marks import Marks
 
 #: How long an inspection may go on once it has started, in seconds; ``not_after`` is too short
@@ -179,21 +178,13 @@ class _Look:
         """Find the server; an error is this VM's alone."""
         resource_id, server_id = self.vm.resource_id, self.vm.server_id
         try:
-            await remove_extras(self.project, self.kit, resource_id, server_id, self.listed)
-            self.server = await self._pick()
+            self.server = await living_server(
+                self.project, self.kit, resource_id, server_id, self.listed
+            )
+            if self.server is None and server_id is not None:  # a list may lag behind
+                self.server = await self.project.compute.server(server_id)
         except ColobusError as error:
             self.error = error
-
-    async def _pick(self) -> Server | None:
-        server_id = self.vm.server_id
-        for server in self.listed:
-            if server.id == server_id:
-                return server
-        if self.listed:  # another one carries this VM's tag: the survivor of two
-            return oldest_first(self.listed, lambda one: one.status == "ERROR")[0]
-        if server_id is None:
-            return None
-        return await self.project.compute.server(server_id)  # a list may lag behind
 
 
 async def _ports(project: Project, ids: Iterable[str | None]) -> dict[str, Port]:

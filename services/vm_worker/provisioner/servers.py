@@ -18,6 +18,7 @@ from shared.worker.marks import Marks
 
 _STALE_NAMES = frozenset({Reason.IMAGE_NOT_FOUND, Reason.FLAVOR_NOT_FOUND})
 DELETING = "deleting"
+_UNDECIDED = frozenset({"BUILD", "ERROR"})
 
 
 async def provision_server(project: Project, kit: Kit, command: Command[ProvisionVm]) -> Server:
@@ -120,20 +121,24 @@ async def _keep_one(project: Project, kit: Kit, command: Command[ProvisionVm]) -
     return await keep_first(WORKER, "server", ordered, project.compute.delete_server)
 
 
-async def remove_extras(
+async def living_server(
     project: Project, kit: Kit, resource_id: str, server_id: str | None, found: Sequence[Server]
-) -> None:
-    """Remove what a lost answer has left beside the server that the ledger knows, if that lives.
+) -> Server | None:
+    """Return which of the VM's servers is the VM; ``server_id`` is the one that the ledger knows.
 
-    The ledger turns to another server only when this one is gone, so the others are nobody's.
+    A lost answer can leave two, of which only one gets the port. Once one runs, the others are
+    nobody's and go. While none runs, each may still be the one.
     """
-    living = [server for server in found if server.task_state != DELETING]
-    if len(living) < 2:
-        return
-    kit.memory.doubt("server", resource_id)
-    if any(server.id == server_id and server.status != "ERROR" for server in living):
-        ordered = oldest_first(living, lambda server: server.id != server_id)
-        await keep_first(WORKER, "server", ordered, project.compute.delete_server)
+    if len(found) > 1:
+        kit.memory.doubt("server", resource_id)
+    ordered = oldest_first(
+        found,
+        lambda one: (one.task_state == DELETING, one.status == "ERROR", one.id != server_id),
+    )
+    if ordered and ordered[0].task_state != DELETING and ordered[0].status not in _UNDECIDED:
+        extras = [one for one in ordered[1:] if one.task_state != DELETING]
+        await keep_first(WORKER, "server", [ordered[0], *extras], project.compute.delete_server)
+    return ordered[0] if ordered else None
 
 
 async def deprovision_server(

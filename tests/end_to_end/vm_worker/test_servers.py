@@ -68,13 +68,13 @@ async def test_provision_vm_twice_at_once_ends_with_one_server(
     vm = replica.vm()
     await vm.port()
     first, second = await asyncio.gather(vm.server(), vm.by(other_replica).server(repeated=True))
-    await vm.until(lambda seen: seen.server_status == "ACTIVE" or seen.gone)
+    living = await vm.active()
 
     async def one_is_left() -> bool:
+        await vm.look()
         return await replica.held(vm) == ["port", "server"]
 
     await eventually(one_is_left, within=60, what="the second server is gone")
-    living = await vm.look()
     assert living.server_id in {first.server_id, second.server_id}
     vm.server_id = living.server_id
     await vm.remove()
@@ -126,6 +126,24 @@ async def test_a_second_server_that_came_late_is_removed_when_it_is_seen(
 
     await eventually(one_is_left, within=60, what=f"the late server {late} is gone")
     assert (await vm.active()).server_id == vm.server_id
+    await vm.remove()
+    assert await replica.held(vm) == []
+
+
+async def test_of_two_servers_the_one_that_runs_is_the_vm(world: World, replica: Replica) -> None:
+    """Even when the ledger was told of the other, which lost the race for the port."""
+    vm = replica.vm()
+    await vm.port()
+    running = await vm.server()
+    tags = replica.context.kit.marks.tags(vm.id)
+    vm.server_id = world.server_of_a_user("bigtop", tags, flavor="broken")
+
+    async def one_is_left() -> bool:
+        await vm.look()
+        return await replica.held(vm) == ["port", "server"]
+
+    await eventually(one_is_left, within=60, what="the broken server is gone")
+    assert (await vm.active()).server_id == running.server_id
     await vm.remove()
     assert await replica.held(vm) == []
 
@@ -196,8 +214,8 @@ async def test_over_novas_quota_says_so(world: World, replica: Replica) -> None:
     assert over.value.reason == Reason.QUOTA_EXCEEDED
     assert "Quota exceeded" in over.value.detail
     assert over.value.problem().retryable
-    with world.compute_quota("openlab", cores=1), pytest.raises(Refused) as too_large:
-        await second.server(flavor="medium")
+    with world.compute_quota("openlab", ram=2047), pytest.raises(Refused) as too_large:
+        await second.server(flavor="medium")  # has 2048
     assert too_large.value.reason == Reason.QUOTA_EXCEEDED
     assert not too_large.value.problem().retryable
     await first.remove()

@@ -89,13 +89,13 @@ class World:
         region = config.get_one("devcloud-admin", auth={"project_id": self.projects[tenant]})
         return openstack.connection.Connection(config=region)
 
-    def server_of_a_user(self, tenant: str, tags: Sequence[str]) -> str:
+    def server_of_a_user(self, tenant: str, tags: Sequence[str], *, flavor: str = "small") -> str:
         """Start a server as a user of the tenant would, without a network; return its id."""
         project = self.in_project(tenant)
         made = project.compute.create_server(
             name="by-hand",
             image_id=project.image.find_image("debian-12").id,
-            flavor_id=project.compute.find_flavor("small").id,
+            flavor_id=project.compute.find_flavor(flavor).id,
             networks="none",
             tags=list(tags),
         )
@@ -109,7 +109,7 @@ class World:
         try:
             yield
         finally:
-            self.admin.compute.update_quota_set(project, **dict.fromkeys(quota, 100))
+            self.admin.compute.update_quota_set(project, **dict.fromkeys(quota, -1))
 
     @contextmanager
     def network_quota(self, tenant: str, **quota: int) -> Iterator[None]:
@@ -119,7 +119,7 @@ class World:
         try:
             yield
         finally:
-            self.admin.network.update_quota(project, **dict.fromkeys(quota, 50))
+            self.admin.network.update_quota(project, **dict.fromkeys(quota, -1))
 
 
 @dataclass
