@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from services.scheduler import making, undoing
 from services.scheduler.definitions import StepDefinition
 from services.scheduler.state import Ending, Goal
@@ -11,6 +13,8 @@ from shared.contract.problems import Problem, Reason
 from shared.contract.resources import Phase, StepState
 
 _UNFINISHED = frozenset({StepState.RUNNING, StepState.RETRYING})
+#: An undo that the backend accepted and that nothing has shown done by then is ordered again.
+UNDO_AGAIN = timedelta(seconds=120)
 #: What the cloud has none of now may be had when something ends, unless it says never.
 _MAY_BE_WAITED_FOR = frozenset({Reason.QUOTA_EXCEEDED, Reason.ADDRESSES_EXHAUSTED})
 
@@ -23,6 +27,9 @@ def succeeded(walk: Walk, step: StepDefinition, event: Message) -> None:
         return
     absorbed = absorb_event(event)
     walk.answered(step.name, accepted=not absorbed.done)
+    if back and not absorbed.done:
+        # A deletion that the backend accepts may still come to nothing: it is then asked anew.
+        walk.set_timer(f"retry/{step.name}", walk.now + UNDO_AGAIN)
     walk.keep(absorbed.handles, absorbed.outputs)
     _clear_passing_reason(walk)
     if absorbed.done:
@@ -88,6 +95,7 @@ def _on_the_way_back(walk: Walk, step: StepDefinition) -> bool:
 def _finish(walk: Walk, step: StepDefinition, state: StepState) -> None:
     walk.change_step(step.name, state=state, finished_at=walk.now, error=None)
     walk.cancel_timer(f"overdue/{step.name}")
+    walk.cancel_timer(f"retry/{step.name}")
 
 
 def _clear_passing_reason(walk: Walk) -> None:
@@ -99,7 +107,7 @@ def _clear_passing_reason(walk: Walk) -> None:
 
 
 def retry(walk: Walk, step: StepDefinition) -> None:
-    """The pause after a failed attempt is over."""
+    """The pause after a failed attempt is over, or an accepted undo was never seen done."""
     state = walk.state.step(step.name).state
     if state is StepState.UNDOING and walk.progress(step.name).answered:
         walk.issue_step(step, undo=True)

@@ -237,6 +237,16 @@ def test_an_undo_never_gives_up() -> None:
     assert vm.phase() is Phase.DELETED
 
 
+def test_a_deletion_that_nova_accepted_in_vain_is_ordered_again() -> None:
+    """A server whose deletion ends in ERROR would else be waited for without end."""
+    vm = Driver(floating_ip=False).make().delete().answer("DeprovisionVm")
+    vm.see(server_status="ERROR")
+    assert not vm.open
+    vm.ring("retry/server").answer("DeprovisionVm").see(gone=True)
+    assert "retry/server" not in vm.timers
+    assert vm.undo().phase() is Phase.DELETED
+
+
 def test_a_deadline_that_passes_undoes_the_making() -> None:
     """Also while waiting; the reason says so."""
     waiting = Driver(deadline=60).ring("deadline")
