@@ -141,6 +141,11 @@ class Driver:
         self._take(workflow.ring(self.state, VM_WORKFLOW, self.now, name))
         return self
 
+    def ring_early(self, name: str) -> Driver:
+        """The timer was due by another clock than ours; its row is gone."""
+        self._take(workflow.ring(self.state, VM_WORKFLOW, self.now, name))
+        return self
+
     def unreachable(self) -> Driver:
         problem = Problem(title="x", detail="refused", reason=Reason.BACKEND_UNAVAILABLE)
         self._take(workflow.unreachable(self.state, VM_WORKFLOW, self.now, problem))

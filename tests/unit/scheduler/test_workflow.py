@@ -278,6 +278,14 @@ def test_a_lease_runs_from_active_and_its_end_deletes() -> None:
     assert vm.reason() is Reason.LEASE_EXPIRED
 
 
+def test_a_lease_that_rings_early_rings_again() -> None:
+    """The database's clock may be ahead of ours: the lease must not be forgotten for that."""
+    vm = Driver(lease=100).make()
+    due_at = vm.timers.pop("lease")
+    vm.ring_early("lease")
+    assert (vm.phase(), vm.timers["lease"]) == (Phase.ACTIVE, due_at)
+
+
 def test_an_extended_lease_ends_later() -> None:
     """The old timer, should it ring all the same, finds the lease lengthened."""
     vm = Driver(lease=100).make()
