@@ -29,6 +29,7 @@ class Sighting:
 
     done: bool = False
     failed: tuple[Reason, Problem] | None = None
+    handles: Mapping[str, str] = field(default_factory=dict)
     outputs: Mapping[str, Any] = field(default_factory=dict)
 
 

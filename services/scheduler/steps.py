@@ -83,7 +83,7 @@ def see(walk: Walk, step: StepDefinition, seen: Message) -> None:
         _give_up(walk, step, *sighting.failed)
     elif sighting.done:
         walk.answered(step.name)
-        walk.keep({}, sighting.outputs)
+        walk.keep(sighting.handles, sighting.outputs)
         _finish(walk, step, StepState.UNDONE if back else StepState.DONE)
         advance(walk)
 

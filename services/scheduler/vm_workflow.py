@@ -100,7 +100,10 @@ def _server_made(state: ResourceState, seen: VmObserved) -> Sighting:
         fault = seen.fault or Problem(title="Build failed", detail="Nova gave no reason.")
         return Sighting(failed=(_reason(fault, Reason.BUILD_FAILED), fault))
     if seen.server_status == "ACTIVE" and seen.port_status == "ACTIVE":
-        return Sighting(done=True, outputs=_outputs(state, seen))
+        # Of two that a lost answer has left, this is the one that got the port.
+        server_id = seen.server_id or state.handles["server_id"]
+        outputs = {**_outputs(state, seen), "server_id": server_id, **_console(server_id)}
+        return Sighting(done=True, handles={"server_id": server_id}, outputs=outputs)
     return Sighting()
 
 
@@ -117,12 +120,17 @@ def _outputs(state: ResourceState, seen: VmObserved) -> dict[str, Any]:
     if seen.server_status in _POWER_STATES:
         outputs["power_state"] = _POWER_STATES[seen.server_status]
     if "server_id" in state.handles:
-        server_id = state.handles["server_id"]
-        outputs["console_hint"] = f"openstack console url show {server_id}"
+        outputs |= _console(state.handles["server_id"])
     return outputs
 
 
-def _condition(_: ResourceState, seen: VmObserved) -> tuple[Reason, str, bool] | None:
+def _console(server_id: str) -> dict[str, Any]:
+    return {"console_hint": f"openstack console url show {server_id}"}
+
+
+def _condition(state: ResourceState, seen: VmObserved) -> tuple[Reason, str, bool] | None:
+    if seen.gone and seen.server_id not in (None, state.handles.get("server_id")):
+        return None  # late news of a server that this VM had before
     if seen.gone:
         return Reason.REMOVED_EXTERNALLY, "The server no longer exists in Nova.", True
     if seen.server_status == "ERROR":

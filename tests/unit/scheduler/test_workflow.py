@@ -305,6 +305,23 @@ def test_what_someone_removed_behind_our_back_fails_and_leaves_nothing() -> None
     assert vm.reason() is Reason.REMOVED_EXTERNALLY
 
 
+def test_late_news_of_a_former_server_touches_nothing() -> None:
+    """A VM that was undone to wait again has had another server before."""
+    vm = Driver().make()
+    before = vm.state
+    vm.see(gone=True, server_id="server-0")
+    assert vm.state == before
+
+
+def test_the_server_that_is_seen_alive_is_the_vms() -> None:
+    """Of two that a lost answer left, the other one than was told first may have survived."""
+    vm = Driver(floating_ip=False).admit().answer("PrepareVmPort").answer("ProvisionVm")
+    vm.see(server_id="server-2", server_status="ACTIVE", port_status="ACTIVE")
+    assert (vm.phase(), vm.status.outputs["server_id"]) == (Phase.ACTIVE, "server-2")
+    assert vm.state.handles["server_id"] == "server-2"
+    assert vm.see(gone=True, server_id="server-2").phase() is Phase.DEPROVISIONING
+
+
 def test_a_server_in_error_is_told_and_kept() -> None:
     """A living VM that breaks is the user's to judge: it is not undone, and may recover."""
     vm = Driver().make().see(server_status="ERROR")
