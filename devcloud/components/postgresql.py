@@ -87,6 +87,18 @@ class PostgreSQL(Component):
         ]
         return (Daemon(self.name, argv, stop_signal=signal.SIGINT, grace=30.0),)
 
+    def start(self) -> None:
+        """Start the server; a lock file that a killed one left is no obstacle.
+
+        The server would look whether that process lives, and take one for alive that is dead but
+        not yet reaped, as it may stay for a while where the first process is no real init.
+        """
+        (daemon,) = self.daemons()
+        if self.site.processes.pid(daemon.name) is None:
+            self.site.processes.stop(daemon)  # none of its group may be left, either
+            (self.data / "postmaster.pid").unlink(missing_ok=True)
+        super().start()
+
     def ready(self) -> bool:
         """Tell whether the server accepts connections."""
         port = str(self.site.ports[self.name])
