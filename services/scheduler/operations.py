@@ -17,6 +17,8 @@ from shared.contract.resources import Operation, OperationState, Phase, Verb
 _PREFIX = "operation-"
 #: How long an operation may take altogether, in seconds.
 PATIENCE = timedelta(seconds=600)
+#: How many operations of a resource may wait or be under way.
+MAX_OPEN = 20
 _OPEN = frozenset({OperationState.REQUESTED, OperationState.RUNNING})
 
 
@@ -51,6 +53,8 @@ def request(
         _finish(walk, operation.id, _wrong_phase(asked.verb, state.phase))
     else:
         walk.add_operation(operation)
+        if sum(one.state in _OPEN for one in walk.state.resource.status.operations) > MAX_OPEN:
+            _finish(walk, operation.id, _too_many(asked.verb))
         _start_next(walk)
     return walk.decision()
 
@@ -67,6 +71,15 @@ def _wrong_phase(verb: Verb, phase: Phase) -> Problem:
         title="Wrong phase",
         detail=f"{verb.value} is not possible while the resource is {phase.value}.",
         reason=Reason.WRONG_PHASE,
+    )
+
+
+def _too_many(verb: Verb) -> Problem:
+    return Problem(
+        title="Too many operations",
+        detail=f"{verb.value} was not taken: {MAX_OPEN} operations have not ended yet.",
+        reason=Reason.NO_CAPACITY,
+        retryable=True,
     )
 
 

@@ -164,8 +164,11 @@ class Walk:
 
     def add_operation(self, operation: Operation, *, keep: int = 20) -> None:
         """Record an operation; the oldest finished ones beyond ``keep`` are dropped."""
-        operations = (*self.state.resource.status.operations, operation)
-        self.change_status(operations=operations[-keep:])
+        operations = self.state.resource.status.operations
+        finished = [one.id for one in operations if one.finished_at is not None]
+        dropped = finished[: max(0, len(operations) + 1 - keep)]
+        kept = (one for one in operations if one.id not in dropped)
+        self.change_status(operations=(*kept, operation))
 
     def set_lease(self, ttl: int) -> None:
         """The lease ends ``ttl`` seconds from now, or from ``active`` when it isn't yet."""

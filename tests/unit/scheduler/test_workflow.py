@@ -356,6 +356,19 @@ def test_a_repeated_power_request_is_one_operation() -> None:
     assert len(vm.open) == 1
 
 
+def test_no_operation_is_forgotten_before_it_has_ended() -> None:
+    """However many are asked for while the first is under way; those beyond the bound fail."""
+    vm = Driver(floating_ip=False).make()
+    for number in range(30):
+        vm.ask(Verb.REBOOT, operation_id=f"op-{number}")
+    states = [one.state for one in vm.status.operations]
+    assert states[:20] == [OperationState.RUNNING] + [OperationState.REQUESTED] * 19
+    assert states[20:] == [OperationState.FAILED]
+    assert len(vm.open) == 1
+    vm.answer("ChangeVmPower", VmPowerChangeStarted(operation_id="op-0")).see_active()
+    assert vm.status.operations[0].state is OperationState.DONE
+
+
 def test_what_comes_too_late_is_recorded_as_failed() -> None:
     """A verb on what is going away fails with the reason, and deletes go on."""
     vm = Driver(floating_ip=False).make().delete()
