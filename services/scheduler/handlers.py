@@ -54,13 +54,13 @@ async def submit_request(delivery: Delivery, request: RequestSubmitted, context:
         if request.verb is Verb.CREATE:
             if state is None:
                 await _create(delivery, request, context, recording)
-            return
-        if state is None:
+        elif state is None:
             raise _unknown(delivery)
-        if state.resource.tenant != delivery.envelope.tenant:
+        elif state.resource.tenant != delivery.envelope.tenant:
             raise RejectedMessage("the resource belongs to another tenant")
-        decision = _decide(state, request)
-        recording.send(await context.ledger.save(recording.tx, state, decision))
+        else:
+            decision = _decide(state, request)
+            recording.send(await context.ledger.save(recording.tx, state, decision))
     context.admission_wanted.set()
 
 
