@@ -20,8 +20,8 @@ from shared.runtime.errors import TemporaryError
 log = structlog.get_logger()
 #: Without a wake-up, a round is held so often (s): another replica may have died after a commit.
 INTERVAL = 1.0
-#: How many of the waiting one round looks at.
-LIMIT = 2000
+#: How many of each tenant's waiting one round looks at: a burst of one hides no other's.
+LIMIT = 1000
 _LOCK = 0x434F4C4F  # "COLO": the advisory lock of admission
 
 
@@ -52,8 +52,12 @@ async def hold_round(context: Context) -> None:
             " state->'excluded' AS excluded, (state->>'refused_at')::timestamptz AS refused_at,"
             " state->'resource'->'status'->>'reason' AS reason,"
             " state->'resource'->'status'->>'message' AS message"
-            " FROM resources WHERE phase IN ('requested', 'waiting')"
-            " ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED",
+            " FROM resources WHERE phase IN ('requested', 'waiting') AND id IN ("
+            "  SELECT id FROM ("
+            "   SELECT id, row_number() OVER (PARTITION BY tenant ORDER BY id) AS place"
+            "   FROM resources WHERE phase IN ('requested', 'waiting')) AS queues"
+            "  WHERE place <= $1)"
+            " ORDER BY id FOR UPDATE SKIP LOCKED",
             LIMIT,
         )
         waiting = [_waiting(row) for row in rows]
