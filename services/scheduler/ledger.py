@@ -24,6 +24,8 @@ from shared.contract.outgoing import OutgoingMessage
 from shared.contract.resources import HOLDING_PHASES, TERMINAL_PHASES, Phase, Resource
 from shared.storage import Connection
 
+#: How many resources one inspection asks about at most, so that the message keeps its bounds.
+INSPECTED_AT_ONCE = 1000
 #: A connection in a transaction of the scheduler's.
 Transaction = Connection
 
@@ -43,15 +45,16 @@ class Ledger:
         return None if row is None else _state(row)
 
     async def inspected(
-        self, tx: Transaction, kind: str, cloud: str, inspection: str, limit: int = 1000
+        self, tx: Transaction, kind: str, cloud: str, inspection: str, after: str
     ) -> list[ResourceState]:
-        """Return the resources of ``cloud`` that are to be looked at (``fast`` or ``slow``)."""
+        """Return the next resources of ``cloud`` that are to be looked at (``fast`` or ``slow``).
+
+        At most `INSPECTED_AT_ONCE`, with ids beyond ``after``.
+        """
         rows = await tx.fetch(
-            f"{_SELECT} WHERE kind = $1 AND cloud = $2 AND inspection = $3 ORDER BY id LIMIT $4",
-            kind,
-            cloud,
-            inspection,
-            limit,
+            f"{_SELECT} WHERE kind = $1 AND cloud = $2 AND inspection = $3 AND id > $4"
+            " ORDER BY id LIMIT $5",
+            *(kind, cloud, inspection, after, INSPECTED_AT_ONCE),
         )
         return [_state(row) for row in rows]
 
