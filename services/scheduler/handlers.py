@@ -67,7 +67,7 @@ async def submit_request(delivery: Delivery, request: RequestSubmitted, context:
 def _unknown(delivery: Delivery) -> Exception:
     """Its creation may still be on the way (queues keep no order over redeliveries)."""
     age = (utc_now() - delivery.envelope.time).total_seconds()
-    if age < PATIENCE_FOR_CREATION:
+    if abs(age) < PATIENCE_FOR_CREATION:
         return TemporaryError("the resource has not been created yet", reason=None)
     return RejectedMessage("no such resource")
 

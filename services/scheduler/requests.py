@@ -5,16 +5,28 @@ The front door has checked what users POST; what CI systems publish is checked h
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from shared.bus import Delivery, RejectedMessage
 from shared.contract.identifiers import is_id
-from shared.contract.kinds import KINDS, SEALED, Kind
+from shared.contract.kinds import KINDS, SEALED, Kind, LabelKey, LabelValue, Name, Seconds
 from shared.contract.messages import RequestSubmitted
 from shared.contract.resources import Verb
 from shared.runtime.tenants import Tenants
+
+
+class _Bounds(msgspec.Struct):
+    """The bounds of what a request carries besides its spec: those of `kinds.CreateVm`."""
+
+    operation_id: Annotated[str, Meta(min_length=1, max_length=100)] | None
+    name: Name | None
+    labels: Annotated[dict[LabelKey, LabelValue], Meta(max_length=64)] | None
+    lease_ttl: Seconds | None
+    deadline: Annotated[int, Meta(ge=1, le=86400)] | None
+    callback_url: Annotated[str, Meta(min_length=1, max_length=2048)] | None
 
 
 def check_sender(delivery: Delivery, tenants: Tenants, front_door_user: str) -> None:
@@ -42,6 +54,12 @@ def check_request(delivery: Delivery, request: RequestSubmitted) -> Kind:
         raise RejectedMessage("subject and resource_id differ")
     if request.verb not in kind.verbs | {Verb.CREATE, Verb.DELETE}:
         raise RejectedMessage(f"verb: a {request.kind} knows no {request.verb.value}")
+    try:
+        msgspec.convert(
+            {name: getattr(request, name) for name in _Bounds.__struct_fields__}, _Bounds
+        )
+    except msgspec.ValidationError as error:
+        raise RejectedMessage(str(error)) from error
     return kind
 
 
