@@ -66,6 +66,8 @@ class Admission:
 
     admitted: tuple[tuple[str, Choice], ...] = ()
     hopeless: tuple[str, ...] = ()
+    #: Those that the whole quota could not hold, with the words for it.
+    too_large: tuple[tuple[str, str], ...] = ()
     held: tuple[Held, ...] = ()
 
 
@@ -76,6 +78,7 @@ class _Round:
     now: datetime
     admitted: list[tuple[str, Choice]] = field(default_factory=list)
     hopeless: list[str] = field(default_factory=list)
+    too_large: list[tuple[str, str]] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
 
     def neediest(self, tenants: Sequence[str]) -> str:
@@ -84,6 +87,14 @@ class _Round:
             return sum(share.used.values()) / share.weight, tenant
 
         return min(tenants, key=holds)
+
+    def excess(self, one: Waiting) -> str | None:
+        """What it would wait for without end, and its tenant's queue behind it."""
+        quota = self.shares[one.tenant].quota
+        for name, amount in one.demand.items():
+            if amount > quota.get(name, amount):
+                return f"The quota of {quota[name]} {name} can't hold {amount}."
+        return None
 
     def obstacle(self, one: Waiting) -> tuple[Reason, str] | None:
         share = self.shares[one.tenant]
@@ -130,7 +141,9 @@ def admit(
         head = queues[tenant][0]
         obstacle = this.obstacle(head)
         choice = place(this.candidates(head), head.excluded)
-        if obstacle is None and choice.placement is not None:
+        if (excess := this.excess(head)) is not None:
+            this.too_large.append((head.id, excess))
+        elif obstacle is None and choice.placement is not None:
             this.admit(head, choice)
         elif obstacle is None and choice.hopeless:
             this.hopeless.append(head.id)
@@ -141,7 +154,9 @@ def admit(
         if not queues[tenant]:
             del queues[tenant]
     _hold_for_capacity(this, blocked)
-    return Admission(tuple(this.admitted), tuple(this.hopeless), tuple(this.held))
+    return Admission(
+        tuple(this.admitted), tuple(this.hopeless), tuple(this.too_large), tuple(this.held)
+    )
 
 
 def _hold_queue(

@@ -114,6 +114,9 @@ async def _record(outcome: Admission, context: Context, recording: Recording) ->
         await _admit(resource_id, choice, context, recording)
     for resource_id in outcome.hopeless:
         await _refuse(resource_id, context, recording)
+    for resource_id, words in outcome.too_large:
+        problem = Problem(title="Over the whole quota", detail=words, reason=Reason.QUOTA_EXCEEDED)
+        await _refuse(resource_id, context, recording, problem)
     for held in outcome.held:
         await _hold(held, context, recording)
 
@@ -127,11 +130,13 @@ async def _admit(resource_id: str, choice: Choice, context: Context, recording: 
     recording.send(await context.ledger.save(recording.tx, state, decision))
 
 
-async def _refuse(resource_id: str, context: Context, recording: Recording) -> None:
+async def _refuse(
+    resource_id: str, context: Context, recording: Recording, problem: Problem | None = None
+) -> None:
     state = await context.ledger.lock(recording.tx, resource_id)
     if state is None:
         raise LookupError(f"{resource_id} vanished under its lock")
-    problem = Problem(
+    problem = problem or Problem(
         title="No cloud",
         detail=state.resource.status.message or "No cloud is left that could take the request.",
         reason=state.resource.status.reason or Reason.NO_CLOUD,

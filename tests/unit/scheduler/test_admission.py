@@ -106,6 +106,16 @@ def test_what_the_clouds_quota_refused_may_try_when_something_ended_since() -> N
     assert admitted(run(queue, {"a": replace(share(), released_at=after)}, now=after)) == ["a-0"]
 
 
+def test_what_the_whole_quota_could_not_hold_fails_and_holds_nobody_up() -> None:
+    """It would wait for ever, and its tenant's queue behind it."""
+    large = Waiting(id="a-large", tenant="a", demand={"vms": 1, "floating_ips": 1})
+    mine = replace(share(quota=5), quota={"vms": 5, "floating_ips": 0})
+    outcome = run([large, *waiting("a", 1)], {"a": mine})
+    assert outcome.too_large == (("a-large", "The quota of 0 floating_ips can't hold 1."),)
+    assert admitted(outcome) == ["a-0"]
+    assert not outcome.held
+
+
 def test_no_cloud_left_is_hopeless_not_waiting() -> None:
     """Where every cloud has refused, waiting would be for ever."""
     outcome = run(waiting("a", 1, excluded=("c",)), {"a": share()})
@@ -124,7 +134,9 @@ def test_every_request_has_exactly_one_outcome_within_all_limits(
     queue = [Waiting(f"{t}-{i:03}", t, {"vms": 1}) for i, t in enumerate(tenants)]
     outcome = run(queue, {t: share(quota=quotas.get(t)) for t in "abc"}, room=room)
     started = admitted(outcome)
-    assert sorted(started + [one.id for one in outcome.held]) == sorted(one.id for one in queue)
+    too_large = [one for one, _ in outcome.too_large]
+    held = [one.id for one in outcome.held]
+    assert sorted(started + too_large + held) == sorted(one.id for one in queue)
     assert len(started) <= room
     for tenant in "abc":
         of_tenant = [one for one in started if one.startswith(tenant)]
