@@ -149,7 +149,9 @@ async def deprovision_server(
     if server_id is not None and kit.memory.is_sure("server", resource_id, server_id):
         accepted = await project.compute.delete_server(server_id)
         kit.memory.forget("server", resource_id)
-        return server_id if accepted else None
+        if accepted:
+            return server_id
+        # Somebody else has removed it, perhaps for another one of this VM's: look.
     going = [
         server
         for server in await _all_of(project, kit, command)
