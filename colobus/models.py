@@ -151,6 +151,7 @@ class Operation(_Record, frozen=True):
     verb: Verb
     state: OperationState
     requested_at: datetime | None = None
+    started_at: datetime | None = None
     finished_at: datetime | None = None
     error: Problem | None = None
 

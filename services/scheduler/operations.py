@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+import msgspec
+
 from services.scheduler.definitions import WorkflowDefinition
 from services.scheduler.state import Decision, ResourceState
 from services.scheduler.walk import Walk
@@ -96,7 +98,10 @@ def _issue(walk: Walk, operation: Operation) -> None:
     definition, name = walk.definition, _PREFIX + operation.id
     if operation.state is OperationState.REQUESTED:
         walk.set_timer(f"overdue/{name}", walk.now + PATIENCE)
-        walk.change_operation(operation.id, state=OperationState.RUNNING)
+        operation = msgspec.structs.replace(
+            operation, state=OperationState.RUNNING, started_at=walk.now
+        )
+        walk.change_operation(operation.id, state=operation.state, started_at=walk.now)
     message = definition.operation_command(walk.state, operation)
     walk.issue(name, definition.worker, message)
 

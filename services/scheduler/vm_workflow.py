@@ -145,6 +145,7 @@ def _change_power(state: ResourceState, operation: Operation) -> Message:
         server_id=state.handles["server_id"],
         operation_id=operation.id,
         verb=operation.verb,
+        asked_at=operation.started_at,
     )
 
 

@@ -100,12 +100,16 @@ class ReleaseVmPort(Message, frozen=True):
 
 
 class ChangeVmPower(Message, frozen=True):
-    """Reboot, stop or start the server."""
+    """Reboot, stop or start the server.
+
+    ``asked_at`` is when the operation's first command was sent: a reboot since then is this one.
+    """
 
     cloud: str
     server_id: str
     operation_id: str
     verb: Verb
+    asked_at: datetime | None = None
 
 
 class VmInspection(Message, frozen=True):

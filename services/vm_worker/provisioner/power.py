@@ -51,7 +51,7 @@ async def change_power(project: Project, command: Command[ChangeVmPower]) -> Non
 
 async def _rebooted_since(project: Project, command: Command[ChangeVmPower]) -> bool:
     """A second reboot would cut off the first: Nova's own record tells whether there was one."""
-    asked_at = command.envelope.time - _CLOCKS_DIFFER
+    asked_at = (command.message.asked_at or command.envelope.time) - _CLOCKS_DIFFER
     actions = await project.compute.actions(command.message.server_id)
     return any(one.action == "reboot" and one.started_at >= asked_at for one in actions)
 

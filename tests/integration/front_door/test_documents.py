@@ -8,6 +8,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from tests.integration.front_door.harness import Door, Tenant
+from tests.support.conditions import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -37,8 +38,14 @@ async def test_the_documentation_page_needs_nothing_from_elsewhere(door: Door) -
 async def test_health_is_open_and_tells_what_is_missing(door: Door) -> None:
     """Live, ready with named checks, and metrics by route."""
     assert (await door.request("GET", "/healthz")).status == 200
-    ready = await door.request("GET", "/readyz")
-    assert (ready.status, ready.json["checks"]) == (200, {"database": "ok", "broker": "ok"})
+
+    async def ready() -> bool:
+        answer = await door.request("GET", "/readyz")
+        assert answer.json["checks"].keys() == {"database", "broker"}
+        return answer.status == 200
+
+    # A test before this one may have cut the connections that are just being re-made.
+    await eventually(ready, what="the front door is ready")
     metrics = (await door.request("GET", "/metrics")).body.decode()
     assert 'colobus_http_request_seconds_count{method="GET",route="/healthz"' in metrics
 
