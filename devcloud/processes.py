@@ -64,6 +64,19 @@ def read_stat(pid: int) -> Stat | None:
     )
 
 
+def is_alive(stat: Stat) -> bool:
+    """Tell whether a process still runs, and so holds its ports.
+
+    One whose first thread has ended is shown as a zombie while its other threads go on.
+    """
+    if stat.state != "Z":
+        return True
+    try:
+        return len(os.listdir(f"/proc/{stat.pid}/task")) > 1
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 class ProcessTable:
     """The daemons of one cloud, recorded in its run folder so that any later command knows them."""
 
@@ -84,7 +97,7 @@ class ProcessTable:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)  # our own dead child would linger as a zombie
         stat = read_stat(pid)
-        if stat is None or stat.start_time != start_time or stat.state == "Z":
+        if stat is None or stat.start_time != start_time or not is_alive(stat):
             return None
         return pid
 
@@ -168,7 +181,7 @@ class ProcessTable:
         return [
             s
             for s in stats
-            if s and s.group == leader and s.session == leader and s.state != "Z"
+            if s and s.group == leader and s.session == leader and is_alive(s)
             and s.start_time >= start_time
         ]  # fmt: skip
 

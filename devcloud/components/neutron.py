@@ -57,7 +57,8 @@ def write_settings(component: Component) -> None:
             "type_drivers": "flat,geneve,local",
             "tenant_network_types": "geneve",
             "mechanism_drivers": MECHANISM,
-            "extension_drivers": "port_security,dns,qos",
+            # The last lets a port have its tags from its first moment, in the call that makes it.
+            "extension_drivers": "port_security,dns,qos,tag_ports_during_bulk_creation",
             "overlay_ip_version": 4,
         },
         "ml2_type_flat": {"flat_networks": PHYSICAL_NETWORK},
