@@ -72,7 +72,7 @@ def is_alive(stat: Stat) -> bool:
     if stat.state != "Z":
         return True
     try:
-        return len(os.listdir(f"/proc/{stat.pid}/task")) > 1
+        return len(list(Path(f"/proc/{stat.pid}/task").iterdir())) > 1
     except (FileNotFoundError, ProcessLookupError):
         return False
 
