@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -146,4 +145,3 @@ class Neighbours:
         await self.delete(vm)
         await self.until(vm, Phase.DELETED)
         self.auto = auto
-        await asyncio.sleep(0)
