@@ -30,11 +30,14 @@ format: init ## let ruff format and fix what it can
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
-test: test-fast ## every test, on the real parts; sets them up
+QUICK := -n 4 --dist loadfile tests/unit tests/contract tests/integration
+
+test: init ## every test, on the real parts; sets them up
+	$(PY) -m pytest $(QUICK)
 	$(PY) -m pytest tests/end_to_end
 
 test-fast: init ## unit, contract, and integration against RabbitMQ and PostgreSQL
-	$(PY) -m pytest -n 3 --dist loadfile tests/unit tests/contract tests/integration
+	$(PY) -m pytest --hypothesis-profile=quick $(QUICK)
 
 models: init ## generate the client's types from the contract
 	$(PY) -m shared.contract.generate_client_models

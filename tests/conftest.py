@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 
 import pytest
+import structlog
+from hypothesis import settings
 
 from tests.support import devcloud
 from tests.support.broker import VirtualHost, virtual_host
 from tests.support.database import fresh_database
+
+# What services wired into the tests' own process log below a warning would only cost time.
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+# `make test-fast` looks at fewer examples of each property than `make test` does.
+settings.register_profile("quick", max_examples=25, deadline=None)
+settings.register_profile("thorough", max_examples=100, deadline=None)
+settings.load_profile("thorough")
 
 
 @pytest.fixture(scope="session")

@@ -175,4 +175,4 @@ class VmMachine(RuleBasedStateMachine):
 
 
 TestVmMachine = VmMachine.TestCase
-TestVmMachine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestVmMachine.settings = settings(stateful_step_count=40, deadline=None)
