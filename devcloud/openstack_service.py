@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -95,7 +96,7 @@ def environment(site: Site) -> dict[str, str]:
     }
 
 
-class ServiceDatabase(Component):
+class ServiceDatabase(Component, ABC):
     """The migrated databases of one service.
 
     The first migration of a set of locked requirements is dumped to the cache; later clouds load
@@ -108,9 +109,9 @@ class ServiceDatabase(Component):
     needs_cloud_venv = True
     databases: ClassVar[tuple[str, ...]]
 
+    @abstractmethod
     def migrations(self) -> Sequence[Sequence[str]]:
         """Return the commands that migrate empty databases, in order."""
-        raise NotImplementedError
 
     @property
     def dump(self) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from typing import ClassVar
@@ -18,7 +19,7 @@ from devcloud.processes import Daemon, ProcessTable
 ALLOWED_NETWORKS = "127.0.0.0/8"
 
 
-class Process(FromCheckout):
+class Process(FromCheckout, ABC):
     """One process that serves HTTP. `up` starts it anew when code or settings have changed."""
 
     module: ClassVar[str]
@@ -31,9 +32,9 @@ class Process(FromCheckout):
         """Return the table that starts processes as our account."""
         return ProcessTable(self.site.paths, self.account)
 
+    @abstractmethod
     def environment(self) -> dict[str, str]:
         """Return its settings; may hold passwords."""
-        raise NotImplementedError
 
     def daemons(self) -> Sequence[Daemon]:
         """Return the process, as it is recognised and stopped."""

@@ -42,8 +42,6 @@ class Installation:
     name: str
     folder: Path
     admin: AdminSettings
-    clouds_file: Path
-    keystone_url: str
     tokens: dict[str, str]
     ports: dict[str, int]
     extra: dict[str, dict[str, str]]
@@ -164,11 +162,9 @@ def installation(
         name=name,
         folder=folder,
         admin=admin,
-        clouds_file=Path(cloud["OS_CLIENT_CONFIG_FILE"]),
-        keystone_url=cloud["DEVCLOUD_AUTH_URL"],
         tokens=tokens,
         ports=ports,
-        extra=_common_settings(cloud, name),
+        extra=_common_settings(cloud),
     )
     for service, variables in (extra or {}).items():
         made.extra[service] |= variables
@@ -216,10 +212,9 @@ def _write_tenants(
     path.write_text(yaml.safe_dump({"tenants": tenants}))
 
 
-def _common_settings(cloud: Mapping[str, str], name: str) -> dict[str, dict[str, str]]:
+def _common_settings(cloud: Mapping[str, str]) -> dict[str, dict[str, str]]:
     return {
         "scheduler": {
-            "COLOBUS_FRONT_DOOR_USER": f"colobus-front-door-{name}",
             "COLOBUS_INSPECT_SLOW_SECONDS": "3",
         },
         "vm_worker": {"COLOBUS_CLOUDS_FILE": cloud["OS_CLIENT_CONFIG_FILE"]},
