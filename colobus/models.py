@@ -318,12 +318,16 @@ class QuotaReported(Message, frozen=True):
 
 
 class CloudCapacity(Message, frozen=True):
-    """One cloud: builds under way, how many at once at most, and recent failures."""
+    """One cloud: builds under way, how many at once at most, and recent failures.
+
+    ``resting_until``: it kept failing, so that nothing is placed there before.
+    """
 
     cloud: str
     building: int
     limit: int
     recent_failures: int
+    resting_until: datetime | None = None
 
 
 class CapacityReported(Message, frozen=True):

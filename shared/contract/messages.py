@@ -45,6 +45,46 @@ class RequestSubmitted(Message, frozen=True):
     callback_url: str | None = None
 
 
+# ---- answers to a request's reply_to: scheduler → whoever asked ------------------------------
+
+
+class RequestAccepted(Message, frozen=True):
+    """The ledger has the request. ``resource`` is as it was then; its id is in every status.
+
+    ``repeated``: this very request (tenant, source, id) had been accepted before.
+    """
+
+    resource: Resource
+    repeated: bool = False
+
+
+class RequestRefused(Message, frozen=True):
+    """Nothing was done: what is wrong with the request, field by field where it can be told."""
+
+    problem: Problem
+
+
+# ---- commands: scheduler → any worker --------------------------------------------------------
+
+
+class TakeCensus(Message, frozen=True):
+    """Say what ``place`` (a cloud) holds of this installation: → `CensusTaken`."""
+
+    place: str
+
+
+class RemoveOrphan(Message, frozen=True):
+    """Remove one object of a resource that has ended; `Holding` has the meaning of the fields.
+
+    The worker looks first: whose marks the object doesn't bear, it must not touch.
+    """
+
+    place: str
+    what: str
+    object_id: str
+    resource_id: str
+
+
 # ---- commands: scheduler → vm_worker --------------------------------------------------------
 
 
@@ -132,6 +172,51 @@ class InspectVms(Message, frozen=True):
 # ---- events: workers → scheduler (and live to the front door) --------------------------------
 
 
+class Holding(Message, frozen=True):
+    """One object of ours in a backend.
+
+    ``what`` is the backend's word for it (server, port, floating_ip); ``resource_id`` is None for
+    what serves a tenant as a whole. ``place`` names the backend (the cloud).
+    """
+
+    what: str
+    id: str
+    place: str
+    tenant: str
+    resource_id: str | None = None
+    name: str | None = None
+    status: str | None = None
+
+
+class CensusTaken(Message, frozen=True):
+    """What ``place`` held of this installation at ``taken_at``; in several parts when it is much.
+
+    ``part`` counts from 1 to ``parts``. Half a census is never published.
+    """
+
+    place: str
+    taken_at: datetime
+    holdings: tuple[Holding, ...]
+    part: int = 1
+    parts: int = 1
+
+
+class OrphanRemoved(Message, frozen=True):
+    """The object is gone (also when it already was)."""
+
+    place: str
+    what: str
+    object_id: str
+
+
+class CloudNotificationsChanged(Message, frozen=True):
+    """Whether the cloud's own notifications are being received, by the replica that says so."""
+
+    cloud: str
+    receiving: bool
+    changed_at: datetime
+
+
 class VmPortPrepared(Message, frozen=True):
     """The port is there. ``fixed_ips`` are its addresses."""
 
@@ -184,7 +269,7 @@ class VmObserved(Message, frozen=True):
     ``server_status`` and ``port_status`` are Nova's and Neutron's own words (ACTIVE, BUILD,
     SHUTOFF, ERROR, …). ``gone`` means Nova knows no such server any more. ``task_state`` is Nova's
     transient state, None when nothing is under way. ``floating_ip_port_id`` is the port that the
-    floating IP is on.
+    floating IP is on. ``notified``: the cloud told of it by itself, no inspection had to ask.
     """
 
     observed_at: datetime
@@ -198,6 +283,7 @@ class VmObserved(Message, frozen=True):
     floating_ip_port_id: str | None = None
     floating_ip_address: str | None = None
     launched_at: datetime | None = None
+    notified: bool = False
 
 
 class VmInspectionFailed(Message, frozen=True):
@@ -263,12 +349,16 @@ class GetCapacity(Message, frozen=True):
 
 
 class CloudCapacity(Message, frozen=True):
-    """One cloud: builds under way, how many at once at most, and recent failures."""
+    """One cloud: builds under way, how many at once at most, and recent failures.
+
+    ``resting_until``: it kept failing, so that nothing is placed there before.
+    """
 
     cloud: str
     building: int
     limit: int
     recent_failures: int
+    resting_until: datetime | None = None
 
 
 class CapacityReported(Message, frozen=True):
