@@ -15,16 +15,17 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import aiohttp
 import asyncpg
 import yaml
 
+from services.admin.credentials import Credentials
 from services.admin.environment import environment_of
 from services.admin.install import install
 from services.admin.settings import AdminSettings
@@ -37,7 +38,11 @@ SERVICES = ("scheduler", "vm_worker", "webhook_worker", "front_door")
 
 @dataclass
 class Installation:
-    """``tokens``: {tenant: a member's static token}; ``url``: of the front door."""
+    """``tokens``: {tenant: a member's static token}.
+
+    A process is named after its service; further replicas of it are ``<service>.2`` and so on.
+    ``extra``: {service or process: {variable: value}}, beyond what every installation has.
+    """
 
     name: str
     folder: Path
@@ -49,72 +54,107 @@ class Installation:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.ports['front_door']}"
+        """Of the first front door."""
+        return self.url_of("front_door")
 
-    def environment(self, service: str) -> dict[str, str]:
-        """What the service is started with."""
+    def url_of(self, process: str) -> str:
+        """Where the process listens."""
+        return f"http://127.0.0.1:{self.ports[process]}"
+
+    def broker_user(self, tenant: str) -> str:
+        """The tenant's own user on the broker."""
+        return f"ci-{tenant}-{self.name}"
+
+    def amqp_url(self, tenant: str) -> str:
+        """The broker, as the tenant's own user."""
+        user = self.broker_user(tenant)
+        password = Credentials(self.admin.credentials_dir).amqp_password(user, make=False)
+        return with_login(self.admin.admin_amqp_url[0], user, password)
+
+    def environment(self, process: str) -> dict[str, str]:
+        """What the process is started with."""
+        service = service_of(process)
         return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
             "LANG": "C.UTF-8",
             "COLOBUS_INSTALLATION_ID": self.name,
-            "COLOBUS_HTTP_PORT": str(self.ports[service]),
+            "COLOBUS_HTTP_PORT": str(self.ports[process]),
             "COLOBUS_LOG_LEVEL": "info",
             "COLOBUS_DRAIN_SECONDS": "10",
             **environment_of(service, self.admin),
             **self.extra.get(service, {}),
+            **(self.extra.get(process, {}) if process != service else {}),
         }
 
-    def start(self, *services: str) -> None:
-        """Start these (all, if none is named) and wait until each is ready.
+    def start(self, *processes: str) -> None:
+        """Start these (the first of each service, if none is named); wait until each is ready.
 
         Not in another thread: they are killed when the thread that started them ends.
         """
-        for service in services or SERVICES:
-            with self.log(service).open("ab") as log:
-                # Should the tests themselves be killed, nothing of theirs is to live on.
-                command = ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m"]
-                self.processes[service] = subprocess.Popen(
-                    [*command, f"services.{service}"],
-                    cwd=ROOT,
-                    env=self.environment(service),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-        for service in services or SERVICES:
-            self.wait_ready(service)
+        for process in processes or SERVICES:
+            self.spawn(process)
+        for process in processes or SERVICES:
+            self.wait_ready(process)
 
-    def wait_ready(self, service: str) -> None:
-        """Wait until the service says that it is ready; fail with its log when it has ended."""
+    def spawn(self, process: str) -> None:
+        """Start one without waiting for it."""
+        if process not in self.ports:
+            self.ports[process] = free_ports(1, taken=self.ports.values())[0]
+        with self.log(process).open("ab") as log:
+            # Should the tests themselves be killed, nothing of theirs is to live on.
+            command = ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m"]
+            self.processes[process] = subprocess.Popen(
+                [*command, f"services.{service_of(process)}"],
+                cwd=ROOT,
+                env=self.environment(process),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def wait_ready(self, process: str) -> None:
+        """Wait until the process says that it is ready; fail with its log when it has ended."""
 
         def ready() -> bool:
-            code = self.processes[service].poll()
+            code = self.processes[process].poll()
             if code is not None:
-                tail = self.log(service).read_text(errors="replace")[-3000:]
-                raise AssertionError(f"{service} ended with {code}:\n{tail}")
-            return _answers(f"http://127.0.0.1:{self.ports[service]}/readyz")
+                tail = self.log(process).read_text(errors="replace")[-3000:]
+                raise AssertionError(f"{process} ended with {code}:\n{tail}")
+            return _answers(f"{self.url_of(process)}/readyz")
 
-        eventually_sync(ready, within=90, what=f"{service} is ready")
+        eventually_sync(ready, within=90, what=f"{process} is ready")
 
-    def kill(self, service: str) -> None:
+    def kill(self, process: str) -> None:
         """Kill -9, as a crash would."""
-        self.processes[service].kill()
-        self.processes[service].wait()
+        self.processes[process].kill()
+        self.processes[process].wait()
 
-    def stop(self, *services: str) -> None:
-        """SIGTERM, and wait for the drain; fails when a service doesn't end well."""
-        running = [s for s in services or SERVICES if s in self.processes]
-        for service in running:
-            self.processes[service].send_signal(signal.SIGTERM)
-        for service in running:
-            code = self.processes.pop(service).wait(timeout=60)
-            assert code in {0, -signal.SIGKILL}, f"{service} ended with {code}"
+    def stop(self, *processes: str) -> None:
+        """SIGTERM to these (all), and wait for the drain; fails when one doesn't end well."""
+        running = [p for p in processes or list(self.processes) if p in self.processes]
+        for process in running:
+            self.processes[process].send_signal(signal.SIGTERM)
+        for process in running:
+            code = self.processes.pop(process).wait(timeout=60)
+            assert code in {0, -signal.SIGKILL}, f"{process} ended with {code}"
 
-    def log(self, service: str) -> Path:
-        """Where the service's output goes."""
-        return self.folder / f"{service}.log"
+    def log(self, process: str) -> Path:
+        """Where the process' output goes."""
+        return self.folder / f"{process}.log"
+
+
+def service_of(process: str) -> str:
+    """Return the service that a process is a replica of."""
+    return process.partition(".")[0]
+
+
+def with_login(url: str, user: str, password: str) -> str:
+    """Return the URL with this user and password instead of its own."""
+    parts = urlsplit(url)
+    address = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=f"{quote(user)}:{quote(password, safe='')}@{address}").geturl()
 
 
 def _answers(url: str) -> bool:
@@ -125,7 +165,7 @@ def _answers(url: str) -> bool:
         return False
 
 
-def free_ports(count: int) -> list[int]:
+def free_ports(count: int, taken: Collection[int] = ()) -> list[int]:
     """Ports that are free now, below those that the kernel hands out to clients."""
     ports: list[int] = []
     while len(ports) < count:
@@ -136,7 +176,7 @@ def free_ports(count: int) -> list[int]:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-        if port not in ports:
+        if port not in ports and port not in taken:
             ports.append(port)
     return ports
 
@@ -155,8 +195,6 @@ def installation(
     name = f"test{secrets.token_hex(4)}"
     admin = _admin_settings(cloud, name, folder)
     tokens = {tenant: secrets.token_urlsafe(24) for tenant in quotas}
-    _write_tenants(folder / "tenants.yaml", cloud, quotas, tokens)
-    asyncio.run(install(admin))
     ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))
     made = Installation(
         name=name,
@@ -167,7 +205,9 @@ def installation(
         extra=_common_settings(cloud),
     )
     for service, variables in (extra or {}).items():
-        made.extra[service] |= variables
+        made.extra[service] = {**made.extra.get(service, {}), **variables}
+    _write_tenants(made, cloud, quotas)
+    asyncio.run(install(admin))
     try:
         yield made
     finally:
@@ -190,18 +230,16 @@ def _admin_settings(cloud: Mapping[str, str], name: str, folder: Path) -> AdminS
 
 
 def _write_tenants(
-    path: Path,
-    cloud: Mapping[str, str],
-    quotas: Mapping[str, Mapping[str, int]],
-    tokens: Mapping[str, str],
+    made: Installation, cloud: Mapping[str, str], quotas: Mapping[str, Mapping[str, int]]
 ) -> None:
     tenants = {
         tenant: {
             "projects": {"devcloud": cloud[f"DEVCLOUD_PROJECT_ID_{tenant.upper()}"]},
+            "broker_user": made.broker_user(tenant),
             "tokens": [
                 {
                     "name": "tests",
-                    "sha256": hashlib.sha256(tokens[tenant].encode()).hexdigest(),
+                    "sha256": hashlib.sha256(made.tokens[tenant].encode()).hexdigest(),
                     "role": "member",
                 }
             ],
@@ -209,7 +247,7 @@ def _write_tenants(
         }
         for tenant, quota in quotas.items()
     }
-    path.write_text(yaml.safe_dump({"tenants": tenants}))
+    (made.folder / "tenants.yaml").write_text(yaml.safe_dump({"tenants": tenants}))
 
 
 def _common_settings(cloud: Mapping[str, str]) -> dict[str, dict[str, str]]:
