@@ -10,7 +10,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 
 class Proxy:
-    """``url`` leads through it. `cut` breaks all connections, `refuse` takes no new ones."""
+    """``url`` leads through it.
+
+    `cut` breaks all connections, `refuse` takes no new ones, `hold` lets none break and nothing
+    through, as a network does that has stopped to carry packets.
+    """
 
     def __init__(self, target: str) -> None:
         self._target = urlsplit(target)
@@ -18,6 +22,8 @@ class Proxy:
         self._port = 0
         self._writers: set[asyncio.StreamWriter] = set()
         self._pumps: set[asyncio.Task[None]] = set()
+        self._carries = asyncio.Event()
+        self._carries.set()
         self.accepted = 0
 
     @classmethod
@@ -35,8 +41,13 @@ class Proxy:
     @property
     def url(self) -> str:
         """The target's URL by way of this proxy."""
-        login = self._target.netloc.rpartition("@")[0]
-        return urlunsplit(self._target._replace(netloc=f"{login}@127.0.0.1:{self._port}"))
+        return self.instead_of(urlunsplit(self._target))
+
+    def instead_of(self, url: str) -> str:
+        """Return ``url`` with this proxy's address, and everything else as it is."""
+        parts = urlsplit(url)
+        login, at, _ = parts.netloc.rpartition("@")
+        return urlunsplit(parts._replace(netloc=f"{login}{at}127.0.0.1:{self._port}"))
 
     async def accept(self) -> None:
         """Take connections (again), on the same port."""
@@ -53,12 +64,27 @@ class Proxy:
         """Reset every connection, without a word to either side."""
         for writer in self._writers:
             writer.transport.abort()
-        if self._pumps:
-            await asyncio.wait(self._pumps)
+        pumps = set(self._pumps)
+        for pump in pumps:
+            pump.cancel()
+        if pumps:
+            await asyncio.wait(pumps)
+
+    def hold(self) -> None:
+        """Carry nothing, and say nothing about it."""
+        self._carries.clear()
+
+    def release(self) -> None:
+        """Carry again, beginning with what was held."""
+        self._carries.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
-        there = await asyncio.open_connection(self._target.hostname, self._target.port)
+        try:
+            there = await asyncio.open_connection(self._target.hostname, self._target.port)
+        except OSError:
+            writer.transport.abort()  # as if there were nothing in between
+            return
         for source, sink in ((reader, there[1]), (there[0], writer)):
             self._writers.add(sink)
             pump = asyncio.create_task(self._pump(source, sink))
@@ -68,10 +94,11 @@ class Proxy:
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         try:
             while data := await source.read(65536):
+                await self._carries.wait()
                 sink.write(data)
                 await sink.drain()
+            sink.close()  # in good order: what is still to be written, is
         except ConnectionError:
-            pass  # pulled, or hung up
+            sink.transport.abort()  # hung up
         finally:
             self._writers.discard(sink)
-            sink.transport.abort()
