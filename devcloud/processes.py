@@ -155,6 +155,14 @@ class ProcessTable:
         if not self._wait_gone(name, 10.0):
             raise TimeoutError(f"{name} outlived SIGKILL")
 
+    def pause(self, name: str) -> None:
+        """Stop a daemon's whole group where it is."""
+        self._signal(name, signal.SIGSTOP)
+
+    def resume(self, name: str) -> None:
+        """Let a daemon's whole group go on."""
+        self._signal(name, signal.SIGCONT)
+
     def _signal(self, name: str, number: signal.Signals) -> None:
         if members := self._members(name):
             with contextlib.suppress(ProcessLookupError):

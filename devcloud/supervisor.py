@@ -90,6 +90,18 @@ class Supervisor:
             for daemon in reversed(self._component(name).daemons()):
                 self.site.processes.kill(daemon.name)
 
+    def pause(self, name: str) -> None:
+        """Stop one component's processes where they are (SIGSTOP), as an overloaded host would."""
+        with self.site.exclusively():
+            for daemon in reversed(self._component(name).daemons()):
+                self.site.processes.pause(daemon.name)
+
+    def resume(self, name: str) -> None:
+        """Let a paused component go on; one that isn't paused notices nothing."""
+        with self.site.exclusively():
+            for daemon in self._component(name).daemons():
+                self.site.processes.resume(daemon.name)
+
     def status(self) -> list[Status]:
         """Return the state of every process, components in the order of the table."""
         return [line for c in self.components.values() for line in self._status(c)]

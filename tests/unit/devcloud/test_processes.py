@@ -14,6 +14,7 @@ import pytest
 from devcloud.account import Account
 from devcloud.paths import Paths
 from devcloud.processes import Daemon, ProcessTable, read_stat
+from tests.support.conditions import eventually_sync
 
 SLEEPER = Daemon("sleeper", ["sleep", "60"])
 STUBBORN = Daemon(
@@ -108,3 +109,20 @@ def test_what_a_dead_leader_leaves_behind_is_stopped_too(table: ProcessTable) ->
     table.stop(family)
     orphan = read_stat(int(text))
     assert orphan is None or orphan.state == "Z"
+
+
+def test_a_paused_process_stands_still_until_it_is_resumed(table: ProcessTable) -> None:
+    """It is still there, and still ours, but does nothing."""
+    table.spawn(SLEEPER)
+    pid = table.pid("sleeper")
+    assert pid is not None
+
+    def state() -> str:
+        stat = read_stat(pid)
+        return stat.state if stat else "gone"
+
+    table.pause("sleeper")
+    eventually_sync(lambda: state() == "T", what="it stands still")
+    assert table.pid("sleeper") == pid
+    table.resume("sleeper")
+    eventually_sync(lambda: state() == "S", what="it goes on")
