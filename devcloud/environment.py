@@ -10,6 +10,7 @@ from devcloud.components.rabbitmq import RabbitMQ
 from devcloud.openstack_service import broker_url
 from devcloud.ports import HOST
 from devcloud.site import Site
+from devcloud.tenants import SECOND_CLOUD
 
 
 def cloud_environment(site: Site) -> dict[str, str]:
@@ -44,7 +45,11 @@ def _openstack(site: Site) -> dict[str, str]:
         "DEVCLOUD_TENANTS_JSON": str(site.paths.tenants_json),
     }
     for tenant, facts in json.loads(site.paths.tenants_json.read_text()).items():
-        found[f"DEVCLOUD_PROJECT_ID_{tenant.upper().replace('-', '_')}"] = facts["project_id"]
+        name = tenant.upper().replace("-", "_")
+        found[f"DEVCLOUD_PROJECT_ID_{name}"] = facts["project_id"]
+        second = facts.get("projects", {}).get(SECOND_CLOUD)
+        if second is not None:
+            found[f"DEVCLOUD_TWO_PROJECT_ID_{name}"] = second
     return found
 
 

@@ -1,4 +1,8 @@
-"""Who uses the developer cloud: tenants, their people, and the service user that acts for them."""
+"""Who uses the developer cloud: tenants, their people, and the service user that acts for them.
+
+To its users it is two clouds: each tenant has a project on either, with quotas of its own. Both are
+the same Keystone, Nova and Neutron, but one host takes servers of the second cloud only.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +26,9 @@ class Person:
 
 
 TENANTS = ("bigtop", "openlab")
+#: The clouds by their names in clouds.yaml, and what a tenant's project on each is called.
+CLOUD, SECOND_CLOUD = "devcloud", "devcloud-two"
+CLOUDS = {CLOUD: "{tenant}", SECOND_CLOUD: "{tenant}-two"}
 PEOPLE = (Person("alice", "bigtop"), Person("bob", "openlab"), Person("carol", "bigtop", "reader"))
 
 
@@ -32,13 +39,11 @@ def clouds_yaml(site: Site, people: Mapping[str, str]) -> str:
         site: The cloud.
         people: Each person's project by name of the person.
 
-    The cloud `devcloud` is the service user without a project: Colobus adds the tenant's.
+    The clouds of `CLOUDS` are the service user without a project: Colobus adds the tenant's.
     """
     admin = _cloud(site, "admin", site.credentials["keystone-admin"], project_name="admin")
-    clouds = {
-        "devcloud": _cloud(site, SERVICE_USER, site.credentials[SERVICE_USER]),
-        "devcloud-admin": admin,
-    }
+    clouds = {name: _cloud(site, SERVICE_USER, site.credentials[SERVICE_USER]) for name in CLOUDS}
+    clouds["devcloud-admin"] = admin
     for name, project in people.items():
         clouds[name] = _cloud(site, name, site.credentials[name], project_name=project)
     return yaml.safe_dump({"clouds": clouds}, sort_keys=False)

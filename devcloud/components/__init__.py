@@ -22,6 +22,7 @@ from devcloud.components.nova import (
     NovaApi,
     NovaCompute1,
     NovaCompute2,
+    NovaCompute3,
     NovaConductor,
     NovaDatabase,
     NovaScheduler,
@@ -29,6 +30,7 @@ from devcloud.components.nova import (
 from devcloud.components.placement import Placement, PlacementDatabase
 from devcloud.components.postgresql import PostgreSQL
 from devcloud.components.rabbitmq import RabbitMQ
+from devcloud.components.second_cloud import SecondCloud
 
 COMPONENTS: tuple[type[Component], ...] = (
     # What Colobus itself stands on.
@@ -52,9 +54,11 @@ COMPONENTS: tuple[type[Component], ...] = (
     NovaScheduler,
     NovaCompute1,
     NovaCompute2,
+    NovaCompute3,
     Nova,
     # Tenants, users, images, flavors, the external network.
     Catalog,
+    SecondCloud,
     # Colobus.
     ColobusInstall,
     FrontDoor,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
@@ -10,7 +11,7 @@ from devcloud.component import Component
 from devcloud.components.neutron import PHYSICAL_NETWORK
 from devcloud.credentials import write_private
 from devcloud.keystone_client import connect_admin
-from devcloud.tenants import PEOPLE, SERVICE_USER, TENANTS, clouds_yaml
+from devcloud.tenants import CLOUD, CLOUDS, PEOPLE, SERVICE_USER, TENANTS, clouds_yaml
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
@@ -30,7 +31,7 @@ class Flavor:
 FLAVORS = (
     Flavor("small", 1, 512, 1),
     Flavor("medium", 2, 2048, 10),
-    Flavor("huge", 1, 300_000, 1),  # fits the quota, and no host
+    Flavor("huge", 1, 300_000, 1),  # fits the quota, and no host but the second cloud's own
     Flavor("slow", 1, 512, 1, {"devcloud:spawn_seconds": "30"}),
     Flavor("broken", 1, 512, 1, {"devcloud:spawn_fails": "simulated spawn failure"}),
 )
@@ -58,17 +59,18 @@ class Catalog(Component):
     wants: ClassVar[tuple[str, ...]] = ("nova",)
 
     def configured(self) -> bool:
-        """Tell whether all was made."""
-        return self.site.is_done(self.name)
+        """Tell whether all that the tables of now name was made."""
+        return self.site.is_done(self._step())
 
     def configure(self) -> None:
         """Make what is missing, and write down what clients need to know."""
         cloud = connect_admin(self.site)
-        projects = {name: _project(cloud, name) for name in TENANTS}
+        projects = {tenant: _projects(cloud, tenant) for tenant in TENANTS}
         for person in PEOPLE:
-            self._user(cloud, person.name, {projects[person.tenant]: person.role})
-        self._user(cloud, SERVICE_USER, dict.fromkeys(projects.values(), "member"))
-        for project in projects.values():
+            self._user(cloud, person.name, {projects[person.tenant][CLOUD]: person.role})
+        every = [project for of_tenant in projects.values() for project in of_tenant.values()]
+        self._user(cloud, SERVICE_USER, dict.fromkeys(every, "member"))
+        for project in every:
             cloud.compute.update_quota_set(project, **COMPUTE_QUOTA)
             cloud.network.update_quota(project, **NETWORK_QUOTA)
         for flavor in FLAVORS:
@@ -76,7 +78,12 @@ class Catalog(Component):
         _image(cloud)
         _external_network(cloud)
         self._tell(projects)
-        self.site.mark_done(self.name)
+        self.site.mark_done(self._step())
+
+    def _step(self) -> str:
+        """Return what names these contents: others are made when the tables have changed."""
+        tables = (FLAVORS, IMAGE, COMPUTE_QUOTA, NETWORK_QUOTA, TENANTS, CLOUDS, PEOPLE)
+        return f"{self.name}-{hashlib.sha256(repr(tables).encode()).hexdigest()[:12]}"
 
     def _user(self, cloud: Connection, name: str, roles: dict[str, str]) -> None:
         user = cloud.identity.find_user(name) or cloud.identity.create_user(
@@ -86,19 +93,25 @@ class Catalog(Component):
             role = cloud.identity.find_role(role_name, ignore_missing=False)
             cloud.identity.assign_project_role_to_user(project, user, role)
 
-    def _tell(self, projects: dict[str, str]) -> None:
+    def _tell(self, projects: dict[str, dict[str, str]]) -> None:
         tenants = {
             tenant: {
-                "project_id": project,
+                "project_id": of_tenant[CLOUD],
+                "projects": of_tenant,
                 "users": {
                     p.name: self.site.credentials[p.name] for p in PEOPLE if p.tenant == tenant
                 },
             }
-            for tenant, project in projects.items()
+            for tenant, of_tenant in projects.items()
         }
         people = {person.name: person.tenant for person in PEOPLE}
         write_private(self.site.paths.clouds_yaml, clouds_yaml(self.site, people))
         write_private(self.site.paths.tenants_json, json.dumps(tenants, indent=1) + "\n")
+
+
+def _projects(cloud: Connection, tenant: str) -> dict[str, str]:
+    """Return the tenant's project on each cloud."""
+    return {name: _project(cloud, form.format(tenant=tenant)) for name, form in CLOUDS.items()}
 
 
 def _project(cloud: Connection, name: str) -> str:

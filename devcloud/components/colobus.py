@@ -19,11 +19,10 @@ from devcloud.components.postgresql import DATABASE, SUPERUSER, PostgreSQL
 from devcloud.components.rabbitmq import RabbitMQ
 from devcloud.credentials import write_private
 from devcloud.ports import HOST
+from devcloud.tenants import CLOUD, CLOUDS
 from devcloud.tools import ToolFailed
 
 CHECKOUT = Path(__file__).parents[2]
-#: The cloud's name in clouds.yaml and in the tenants file.
-CLOUD = "devcloud"
 QUOTA = {"vms": 20, "floating_ips": 10}
 WEIGHTS = {"bigtop": 2}
 
@@ -108,7 +107,7 @@ class ColobusInstall(FromCheckout):
         self.account.own(self.folder)
         self.write_private("tenants.yaml", self._tenants())
         clouds = yaml.safe_load(self.site.paths.clouds_yaml.read_text())["clouds"]
-        self.write_private("clouds.yaml", {"clouds": {CLOUD: clouds[CLOUD]}})
+        self.write_private("clouds.yaml", {"clouds": {name: clouds[name] for name in CLOUDS}})
         self.site.tools.run(
             self.name,
             [sys.executable, "-m", "services.admin", "install"],
@@ -133,7 +132,7 @@ class ColobusInstall(FromCheckout):
         token = self.site.credentials[token_name(name)]
         digest = hashlib.sha256(token.encode()).hexdigest()
         return {
-            "projects": {CLOUD: facts["project_id"]},
+            "projects": facts.get("projects") or {CLOUD: facts["project_id"]},
             "broker_user": f"ci-{name}",
             "tokens": [{"name": "demo", "sha256": digest, "role": "member"}],
             "quota": QUOTA,

@@ -11,9 +11,10 @@ from functools import cached_property
 from typing import ClassVar
 
 from devcloud.component import answers_http
-from devcloud.components.colobus import CLOUD, FromCheckout, code_digest, python_environment
+from devcloud.components.colobus import FromCheckout, code_digest, python_environment
 from devcloud.ports import HOST
 from devcloud.processes import Daemon, ProcessTable
+from devcloud.tenants import CLOUD
 
 #: The webhook receiver is on loopback, which webhooks otherwise never reach.
 ALLOWED_NETWORKS = "127.0.0.0/8"

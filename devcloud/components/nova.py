@@ -29,6 +29,15 @@ from devcloud.processes import Daemon
 
 HYPERVISOR = "colobus_devcloud_hypervisor"
 LAUNCHER = "colobus_devcloud_compute"
+#: Nova's own, and the one that keeps a host for the second cloud's projects.
+FILTERS = (
+    "ComputeFilter",
+    "ComputeCapabilitiesFilter",
+    "ImagePropertiesFilter",
+    "ServerGroupAntiAffinityFilter",
+    "ServerGroupAffinityFilter",
+    "AggregateMultiTenancyIsolation",
+)
 UP_AND_MAPPED = """
 SELECT COUNT(*) FROM nova.services s JOIN nova_api.host_mappings m ON s.host = m.host
 WHERE s.host = '{host}' AND s.`binary` = 'nova-compute' AND s.deleted = 0
@@ -61,7 +70,10 @@ def write_settings(component: Component) -> None:
         "api": {"auth_strategy": "keystone"},
         "conductor": {"workers": 1},
         "scheduler": {"workers": 1, "discover_hosts_in_cells_interval": 2},
-        "filter_scheduler": {"track_instance_changes": False},
+        "filter_scheduler": {
+            "track_instance_changes": False,
+            "enabled_filters": ",".join(FILTERS),
+        },
         "notifications": {
             "notification_format": "versioned",
             "notify_on_state_change": "vm_and_task_state",
@@ -170,8 +182,12 @@ class NovaDaemon(NovaPart):
         """Write nova.conf and the process's own settings."""
         super().render()
         state = self.site.account.own(self.site.paths.data / self.name)
-        own = {"DEFAULT": {"host": self.host, "state_path": str(state)}}
-        self.site.write_config(f"{self.name}.conf", render_ini(own))
+        own: Sections = {"DEFAULT": {"host": self.host, "state_path": str(state)}}
+        self.site.write_config(f"{self.name}.conf", render_ini(merge(own, self.own_settings())))
+
+    def own_settings(self) -> Sections:
+        """Return what only this process is told."""
+        return {}
 
     def ready(self) -> bool:
         """Tell whether the process serves its queue."""
@@ -195,6 +211,15 @@ class NovaScheduler(NovaDaemon):
     requires: ClassVar[tuple[str, ...]] = ("nova-database", "keystone")
     wants: ClassVar[tuple[str, ...]] = ("cloud-rabbitmq",)
 
+    def start(self) -> None:
+        """Start it; anew when it runs with other filters, for it reads them only once."""
+        running_with = self.site.paths.run / f"{self.name}.filters"
+        wanted = ",".join(FILTERS)
+        if not running_with.exists() or running_with.read_text() != wanted:
+            self.stop()
+        super().start()
+        running_with.write_text(wanted)
+
 
 class NovaCompute(NovaDaemon):
     """One compute host."""
@@ -203,12 +228,18 @@ class NovaCompute(NovaDaemon):
     wants: ClassVar[tuple[str, ...]] = ("nova-scheduler",)  # takes the host into the cell
 
     settings: ClassVar[str] = "nova-compute"
+    #: In MiB. The usual hosts have no room for the flavor `huge`.
+    memory: ClassVar[int] = 262_144
 
     def render(self) -> None:
         """Write settings and install the hypervisor driver."""
         super().render()
         for plugin in (HYPERVISOR, LAUNCHER):
             self.site.install_plugin(Path(devcloud.plugins.__file__).with_name(f"{plugin}.py"))
+
+    def own_settings(self) -> Sections:
+        """Return the size of the host."""
+        return {"devcloud": {"memory_mb": self.memory}}
 
     def command(self) -> list[str]:
         """Return how the program is called: through a launcher that makes the driver known."""
@@ -237,6 +268,14 @@ class NovaCompute2(NovaCompute):
 
     name = "nova-compute2"
     host: ClassVar[str] = "compute2"
+
+
+class NovaCompute3(NovaCompute):
+    """The host of the second cloud's own: see `second_cloud`."""
+
+    name = "nova-compute3"
+    host: ClassVar[str] = "compute3"
+    memory: ClassVar[int] = 4_194_304
 
 
 class Nova(Component):

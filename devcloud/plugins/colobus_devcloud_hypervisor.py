@@ -22,8 +22,10 @@ import nova.conf
 from nova import exception, objects
 from nova.compute import task_states
 from nova.virt import fake, node
+from oslo_config import cfg
 
 CONF = nova.conf.CONF
+CONF.register_opts([cfg.IntOpt("memory_mb", default=262144)], group="devcloud")
 SPAWN_SECONDS = "devcloud:spawn_seconds"
 SPAWN_FAILS = "devcloud:spawn_fails"
 LOOK_EVERY = 0.5
@@ -33,7 +35,12 @@ LOOK_EVERY = 0.5
 class Hypervisor(fake.FakeDriver):
     """One host with room for many small servers."""
 
-    vcpus, memory_mb, local_gb = 64, 262144, 4096
+    vcpus, local_gb = 64, 4096
+
+    def __init__(self, *args, **kwargs):
+        """Be as large as the settings say."""
+        self.memory_mb = CONF.devcloud.memory_mb
+        super().__init__(*args, **kwargs)
 
     def init_host(self, host):
         """Take up the host's identity and the servers that it had."""
