@@ -17,11 +17,15 @@ class ServerEvent:
 
 @dataclass
 class EventParser:
-    """Fed with chunks of a stream, gives its events; half lines wait for their other half."""
+    """Fed with chunks of a stream, gives its events; half lines wait for their other half.
+
+    ``last_id`` counts from the blank line on: an event that broke off has not been seen.
+    """
 
     last_id: str | None = None
     retry: float | None = None
     _pending: bytes = b""
+    _id: str | None = None
     _event: str = ""
     _data: list[str] = field(default_factory=list)
 
@@ -43,7 +47,7 @@ class EventParser:
         elif name == "data":
             self._data.append(value)
         elif name == "id" and "\0" not in value:
-            self.last_id = value
+            self._id = value
         elif name == "retry" and value.isascii() and value.isdigit():
             self.retry = int(value) / 1000
         return None
@@ -51,4 +55,5 @@ class EventParser:
     def _dispatch(self) -> ServerEvent | None:
         name, data = self._event or "message", self._data
         self._event, self._data = "", []
+        self.last_id = self.last_id if self._id is None else self._id
         return ServerEvent(name, "\n".join(data), self.last_id) if data else None

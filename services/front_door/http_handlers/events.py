@@ -123,7 +123,7 @@ class _Feed:
 
     async def send_to(self, response: web.StreamResponse) -> None:
         """Send until the resource ends, the time is over, or we are to stop."""
-        await _write(response, _RETRY)
+        await _write(response, _RETRY + self._beginning())
         deadline = Deadline.after(_STREAM_SECONDS)
         while not (deadline.expired or self._parts.wakeups.closed):
             try:
@@ -139,6 +139,13 @@ class _Feed:
                 return
             if not await self._listener.wait(self._parts.settings.heartbeat_seconds):
                 await _write(response, _HEARTBEAT)
+
+    def _beginning(self) -> bytes:
+        """Name the place where a tenant's stream begins: it may break off before its first event.
+
+        A block with an id and no data is no event, but sets what the client resumes by.
+        """
+        return b"id: %d\n\n" % self._after if self._resource_id is None else b""
 
     async def _entries(self) -> list[Entry]:
         found = await timeline.read(

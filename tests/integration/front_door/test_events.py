@@ -153,6 +153,7 @@ async def test_the_tenants_stream_has_positions_and_nobody_elses_events(
     async with door.stream("/v1/events", tenant) as live, AsyncExitStack() as stack:
         reader = EventReader(live)
         assert "retry" in await reader.block()
+        assert await reader.block() == {"id": "1"}, "one that breaks off now resumes from here"
         await _live(door, neighbours, other_tenant, Phase.ACTIVE)
         new = await _live(door, neighbours, tenant, Phase.WAITING)
         event = await reader.event()
@@ -206,6 +207,7 @@ async def test_a_silent_stream_is_kept_alive(
     async with door.stream("/v1/events", tenant) as response:
         reader = EventReader(response)
         assert "retry" in await reader.block()
+        assert "id" in await reader.block()
         assert await reader.block() == {"": "still here"}
 
 
