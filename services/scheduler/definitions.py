@@ -74,6 +74,9 @@ class WorkflowDefinition:
     operation_command: Callable[[ResourceState, Any], Message]
     operation_accepted_by: type[Message]
     operation_done: Callable[[Any, Any], bool]
+    #: What the kind is made of, in the backend's words: {what: name of the handle that records it},
+    #: in the order in which it is removed.
+    holds: Mapping[str, str]
 
     def step(self, name: str) -> StepDefinition:
         """The definition of a step by name."""

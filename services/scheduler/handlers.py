@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from services.scheduler import cloud_health, operations, workflow
+from services.scheduler import census, cloud_health, operations, workflow
 from services.scheduler.context import Context, Recording
 from services.scheduler.ledger import utc_now
 from services.scheduler.requests import check_request, check_sender, split_spec
@@ -15,10 +15,12 @@ from services.scheduler.state import Decision, Ending, Goal, ResourceState
 from services.scheduler.workflows import WORKFLOWS
 from shared.bus import Delivery, RejectedMessage
 from shared.contract.messages import (
+    CensusTaken,
     CommandFailed,
     FloatingIpAssociated,
     FloatingIpReleased,
     Message,
+    OrphanRemoved,
     RequestSubmitted,
     VmBuildStarted,
     VmDeletionStarted,
@@ -118,7 +120,9 @@ async def absorb_answer(delivery: Delivery, event: Message, context: Context) ->
     """A worker's answer to a command: it belongs to one step and one attempt."""
     envelope = delivery.envelope
     if envelope.step is None or envelope.attempt is None:
-        return  # the answer to an inspection, or what is meant for others
+        if isinstance(event, CommandFailed):
+            census.count_failure(delivery, event)
+        return  # the answer to an inspection or a census, or what is meant for others
     step, attempt = envelope.step, envelope.attempt
     async with context.recording() as recording:
         if not await first_delivery(recording.tx, envelope):
@@ -198,6 +202,8 @@ EVENT_HANDLERS: dict[type[Message], Handler] = {
     CommandFailed: absorb_answer,
     VmObserved: observe_resource,
     VmInspectionFailed: note_failed_inspection,
+    CensusTaken: census.absorb_census,
+    OrphanRemoved: census.note_removal,
 }
 
 

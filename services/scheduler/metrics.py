@@ -9,7 +9,7 @@ from shared.runtime.metrics import REGISTRY
 
 RESOURCES = Gauge(
     "colobus_resources",
-    "Resources in the ledger that have not ended, as the replica that counted last saw them",
+    "Resources in the ledger that have not ended; every replica counts them all",
     ["kind", "tenant", "phase"],
     registry=REGISTRY,
 )
@@ -37,6 +37,39 @@ ENDED = Counter(
     "colobus_resources_ended",
     "Resources that ended",
     ["kind", "phase", "reason"],
+    registry=REGISTRY,
+)
+HOLDINGS = Gauge(
+    "colobus_census_holdings",
+    "Things of this installation in the backends, by the newest census",
+    ["place", "what"],
+    registry=REGISTRY,
+)
+CENSUS_AGE = Gauge(
+    "colobus_census_age_seconds",
+    "Since the newest complete census of a place was begun",
+    ["place"],
+    registry=REGISTRY,
+)
+CENSUSES_FAILED = Counter(
+    "colobus_censuses_failed", "Censuses that could not be taken", ["reason"], registry=REGISTRY
+)
+ORPHANS = Gauge(
+    "colobus_orphans",
+    "Things that nobody needs (orphan, surplus), or that nobody knows (unknown), as they are now",
+    ["place", "what", "verdict"],
+    registry=REGISTRY,
+)
+ORPHANS_REMOVED = Counter(
+    "colobus_orphans_removed",
+    "Things that are gone after their removal was ordered",
+    ["place", "what", "verdict"],
+    registry=REGISTRY,
+)
+ORPHAN_REMOVALS_FAILED = Counter(
+    "colobus_orphan_removals_failed",
+    "Ordered removals that failed; what is not retryable the worker refused to touch",
+    ["reason", "retryable"],
     registry=REGISTRY,
 )
 

@@ -226,4 +226,5 @@ VM_WORKFLOW = WorkflowDefinition(
     operation_command=_change_power,
     operation_accepted_by=VmPowerChangeStarted,
     operation_done=_power_changed,
+    holds={"floating_ip": "floating_ip_id", "server": "server_id", "port": "port_id"},
 )

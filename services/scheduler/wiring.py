@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from services.scheduler import admitting, inspections, measuring, queries, retention, timers
+from services.scheduler import admitting, census, inspections, measuring, queries, retention, timers
 from services.scheduler.context import Context
 from services.scheduler.handlers import handle_dead_command, handle_event, handle_request
 from services.scheduler.ledger import Ledger
@@ -53,11 +53,12 @@ def _spawn_rounds(service: Service, context: Context) -> None:
     settings = context.settings
     service.spawn("admission", admitting.run(context))
     service.spawn("timers", timers.run(context))
+    service.spawn("measuring", measuring.run(context))
     for name, seconds, do in (
         ("inspect-waiting", settings.inspect_fast_seconds, inspections.inspect_waiting),
+        ("census", settings.census_seconds, census.order_censuses),
         ("inspect-living", settings.inspect_slow_seconds, inspections.inspect_living),
         ("forget", retention.INTERVAL, retention.forget),
-        ("measure", measuring.INTERVAL, measuring.measure),
     ):
         service.spawn(name, timers.run_round(context, name, seconds, do))
 

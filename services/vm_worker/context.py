@@ -21,11 +21,19 @@ class Context:
 
     def project(self, command: Command[Message]) -> Project:
         """The project that the command is about; nothing starts there after its ``not_after``."""
-        cloud: str = getattr(command.message, "cloud")  # noqa: B009 - every command has one
-        return self.backend.project(cloud, command.tenant, command.deadline)
+        return self.backend.project(cloud_of(command.message), command.tenant, command.deadline)
+
+
+def cloud_of(message: Message) -> str:
+    """The cloud that a command is about; empty where it names none."""
+    return str(getattr(message, "cloud", None) or getattr(message, "place", ""))
+
+
+#: Commands that only look: they have bounds of their own, so that neither waits for the other.
+_LOOKING = {"InspectVms": "inspect", "TakeCensus": "census"}
 
 
 def backend_of(message: Message) -> str:
-    """Which bound a command falls under; looking must not wait behind making."""
-    cloud: str = getattr(message, "cloud", "")
-    return f"{cloud}/inspect" if type(message).__name__ == "InspectVms" else cloud
+    """Which bound a command falls under; looking must not wait behind making, nor hold it up."""
+    cloud, looking = cloud_of(message), _LOOKING.get(type(message).__name__)
+    return cloud if looking is None else f"{cloud}/{looking}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.vm_worker import observer
+from services.vm_worker import census, observer
 from services.vm_worker.context import Context
-from services.vm_worker.provisioner import floating_ips, ports, power, servers
+from services.vm_worker.provisioner import floating_ips, orphans, ports, power, servers
 from shared.contract.messages import (
     AssociateFloatingIp,
     ChangeVmPower,
@@ -15,10 +15,13 @@ from shared.contract.messages import (
     FloatingIpReleased,
     InspectVms,
     Message,
+    OrphanRemoved,
     PrepareVmPort,
     ProvisionVm,
     ReleaseFloatingIp,
     ReleaseVmPort,
+    RemoveOrphan,
+    TakeCensus,
     VmBuildStarted,
     VmDeletionStarted,
     VmDeprovisioned,
@@ -87,6 +90,19 @@ async def inspect_vms(command: Command[InspectVms], context: Context) -> Sequenc
     return await observer.inspect_vms(context.backend, context.kit, command)
 
 
+async def take_census(command: Command[TakeCensus], context: Context) -> Sequence[Answer]:
+    """→ `CensusTaken`, in as many parts as it takes."""
+    return await census.answer_census(context.backend, context.kit.marks, context.tenants, command)
+
+
+async def remove_orphan(command: Command[RemoveOrphan], context: Context) -> Sequence[Message]:
+    """→ `OrphanRemoved`, or nothing while it is going: the next census tells whether it went."""
+    order = command.message
+    gone = await orphans.remove_orphan(context.project(command), context.kit, command)
+    removed = OrphanRemoved(place=order.place, what=order.what, object_id=order.object_id)
+    return [removed] if gone else []
+
+
 HANDLERS: Handlers[Context] = {
     PrepareVmPort: prepare_vm_port,
     ProvisionVm: provision_vm,
@@ -96,4 +112,6 @@ HANDLERS: Handlers[Context] = {
     ReleaseVmPort: release_vm_port,
     ChangeVmPower: change_vm_power,
     InspectVms: inspect_vms,
+    TakeCensus: take_census,
+    RemoveOrphan: remove_orphan,
 }

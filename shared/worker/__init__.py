@@ -1,1 +1,1 @@
-"""What all workers share: the command loop, a bound per backend, marks, census, observations."""
+"""What all workers share: the command loop, a bound per backend, marks, observations."""

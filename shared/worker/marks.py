@@ -7,12 +7,14 @@ anything (DESIGN §5.3). Nova's tags have at most 60 characters and no comma or 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 _INSTALLATION = "colobus-installation-"
 _RESOURCE = "colobus-resource-"
 _WORKER = "colobus-worker-"
+_DESCRIPTION = re.compile(r"colobus installation=(\S*) (?:resource|worker)=(\S*)")
 
 
 @dataclass(frozen=True)
@@ -67,3 +69,32 @@ class Marks:
             or description == tenants
             or self.resource_of((), description) is not None
         )
+
+    def are_only(
+        self,
+        resource_id: str,
+        tags: Iterable[str],
+        description: str = "",
+        metadata: Mapping[str, str] | None = None,
+    ) -> bool:
+        """Tell whether an object is this installation's and this resource's beyond any doubt.
+
+        It must be named, and nothing on it may name another installation or resource: marks can
+        be copied, by hand or with a snapshot, and what is removed doesn't come back.
+        """
+        found, known = list(tags), metadata or {}
+        installations = _rest(_INSTALLATION, found) | _named(known, "colobus_installation")
+        resources = _rest(_RESOURCE, found) | _named(known, "colobus_resource")
+        described = _DESCRIPTION.fullmatch(description)
+        if described is not None:
+            installations.add(described[1])
+            resources |= set() if " worker=" in description else {described[2]}
+        return (installations, resources) == ({self.installation_id}, {resource_id})
+
+
+def _rest(prefix: str, tags: list[str]) -> set[str]:
+    return {tag.removeprefix(prefix) for tag in tags if tag.startswith(prefix)}
+
+
+def _named(metadata: Mapping[str, str], key: str) -> set[str]:
+    return {metadata[key]} if key in metadata else set()

@@ -30,6 +30,7 @@ from shared.contract.messages import (
     AssociateFloatingIp,
     DeprovisionVm,
     FloatingIpAssociated,
+    Holding,
     InspectVms,
     Message,
     PrepareVmPort,
@@ -45,7 +46,6 @@ from shared.runtime.deadline import Deadline
 from shared.runtime.secrets import SealingKey
 from shared.runtime.settings import Secret
 from shared.runtime.tenants import Tenants, load_tenants
-from shared.worker.census import Holding
 from shared.worker.command import Answer, Command, Observation
 from tests.support.conditions import eventually, eventually_sync
 
@@ -151,7 +151,8 @@ class Replica:
     async def census(self) -> list[Holding]:
         """All that the cloud holds of the tests' installation."""
         marks = self.context.kit.marks
-        return await take_census(self.backend, marks, self.world.tenants, Deadline.after(60))
+        deadline = Deadline.after(60)
+        return await take_census(self.backend, marks, self.world.tenants, CLOUD, deadline)
 
     async def held(self, vm: Vm) -> list[str]:
         """What the cloud holds of this VM."""

@@ -53,3 +53,40 @@ def test_an_object_of_another_resource_is_not_this_ones() -> None:
     assert MARKS.owns(MARKS.tags("vm-1"), "vm-1")
     assert MARKS.owns(MARKS.tags("vm-1"))
     assert not MARKS.owns(MARKS.tags("vm-1"), "vm-2")
+
+
+OTHERS = Marks("i2", "vm_worker")
+METADATA = {"colobus_installation": "i1", "colobus_resource": "vm-1", "colobus_worker": "vm_worker"}
+
+
+@pytest.mark.parametrize(
+    ("tags", "description", "metadata", "certain"),
+    [
+        (MARKS.tags("vm-1"), "", {}, True),
+        ((), MARKS.description("vm-1"), {}, True),
+        ((), "", METADATA, True),
+        ((*MARKS.tags("vm-1"), "mine"), "my own words", {**METADATA, "team": "storage"}, True),
+        ((), "", {}, False),
+        (MARKS.tags(), "", {}, False),
+        (MARKS.tags("vm-2"), "", {}, False),
+        (("colobus-resource-vm-1",), "", {}, False),
+        # Others' marks, and those that only look like ours.
+        (OTHERS.tags("vm-1"), "", {}, False),
+        ((), OTHERS.description("vm-1"), {}, False),
+        (Marks("i1x", "vm_worker").tags("vm-1"), "", {}, False),
+        ((), Marks("i1x", "vm_worker").description("vm-1"), {}, False),
+        ((), MARKS.description("vm-1") + "x", {}, False),
+        # Marks that disagree.
+        ((*MARKS.tags("vm-1"), *MARKS.tags("vm-2")), "", {}, False),
+        ((*MARKS.tags("vm-1"), *OTHERS.tags("vm-1")), "", {}, False),
+        (MARKS.tags("vm-1"), MARKS.description("vm-2"), {}, False),
+        (MARKS.tags("vm-1"), OTHERS.description("vm-1"), {}, False),
+        (MARKS.tags("vm-1"), "", {**METADATA, "colobus_resource": "vm-2"}, False),
+        (MARKS.tags("vm-1"), "", {**METADATA, "colobus_installation": "i2"}, False),
+    ],
+)
+def test_only_what_is_marked_beyond_doubt_may_be_removed(
+    tags: tuple[str, ...], description: str, metadata: dict[str, str], certain: bool
+) -> None:
+    """Every mark on it names this installation and this resource, and at least one does."""
+    assert MARKS.are_only("vm-1", tags, description, metadata) is certain

@@ -1,0 +1,194 @@
+"""Censuses: ordered round by round, absorbed part by part, and what follows from them.
+
+The scheduler alone orders the removal of an orphan (DESIGN §5.3). Nothing here changes a resource.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from services.scheduler import holdings
+from services.scheduler.context import Context, Recording
+from services.scheduler.inspections import NOBODY
+from services.scheduler.ledger import utc_now
+from services.scheduler.metrics import (
+    CENSUSES_FAILED,
+    ORPHAN_REMOVALS_FAILED,
+    ORPHANS_REMOVED,
+)
+from services.scheduler.orphans import Known, Seen, Verdict, judge, order_again, removable
+from services.scheduler.workflows import WORKFLOWS
+from shared.bus import Delivery, RejectedMessage
+from shared.contract import outgoing
+from shared.contract.codec import envelope_for
+from shared.contract.messages import (
+    CensusTaken,
+    CommandFailed,
+    Message,
+    OrphanRemoved,
+    RemoveOrphan,
+    TakeCensus,
+)
+from shared.contract.problems import Reason
+
+log = structlog.get_logger()
+#: How long an order to remove something may take to start.
+ORDER_LIFE = timedelta(seconds=60)
+#: How many removals one census may bring about.
+ORDERS_AT_ONCE = 50
+#: How many ids one line of the log names.
+_NAMED = 20
+#: Bounds of what a census may say; a worker's clock may be so far ahead.
+_MOST_PARTS = 10_000
+_LONGEST = 255
+_AHEAD = timedelta(minutes=10)
+#: {kind: {what: name of its handle}}, each in the order of removal.
+HOLDS = {kind: definition.holds for kind, definition in WORKFLOWS.items()}
+
+
+# ---- the round
+
+
+async def order_censuses(context: Context) -> None:
+    """Ask each worker what each of its clouds holds."""
+    places = list(dict.fromkeys(cloud for tenant in context.tenants for cloud in tenant.projects))
+    workers = dict.fromkeys(definition.worker for definition in WORKFLOWS.values())
+    not_after = utc_now() + timedelta(seconds=context.settings.census_seconds)
+    async with context.recording() as recording:
+        await holdings.forget_other_places(recording.tx, places)
+        for worker in workers:
+            for place in places:
+                command, subject = TakeCensus(place=place), f"{worker}/{place}"
+                _send(context, recording, worker, command, subject, NOBODY, not_after)
+
+
+def _send(
+    context: Context,
+    recording: Recording,
+    worker: str,
+    command: Message,
+    subject: str,
+    tenant: str,
+    not_after: datetime,
+) -> None:
+    envelope = envelope_for(
+        command, source=context.ledger.source, subject=subject, tenant=tenant, not_after=not_after
+    )
+    recording.send([outgoing.command(worker, envelope, command)])
+
+
+# ---- what workers say
+
+
+async def absorb_census(delivery: Delivery, event: CensusTaken, context: Context) -> None:
+    """A part of a census; with the last one of them it is judged."""
+    del delivery
+    _check(event)
+    place, taken_at = event.place, event.taken_at
+    gone: Sequence[tuple[str, str]] | None = None
+    async with context.recording() as recording:
+        tx = recording.tx
+        await holdings.lock_place(tx, place)
+        if not await holdings.is_news(tx, place, taken_at, event.part):
+            return
+        await holdings.see(tx, place, taken_at, event.holdings)
+        gone = await holdings.complete(tx, place, taken_at, event.parts)
+        if gone is not None:
+            suspects = await holdings.suspects(tx, place)
+            await _judge(context, recording, suspects, ORDERS_AT_ONCE)
+    for what, verdict in gone or ():
+        ORPHANS_REMOVED.labels(place, what, verdict).inc()
+
+
+def _check(event: CensusTaken) -> None:
+    if not 1 <= event.part <= event.parts <= _MOST_PARTS:
+        raise RejectedMessage("part and parts are out of bounds")
+    if event.taken_at.tzinfo is None:
+        raise RejectedMessage("taken_at has no time zone")
+    if event.taken_at > datetime.now(UTC) + _AHEAD:
+        raise RejectedMessage("taken_at is in the future")
+    texts = [event.place]
+    for one in event.holdings:
+        texts += [one.what, one.id, one.tenant, one.resource_id or ""]
+    if any(len(text) > _LONGEST for text in texts):
+        raise RejectedMessage("a name is too long")
+
+
+async def note_removal(delivery: Delivery, event: OrphanRemoved, context: Context) -> None:
+    """An object is gone: what could not go before it may be ordered now."""
+    del delivery
+    async with context.recording() as recording:
+        await holdings.lock_place(recording.tx, event.place)
+        removed = await holdings.remove(recording.tx, event.place, event.what, event.object_id)
+        if removed is not None:
+            await _judge(context, recording, [removed[0]], ORDERS_AT_ONCE)
+    if removed is not None:
+        ORPHANS_REMOVED.labels(event.place, event.what, removed[1]).inc()
+        log.info("orphan removed", what=event.what, object_id=event.object_id)
+
+
+def count_failure(delivery: Delivery, event: CommandFailed) -> None:
+    """A census could not be taken, or an orphan not be removed: a later round does it again."""
+    known_reason = event.problem.reason in set(Reason)
+    reason = str(event.problem.reason) if known_reason else "failed"
+    if event.command == TakeCensus.__name__:
+        CENSUSES_FAILED.labels(reason).inc()
+    elif event.command == RemoveOrphan.__name__:
+        ORPHAN_REMOVALS_FAILED.labels(reason, str(event.retryable).lower()).inc()
+        log.warning(
+            "orphan not removed", resource=delivery.envelope.subject, detail=event.problem.detail
+        )
+
+
+# ---- the judgement
+
+
+async def _judge(
+    context: Context, recording: Recording, resource_ids: Sequence[str], at_most: int
+) -> None:
+    """Say of each thing of these resources what is wrong with it, and order what has to go."""
+    tx, now = recording.tx, utc_now()
+    margin = timedelta(seconds=context.settings.orphan_margin_seconds)
+    things = await holdings.things_of(tx, resource_ids)
+    known = await holdings.known_of(tx, resource_ids, HOLDS)
+    found: dict[Verdict, list[Seen]] = {}
+    for resource_id, seen in things.items():
+        for one in seen:
+            verdict = judge(one, known.get(resource_id), margin)
+            if verdict is one.verdict:
+                continue
+            await holdings.note_verdict(tx, one, verdict)
+            if verdict is not None:
+                found.setdefault(verdict, []).append(one)
+    for verdict, new in found.items():
+        _tell(verdict, new)
+    orders = [
+        one
+        for resource_id, seen in things.items()
+        for one in removable(seen, known.get(resource_id), margin, now)
+    ]
+    for one in orders[:at_most]:
+        await _order(context, recording, one, known[one.resource_id], now)
+
+
+async def _order(
+    context: Context, recording: Recording, one: Seen, known: Known, now: datetime
+) -> None:
+    await holdings.note_order(recording.tx, one, order_again(one.orders + 1, now))
+    command = RemoveOrphan(
+        place=one.place, what=one.what, object_id=one.id, resource_id=one.resource_id
+    )
+    worker = WORKFLOWS[known.kind].worker
+    _send(context, recording, worker, command, one.resource_id, known.tenant, now + ORDER_LIFE)
+
+
+def _tell(verdict: Verdict, new: Sequence[Seen]) -> None:
+    log.warning(
+        "things that nobody needs" if verdict is not Verdict.UNKNOWN else "things nobody knows",
+        verdict=verdict.value,
+        count=len(new),
+        objects=[f"{one.place}/{one.what}/{one.id} of {one.resource_id}" for one in new[:_NAMED]],
+    )
