@@ -1,6 +1,7 @@
-"""Serving queries: a handler returns the answer or raises; either way the asker is told.
+"""Answering: queries always, requests where their sender wants it and where they are refused.
 
-Nothing is delayed or tried again here: a query lives no longer than its asker waits.
+A query's handler returns the answer or raises; either way the asker is told. Nothing is delayed
+or tried again there: a query lives no longer than its asker waits.
 """
 
 from __future__ import annotations
@@ -11,18 +12,17 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from shared.bus.delivery import Delivery, Incoming
-from shared.bus.errors import PublishFailed, PublishRefused, Unroutable
-from shared.bus.publisher import Publication, Publisher
+from shared.bus.replies import Replies
 from shared.bus.settlement import Settlement
-from shared.contract.codec import Envelope, UndecodableMessage, encode, envelope_for
+from shared.contract.codec import Envelope, UndecodableMessage
 from shared.contract.messages import Message, QueryFailed
 from shared.contract.problems import Problem
 from shared.runtime.errors import ColobusError
 
 QueryHandler = Callable[[Envelope, Message], Awaitable[Message]]
+#: Makes the answer to a message that went to the dead letters, from its body and the problem.
+Refusal = Callable[[bytes, Problem], Message]
 
-_ANSWER_TIMEOUT = 5.0
-_DIRECT = "amq.rabbitmq.reply-to."
 _FAULT = Problem(title="Internal error", status=500, retryable=True)
 
 _log = structlog.get_logger(__name__)
@@ -31,76 +31,57 @@ _log = structlog.get_logger(__name__)
 class QueryServer:
     """The two halves that a `Consumer` wants: `handle` a query, `settle` a failed one."""
 
-    def __init__(
-        self, publisher: Publisher, settlement: Settlement, source: str, handler: QueryHandler
-    ) -> None:
-        self._publisher = publisher
+    def __init__(self, replies: Replies, settlement: Settlement, handler: QueryHandler) -> None:
+        self._replies = replies
         self._settlement = settlement
-        self._source = source
         self._handler = handler
 
     async def handle(self, delivery: Delivery) -> None:
         """Ask the handler and send its answer."""
         answer = await self._handler(delivery.envelope, delivery.message)
-        properties = (delivery.reply_to, delivery.correlation_id, delivery.user_id)
-        await self._reply(answer, delivery.envelope, *properties)
+        if delivery.reply_to is None:
+            _log.warning("query without a reply address", user=delivery.user_id)
+        await self._replies.send(answer, delivery, delivery.envelope)
 
     async def settle(self, incoming: Incoming, failure: BaseException) -> str:
         """Answer with a problem; garbage goes to the dead letters as well."""
-        envelope, outcome = None, "answered"
+        outcome = "answered"
         if isinstance(failure, UndecodableMessage):
             outcome = await self._settlement.bury(incoming, str(failure), "undecodable")
-            problem = Problem(title="Undecodable query", status=400, detail=str(failure))
-        else:
-            envelope = incoming.decode().envelope
-            problem = _problem(failure)
-        properties = (incoming.reply_to, incoming.correlation_id, incoming.user_id)
-        await self._reply(QueryFailed(problem=problem), envelope, *properties)
+        answer = QueryFailed(problem=_problem(failure))
+        await self._replies.send(answer, incoming, _envelope(incoming))
         return outcome
 
-    async def _reply(
-        self,
-        answer: Message,
-        query: Envelope | None,
-        reply_to: str | None,
-        correlation_id: str | None,
-        user_id: str | None,
-    ) -> None:
-        if reply_to is None or not _may_reply(reply_to, user_id):
-            _log.warning("query without a reply address that may be used", user=user_id)
-            return
-        envelope = envelope_for(
-            answer,
-            source=self._source,
-            subject=query.subject if query else "",
-            tenant=query.tenant if query else "",
-            correlationid=query.correlationid if query else None,
-            causationid=query.id if query else None,
-        )
-        publication = Publication(
-            exchange="",
-            routing_key=reply_to,
-            body=encode(envelope, answer),
-            message_id=envelope.id,
-            type=envelope.type,
-            correlation_id=correlation_id,
-            persistent=False,
-            mandatory=False,  # the broker counts a direct reply as not routed
-        )
-        try:
-            await self._publisher.publish(publication, timeout=_ANSWER_TIMEOUT)
-        except (PublishFailed, PublishRefused, Unroutable) as error:
-            _log.warning("answer not sent, its asker will time out", error=error.detail)
+
+class RefusalServer:
+    """What a `Consumer` settles with whose senders are told what went to the dead letters."""
+
+    def __init__(self, replies: Replies, settlement: Settlement, refusal: Refusal) -> None:
+        self._replies = replies
+        self._settlement = settlement
+        self._refusal = refusal
+
+    async def __call__(self, incoming: Incoming, failure: BaseException) -> str:
+        """Make the message safe elsewhere first; then its sender is told, if that was its end."""
+        outcome = await self._settlement(incoming, failure)
+        if outcome == "dead_lettered" and incoming.reply_to is not None:
+            refusal = self._refusal(incoming.body, _problem(failure))
+            await self._replies.send(refusal, incoming, _envelope(incoming))
+        return outcome
 
 
-def _may_reply(reply_to: str, user_id: str | None) -> bool:
-    """Only to direct reply-to, or to the asker's own queues (validated user-id)."""
-    return reply_to.startswith(_DIRECT) or (
-        user_id is not None and reply_to.startswith(f"{user_id}.")
-    )
+def _envelope(incoming: Incoming) -> Envelope | None:
+    try:
+        return incoming.decode().envelope
+    except UndecodableMessage:
+        return None
 
 
 def _problem(failure: BaseException) -> Problem:
+    if isinstance(failure, UndecodableMessage):
+        return Problem(
+            title="Undecodable message", status=400, detail=str(failure), reason="undecodable"
+        )
     if isinstance(failure, ColobusError):
         return failure.problem()
     if not isinstance(failure, asyncio.CancelledError):

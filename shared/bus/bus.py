@@ -6,14 +6,16 @@ import asyncio
 from collections.abc import Sequence
 from typing import NoReturn
 
-from shared.bus.answers import QueryHandler, QueryServer
+from shared.bus import spans
+from shared.bus.answers import QueryHandler, QueryServer, Refusal, RefusalServer
 from shared.bus.connection import BrokerConnection, ChannelGone, ChannelRefused, broker_errors
-from shared.bus.consumer import Consumer, Handler
-from shared.bus.delivery import REPEATED
+from shared.bus.consumer import Consumer, Handler, Settle
+from shared.bus.delivery import REPEATED, Delivery
 from shared.bus.errors import BusUnavailable, TopologyMissing
 from shared.bus.live import let_go, live_queue
 from shared.bus.publisher import Publication, Publisher
 from shared.bus.queries import QueryClient
+from shared.bus.replies import Replies
 from shared.bus.settlement import Settlement
 from shared.bus.subscription import existing
 from shared.contract.codec import Envelope
@@ -37,6 +39,7 @@ class Bus:
         self._patience = patience
         self._publisher = Publisher(connection, name)
         self._settlement = Settlement(self._publisher)
+        self._replies = Replies(self._publisher, name)
         self._queries = QueryClient(connection, name)
         self._consumers: list[Consumer] = []
         self._news = asyncio.Event()
@@ -69,24 +72,43 @@ class Bus:
             type=message.type,
             headers={REPEATED: True} if repeated else {},
         )
-        await self._publisher.publish(publication, timeout=timeout)
+        with spans.sending(message):
+            await self._publisher.publish(publication, timeout=timeout)
 
-    async def consume(self, queue: str, handler: Handler, *, prefetch: int = 64) -> Consumer:
+    async def consume(
+        self,
+        queue: str,
+        handler: Handler,
+        *,
+        prefetch: int = 64,
+        refusal: Refusal | None = None,
+    ) -> Consumer:
         """Consume a work queue with ``prefetch`` handlers at once; outcomes: see `settlement`.
 
+        ``refusal`` makes what the sender of a message is told that goes to the dead letters.
         Raises `TopologyMissing` when there is no such queue, `ConsumerLost` when it is refused.
         """
+        settle: Settle = self._settlement
+        if refusal is not None:
+            settle = RefusalServer(self._replies, self._settlement, refusal)
         return await self._start(
             Consumer(
                 self._connection,
                 queue,
                 existing(queue),
                 handler,
-                self._settlement,
+                settle,
                 prefetch=prefetch,
                 patience=self._patience,
             )
         )
+
+    async def reply(self, delivery: Delivery, reply: Message) -> None:
+        """Send ``reply`` to the delivery's ``reply_to``, if it has one that may be used.
+
+        Best effort: it returns also when nobody took it, at the latest after some seconds.
+        """
+        await self._replies.send(reply, delivery, delivery.envelope)
 
     async def query(
         self, owner: str, envelope: Envelope, message: Message, *, timeout: float = 10
@@ -96,11 +118,12 @@ class Bus:
         Raises `QueryRefused` with the owner's problem; `QueryTimeout` after ``timeout`` seconds,
         or at once when the broker is lost meanwhile or the queue is missing or full.
         """
-        return await self._queries.ask(owner, envelope, message, timeout)
+        with spans.asking(owner, envelope):
+            return await self._queries.ask(owner, envelope, message, timeout)
 
     async def serve_queries(self, owner: str, handler: QueryHandler) -> Consumer:
         """Answer the queries to ``owner``: a `ColobusError` becomes a `QueryFailed` answer."""
-        server = QueryServer(self._publisher, self._settlement, self._name, handler)
+        server = QueryServer(self._replies, self._settlement, handler)
         queue = f"{owner}.queries"
         return await self._start(
             Consumer(

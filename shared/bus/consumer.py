@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 from aiormq.abc import DeliveredMessage
 
-from shared.bus import metrics
+from shared.bus import metrics, spans
 from shared.bus.connection import BrokerConnection, ChannelGone, ChannelRefused, broker_errors
 from shared.bus.delivery import Delivery, Incoming
 from shared.bus.errors import PublishFailed, PublishRefused, Unroutable
@@ -100,7 +100,20 @@ class Consumer:
                 await self._handle_and_ack(raw, incoming)
 
     async def _handle_and_ack(self, raw: DeliveredMessage, incoming: Incoming) -> None:
-        failure = await self._handle(incoming)
+        try:
+            delivery = incoming.decode()
+        except UndecodableMessage as error:
+            return await self._settle_and_ack(raw, incoming, error)
+        bind_message(delivery.envelope)
+        with spans.processing(delivery) as span:
+            failure = await self._handle(delivery)
+            if failure is not None:
+                span.fail(type(failure).__name__)
+            await self._settle_and_ack(raw, incoming, failure)
+
+    async def _settle_and_ack(
+        self, raw: DeliveredMessage, incoming: Incoming, failure: BaseException | None
+    ) -> None:
         outcome = "acked"
         if failure is not None:
             outcome = await self._make_safe(raw, incoming, failure)
@@ -108,12 +121,7 @@ class Consumer:
             outcome = "dropped"
         metrics.CONSUMED.labels(self.queue, outcome).inc()
 
-    async def _handle(self, incoming: Incoming) -> BaseException | None:
-        try:
-            delivery = incoming.decode()
-        except UndecodableMessage as error:
-            return error
-        bind_message(delivery.envelope)
+    async def _handle(self, delivery: Delivery) -> BaseException | None:
         await self._former(delivery)
         began = time.perf_counter()
         # Whatever a handler raises is an outcome here, to be told apart by the settlement.

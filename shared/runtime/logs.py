@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line on stderr, with request, resource and tenant on every line.
+"""Logs: one JSON object a line on stderr, with request, resource, tenant and trace on every line.
 
 The standard library's logging (aiohttp, aio_pika, asyncpg) goes the same way. Secrets are masked
 here as a last line of defence: `Secret` values, and the passwords in URLs.
@@ -14,6 +14,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from shared.contract.codec import Envelope
+from shared.runtime import tracing
 from shared.runtime.settings import Secret
 
 _URL_PASSWORD = re.compile(r"(://[^/\s:@]*:)[^@\s/]+@")
@@ -27,6 +28,7 @@ def configure(service: str, level: str = "info") -> None:
     """Send all logging of this process to stderr as JSON, naming ``service`` on each line."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        _traced,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(),
@@ -88,6 +90,15 @@ def _named(service: str) -> Processor:
         return event
 
     return add_service
+
+
+def _traced(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Name the trace, as OpenTelemetry's "Trace Context in non-OTLP Log Formats" does."""
+    here = tracing.current()
+    if here is not None:
+        event.setdefault("trace_id", here.trace_id)
+        event.setdefault("span_id", here.span_id)
+    return event
 
 
 def _mask(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed_version
 
 from prometheus_client import CollectorRegistry, Info, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -21,7 +22,7 @@ _build = Info("colobus_build", "What runs here", registry=REGISTRY)
 
 def set_build_info(service: str) -> None:
     """Say which service, version and Python this is (``colobus_build_info``)."""
-    _build.info({"service": service, "version": _version(), "python": platform.python_version()})
+    _build.info({"service": service, "version": version(), "python": platform.python_version()})
 
 
 def exposition() -> bytes:
@@ -29,8 +30,9 @@ def exposition() -> bytes:
     return generate_latest(REGISTRY)
 
 
-def _version() -> str:
+def version() -> str:
+    """Colobus' version, as it is installed."""
     try:
-        return version("colobus")
+        return installed_version("colobus")
     except PackageNotFoundError:
         return "unreleased"  # a checkout: nothing is installed as a package

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import structlog
 
-from shared.runtime import logs, metrics
+from shared.runtime import logs, metrics, tracing
 from shared.runtime.errors import ColobusError
 from shared.runtime.lifecycle import AsyncCallback, ReadinessCheck, Service
 from shared.runtime.patience import patiently
@@ -27,8 +27,10 @@ Wire = Callable[[Service], Awaitable[None]]
 
 #: After a failure there is nothing worth waiting long for, in seconds.
 _DRAIN_AFTER_FAILURE = 5.0
-#: The share of the time to drain that work under way gets; closing has the rest.
+#: The shares of the time to drain that work under way and the last traces get; closing has the
+#: rest.
 _SHARE_OF_WORK = 0.75
+_SHARE_OF_TRACES = 0.1
 
 _log = structlog.get_logger(__name__)
 
@@ -42,6 +44,12 @@ def run(name: str, wire: Wire) -> NoReturn:
     process = _process_settings()
     logs.configure(name, process.log_level)
     metrics.set_build_info(name)
+    tracing.configure(
+        name,
+        process.installation_id,
+        endpoint=process.otlp_endpoint,
+        ratio=process.trace_ratio,
+    )
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         exit_code = runner.run(_live(Service(name), wire, process.drain_seconds))
     sys.exit(exit_code)
@@ -69,7 +77,8 @@ async def _live(service: Service, wire: Wire, drain_seconds: float) -> int:
         await service.draining.wait()
     seconds = min(drain_seconds, _DRAIN_AFTER_FAILURE) if service.failed else drain_seconds
     await service.drain(seconds * _SHARE_OF_WORK)
-    await service.close(seconds * (1 - _SHARE_OF_WORK))
+    await service.close(seconds * (1 - _SHARE_OF_WORK - _SHARE_OF_TRACES))
+    tracing.shutdown(seconds * _SHARE_OF_TRACES)  # blocks, but nothing else is left to do
     _log.info("stopped", failed=service.failed)
     return 1 if service.failed else 0
 

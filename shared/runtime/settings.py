@@ -42,6 +42,7 @@ class SettingsError(ConfigurationError):
 class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the process itself needs, before anything is wired."""
 
+    installation_id: str = ""
     log_level: Annotated[
         str,
         Meta(
@@ -50,6 +51,11 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = "info"
     drain_seconds: Annotated[float, Meta(gt=0, le=3600, description="seconds, up to 3600")] = 20
+    otlp_endpoint: (
+        Annotated[str, Meta(pattern="^https?://", description="an http(s) URL of a collector")]
+        | None
+    ) = None
+    trace_ratio: Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")] = 1
 
 
 class CommonSettings(ProcessSettings, frozen=True, kw_only=True):

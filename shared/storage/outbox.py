@@ -19,6 +19,7 @@ import msgspec
 import structlog
 
 from shared.contract.outgoing import OutgoingMessage
+from shared.runtime import tracing
 from shared.runtime.errors import BackendUnavailable, PermanentError, TemporaryError
 from shared.storage import outbox_metrics, outbox_rows
 from shared.storage.books import Books
@@ -122,10 +123,14 @@ class Outbox:
     async def _dispatch(self, lanes: Lanes[Row]) -> NoReturn:
         while True:
             row = await self._arrived.get()
-            lanes.add((row.message.exchange, outbox_rows.subject_of(row.message)), row)
+            lanes.add((row.message.exchange, outbox_rows.attributes_of(row.message).subject), row)
 
     async def _publish(self, row: Row) -> bool:
-        """Publish one row; return whether its successors may follow."""
+        """Publish one row, as part of its trace; return whether its successors may follow."""
+        with tracing.resumed(outbox_rows.attributes_of(row.message).traceparent):
+            return await self._publish_row(row)
+
+    async def _publish_row(self, row: Row) -> bool:
         try:
             row.claim.check()
             await self._bus.publish(

@@ -57,16 +57,19 @@ class Row(msgspec.Struct, frozen=True):
         return self.tries > 1
 
 
-class _Subject(msgspec.Struct):
+class Attributes(msgspec.Struct, frozen=True):
+    """What a CloudEvent's body says of itself: its resource, and the trace that it is part of."""
+
     subject: str = ""
+    traceparent: str | None = None
 
 
-_subjects = msgspec.json.Decoder(_Subject)
+_attributes = msgspec.json.Decoder(Attributes)
 
 
-def subject_of(message: OutgoingMessage) -> str:
-    """The CloudEvent's subject: the resource that the message is about."""
-    return _subjects.decode(message.body).subject
+def attributes_of(message: OutgoingMessage) -> Attributes:
+    """Read them from the body."""
+    return _attributes.decode(message.body)
 
 
 async def insert(tx: Connection, messages: Sequence[OutgoingMessage]) -> tuple[Row, ...]:

@@ -13,6 +13,7 @@ from shared.contract.codec import envelope_for
 from shared.contract.messages import CommandFailed, Message
 from shared.contract.outgoing import OutgoingMessage
 from shared.contract.problems import Reason
+from shared.runtime import tracing
 from shared.runtime.errors import ColobusError, TemporaryError
 from shared.worker.command import Answer, Command, Observation
 
@@ -64,7 +65,7 @@ def _event(source: str, kind: str, command: Command[Message], answer: Answer) ->
         tenant=answer.tenant if isinstance(answer, Observation) else asked.tenant,
         correlationid=asked.correlationid,
         causationid=asked.id,
-        traceparent=asked.traceparent,
+        traceparent=tracing.traceparent() or asked.traceparent,
         attempt=None if about_other else asked.attempt,
         step=None if about_other else asked.step,
     )
