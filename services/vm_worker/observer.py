@@ -1,7 +1,6 @@
-"""What the cloud shows of our VMs becomes `VmObserved`.
+"""What the cloud shows of our VMs becomes `VmObserved`: `observation_of` is the one that judges.
 
-Inspections are one way to see; another (a cloud's own notifications) only needs to come with a
-`Server`, a `Port` and a `FloatingIp` and call `observation_of`, which is the one that judges.
+Inspections are one way to see, here; the cloud's own notifications another (`listener`).
 """
 
 from __future__ import annotations
@@ -35,10 +34,13 @@ def observation_of(
     floating_ip: FloatingIp | None = None,
     *,
     server_id: str | None = None,
+    notified: bool = False,
 ) -> VmObserved:
     """Return what was seen of one VM; ``server`` of None means that Nova knows none. Pure."""
     if server is None:
-        return VmObserved(observed_at=observed_at, server_id=server_id, gone=True)
+        return VmObserved(
+            observed_at=observed_at, server_id=server_id, gone=True, notified=notified
+        )
     return VmObserved(
         observed_at=observed_at,
         server_id=server.id,
@@ -50,6 +52,7 @@ def observation_of(
         floating_ip_port_id=floating_ip.port_id if floating_ip else None,
         floating_ip_address=floating_ip.address if floating_ip else None,
         launched_at=server.launched_at,
+        notified=notified,
     )
 
 

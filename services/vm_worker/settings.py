@@ -6,9 +6,10 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
-from shared.runtime.settings import CommonSettings
+from shared.runtime.settings import CommonSettings, Secret
 
 _Seconds = Annotated[float, Meta(gt=0, le=600, description="seconds, up to 600")]
 
@@ -18,7 +19,9 @@ class VmWorkerSettings(CommonSettings, frozen=True, kw_only=True):
 
     ``cloud_concurrency`` is how many commands may work on one cloud at once, at most: the bound
     adapts below that. ``external_network`` names the network of floating IPs where a cloud has
-    several; ``default_network_…`` is for tenants that name none.
+    several; ``default_network_…`` is for tenants that name none. ``notifications_urls`` are the
+    brokers on which clouds publish their own notifications: ``cloud=amqp://…``, where a cloud has
+    several of them with a ``|`` in between.
     """
 
     tenants_file: Path
@@ -31,3 +34,4 @@ class VmWorkerSettings(CommonSettings, frozen=True, kw_only=True):
     external_network: str | None = None
     default_network_cidr: IPv4Network = IPv4Network("10.77.0.0/20")
     default_network_dns: tuple[str, ...] = ()
+    notifications_urls: dict[str, Secret] = msgspec.field(default_factory=dict)

@@ -6,6 +6,7 @@ from functools import partial
 
 from services.vm_worker.context import Context, backend_of
 from services.vm_worker.handlers import HANDLERS
+from services.vm_worker.listening import listen
 from services.vm_worker.openstack_backend import HttpBounds
 from services.vm_worker.openstack_calls.clouds import OpenStackBackend
 from services.vm_worker.provisioner.default_network import DefaultNetworks, Plan
@@ -47,6 +48,7 @@ async def wire(service: Service) -> None:
     worker = CommandWorker(WORKER, bus, HANDLERS, context, kind="vm", limits=limits)
     await worker.start(prefetch=settings.command_prefetch)
     await bus.serve_queries(WORKER, partial(answer_query, context=context))
+    listen(service, settings.notifications_urls, context, bus)
     service.on_drain(lambda: bus.drain(settings.drain_seconds))
 
 

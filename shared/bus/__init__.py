@@ -16,6 +16,7 @@ from shared.bus.errors import (
     TopologyMissing,
     Unroutable,
 )
+from shared.bus.notifications import Notifications
 
 __all__ = [
     "Bus",
@@ -24,6 +25,7 @@ __all__ = [
     "ConsumerLost",
     "Delivery",
     "Handler",
+    "Notifications",
     "PublishFailed",
     "PublishRefused",
     "QueryHandler",

@@ -14,6 +14,7 @@ from itertools import count
 
 import aiormq
 import structlog
+from prometheus_client import Gauge
 from yarl import URL
 
 from shared.bus import lenient, metrics
@@ -122,11 +123,14 @@ class Session:
 class BrokerConnection:
     """Keeps one session alive, going through the URLs in turn."""
 
-    def __init__(self, urls: Sequence[str], name: str) -> None:
+    def __init__(
+        self, urls: Sequence[str], name: str, *, connected: Gauge = metrics.CONNECTED
+    ) -> None:
         if not urls:
             raise ConfigurationError("no broker URL given")
         self._urls = [_checked(url) for url in urls]
         self._name = name
+        self._connected = connected
         self._session: asyncio.Future[Session] = asyncio.get_running_loop().create_future()
         self._last_error = "not tried yet"
         self.users = frozenset(url.user or "guest" for url in self._urls)
@@ -135,14 +139,18 @@ class BrokerConnection:
 
     async def start(self, timeout: float) -> None:
         """Connect, trying all brokers for ``timeout`` seconds; raises `BusUnavailable`."""
-        lenient.install()
-        self.task = asyncio.create_task(self._keep_connected(), name="bus connection")
+        self.begin()
         try:
             async with asyncio.timeout(timeout):
                 await self.session()
         except TimeoutError as error:
             await self.close()
             raise BusUnavailable(f"no broker in {timeout:g} s: {self._last_error}") from error
+
+    def begin(self) -> None:
+        """Connect in the background, for as long as it takes."""
+        lenient.install()
+        self.task = asyncio.create_task(self._keep_connected(), name="bus connection")
 
     @property
     def current(self) -> Session | None:
@@ -172,19 +180,19 @@ class BrokerConnection:
             self._session = asyncio.get_running_loop().create_future()
         self._session.set_exception(BusUnavailable("the bus is closed"))
         self._session.exception()  # seen, whether or not anybody waits
-        metrics.CONNECTED.set(0)
+        self._connected.set(0)
 
     async def _keep_connected(self) -> None:
         turn = 0
         while True:
             session, turn = await self._connect(turn)
             metrics.CONNECTS.inc()
-            metrics.CONNECTED.set(1)
+            self._connected.set(1)
             _log.info("connected to broker", broker=session.broker, user=session.user)
             self._session.set_result(session)
             await session.lost()
             self._session = asyncio.get_running_loop().create_future()
-            metrics.CONNECTED.set(0)
+            self._connected.set(0)
             swallowing = asyncio.create_task(session.swallow())
             self._swallowing.add(swallowing)
             swallowing.add_done_callback(self._swallowing.discard)

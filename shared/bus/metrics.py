@@ -47,6 +47,12 @@ CONNECTS = Counter(
     registry=REGISTRY,
 )
 CONNECTED = Gauge("colobus_bus_connected", "1 while connected to a broker", registry=REGISTRY)
+NOTIFICATIONS_CONNECTED = Gauge(
+    "colobus_notifications_connected",
+    "1 while connected to the broker of a cloud whose notifications are wanted",
+    ["cloud"],
+    registry=REGISTRY,
+)
 CONSUMERS_REMADE = Counter(
     "colobus_bus_consumers_remade",
     "Consumers that were lost and made again",

@@ -36,7 +36,10 @@ _log = structlog.get_logger(__name__)
 
 
 class Subscription:
-    """Keeps a consumer made. ``label`` names it in logs and metrics."""
+    """Keeps a consumer made. ``label`` names it in logs and metrics.
+
+    ``changed`` is told when the broker begins (True) and ceases (False) to deliver to us.
+    """
 
     def __init__(
         self,
@@ -47,6 +50,7 @@ class Subscription:
         *,
         prefetch: int,
         patience: float,
+        changed: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self._connection = connection
         self._label = label
@@ -54,6 +58,7 @@ class Subscription:
         self._receive = receive
         self._prefetch = prefetch
         self._patience = patience
+        self._changed = changed
         self._channel: aiormq.Channel | None = None
         self._tag: str | None = None
         self._gone = asyncio.Event()
@@ -109,6 +114,7 @@ class Subscription:
             if self._stopped:
                 return
             self._tag = None
+            self._changed(False)
             _log.warning("consumer lost", queue=self._label, connected=session.alive)
             session = await self._reattach()
             metrics.CONSUMERS_REMADE.labels(self._label).inc()
@@ -158,6 +164,7 @@ class Subscription:
             await channel.basic_qos(prefetch_count=self._prefetch)
             answer = await channel.basic_consume(queue, self._deliver)
         self._gone, self._tag = gone, answer.consumer_tag
+        self._changed(True)
 
     async def _deliver(self, raw: DeliveredMessage) -> None:
         if not self._stopped:  # else it stays unacknowledged, and goes back to the broker
