@@ -51,6 +51,8 @@ class Installation:
     ports: dict[str, int]
     extra: dict[str, dict[str, str]]
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    #: {service: module} where something else is to run in its place, with its settings.
+    modules: dict[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -104,8 +106,9 @@ class Installation:
         with self.log(process).open("ab") as log:
             # Should the tests themselves be killed, nothing of theirs is to live on.
             command = ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m"]
+            service = service_of(process)
             self.processes[process] = subprocess.Popen(
-                [*command, f"services.{service_of(process)}"],
+                [*command, self.modules.get(service, f"services.{service}")],
                 cwd=ROOT,
                 env=self.environment(process),
                 stdin=subprocess.DEVNULL,
@@ -211,8 +214,10 @@ def installation(
     try:
         yield made
     finally:
-        made.stop()
-        asyncio.run(_remove(admin, name))
+        try:
+            made.stop()
+        finally:
+            asyncio.run(_remove(admin, name))
 
 
 def _admin_settings(cloud: Mapping[str, str], name: str, folder: Path) -> AdminSettings:
