@@ -5,13 +5,13 @@ from __future__ import annotations
 import msgspec
 from aiohttp import web
 
-from services.front_door.bodies import MAX_BODY
 from services.front_door.context import FRONT_DOOR, FrontDoor
 from services.front_door.guard import guarded
 from services.front_door.http_handlers.documents import OPENAPI
 from services.front_door.middleware import add_headers, observed
 from services.front_door.openapi import openapi_document
 from services.front_door.routes import ROUTES
+from shared.contract.http import MAX_BODY
 from shared.runtime.health import add_health_routes
 from shared.runtime.lifecycle import Service
 

@@ -13,11 +13,10 @@ import msgspec
 from aiohttp import web
 
 from services.front_door.faults import RequestFault, bad_fields
-from services.front_door.field_errors import MAX_ERRORS, field_errors, pointer
+from shared.contract.field_errors import MAX_ERRORS, field_errors, pointer
+from shared.contract.http import MAX_BODY
 from shared.contract.problems import FieldError
 
-#: The largest body that is taken, in bytes.
-MAX_BODY = 256 * 1024
 #: How long a body may take to arrive, in seconds.
 BODY_SECONDS = 30
 

@@ -8,9 +8,8 @@ from typing import Any
 
 import msgspec
 
-from services.front_door.bodies import MAX_BODY
 from services.front_door.route import Parameter, Route
-from shared.contract.http import TimelineEvent
+from shared.contract.http import MAX_BODY, TimelineEvent
 from shared.contract.problems import Problem
 
 _REF = "#/components/schemas/{name}"

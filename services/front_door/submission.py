@@ -148,6 +148,7 @@ class Submitter:
 
     def prepare(self, ask: Ask, message: RequestSubmitted) -> RequestRow:
         """Return the row for ``message``, with the message ready to be published."""
+        assert message.resource_id is not None, "the front door mints the ids of what it asks for"
         envelope = envelope_for(
             message,
             source=self._source,

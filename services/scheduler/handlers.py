@@ -7,11 +7,11 @@ from typing import Any
 
 import structlog
 
-from services.scheduler import census, cloud_health, operations, workflow
+from services.scheduler import census, cloud_health, workflow
 from services.scheduler.context import Context, Recording
 from services.scheduler.ledger import utc_now
-from services.scheduler.requests import check_request, check_sender, split_spec
-from services.scheduler.state import Decision, Ending, Goal, ResourceState
+from services.scheduler.state import ResourceState
+from services.scheduler.submitting import submit_request
 from services.scheduler.workflows import WORKFLOWS
 from shared.bus import Delivery, RejectedMessage
 from shared.contract.messages import (
@@ -32,85 +32,10 @@ from shared.contract.messages import (
     VmPowerChangeStarted,
 )
 from shared.contract.problems import Problem, Reason
-from shared.contract.resources import Lease, Phase, Resource, Status, Verb
-from shared.runtime.errors import TemporaryError
 from shared.storage import first_delivery
 
 log = structlog.get_logger()
-#: A request for a resource whose creation has not been seen is given back for so long, in seconds.
-PATIENCE_FOR_CREATION = 600
 Handler = Callable[[Delivery, Any, Context], Awaitable[None]]
-
-
-# ---- colobus.requests
-
-
-async def submit_request(delivery: Delivery, request: RequestSubmitted, context: Context) -> None:
-    """A request from the front door or a CI system."""
-    check_sender(delivery, context.tenants, context.settings.front_door_user)
-    check_request(delivery, request)
-    async with context.recording() as recording:
-        if not await first_delivery(recording.tx, delivery.envelope):
-            return
-        state = await context.ledger.lock(recording.tx, request.resource_id)
-        if request.verb is Verb.CREATE:
-            if state is None:
-                await _create(delivery, request, context, recording)
-        elif state is None:
-            raise _unknown(delivery)
-        elif state.resource.tenant != delivery.envelope.tenant:
-            raise RejectedMessage("the resource belongs to another tenant")
-        else:
-            decision = _decide(state, request)
-            recording.send(await context.ledger.save(recording.tx, state, decision))
-    context.admission_wanted.set()
-
-
-def _unknown(delivery: Delivery) -> Exception:
-    """Its creation may still be on the way (queues keep no order over redeliveries)."""
-    age = (utc_now() - delivery.envelope.time).total_seconds()
-    if abs(age) < PATIENCE_FOR_CREATION:
-        return TemporaryError("the resource has not been created yet", reason=None)
-    return RejectedMessage("no such resource")
-
-
-async def _create(
-    delivery: Delivery, request: RequestSubmitted, context: Context, recording: Recording
-) -> None:
-    envelope, now = delivery.envelope, utc_now()
-    definition = WORKFLOWS[request.kind]
-    spec, sealed = split_spec(check_request(delivery, request), request)
-    resource = Resource(
-        id=request.resource_id,
-        kind=request.kind,
-        tenant=envelope.tenant,
-        name=request.name,
-        labels=request.labels or {},
-        spec=spec,
-        status=Status(phase=Phase.REQUESTED),
-        lease=None if request.lease_ttl is None else Lease(ttl=request.lease_ttl),
-        deadline=request.deadline,
-        created_at=envelope.time,
-        updated_at=now,
-        revision=0,
-    )
-    state = ResourceState(
-        resource=resource,
-        correlation_id=envelope.correlationid or envelope.id,
-        traceparent=envelope.traceparent,
-        callback_url=request.callback_url,
-        sealed=sealed,
-    )
-    decision = workflow.accept(state, definition, now)
-    recording.send(await context.ledger.insert(recording.tx, decision))
-
-
-def _decide(state: ResourceState, request: RequestSubmitted) -> Decision:
-    definition, now = WORKFLOWS[state.resource.kind], utc_now()
-    if request.verb is Verb.DELETE:
-        ending = Ending(goal=Goal.DELETE, reason=Reason.DELETE_REQUESTED)
-        return workflow.end(state, definition, now, ending)
-    return operations.request(state, definition, now, request)
 
 
 # ---- colobus.events

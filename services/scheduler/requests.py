@@ -1,81 +1,97 @@
 """Requests that may be acted on: who sent them, for whom, and whether they say what they must.
 
-The front door has checked what users POST; what CI systems publish is checked here alone.
+The front door has checked what users POST; what CI systems publish is checked here alone, by the
+same types and with the same verdict (`request_faults`). Pure.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
-from msgspec import Meta
 
+from services.scheduler.request_faults import data_faults, envelope_faults, own_faults
 from shared.bus import Delivery, RejectedMessage
-from shared.contract.identifiers import is_id
-from shared.contract.kinds import KINDS, SEALED, Kind, LabelKey, LabelValue, Name, Seconds
-from shared.contract.messages import RequestSubmitted
-from shared.contract.resources import Verb
+from shared.contract.codec import Envelope
+from shared.contract.field_errors import MAX_ERRORS, field_errors
+from shared.contract.http import MAX_BODY
+from shared.contract.kinds import KINDS, SEALED, Kind
+from shared.contract.messages import Message, RequestRefused, RequestSubmitted
+from shared.contract.problems import FieldError, Problem
 from shared.runtime.tenants import Tenants
 
 
-class _Bounds(msgspec.Struct):
-    """The bounds of what a request carries besides its spec: those of `kinds.CreateVm`."""
+def check_sender(delivery: Delivery, tenants: Tenants, front_door_user: str) -> bool:
+    """A publisher is who the broker says it is; raises `RejectedMessage` for all others.
 
-    operation_id: Annotated[str, Meta(min_length=1, max_length=100)] | None
-    name: Name | None
-    labels: Annotated[dict[LabelKey, LabelValue], Meta(max_length=64)] | None
-    lease_ttl: Seconds | None
-    deadline: Annotated[int, Meta(ge=1, le=86400)] | None
-    callback_url: Annotated[str, Meta(min_length=1, max_length=2048)] | None
-
-
-def check_sender(delivery: Delivery, tenants: Tenants, front_door_user: str) -> None:
-    """A publisher is who the broker says it is; raises `RejectedMessage` for all others."""
-    tenant = delivery.envelope.tenant
-    if tenants.by_name(tenant) is None:
-        raise RejectedMessage(f"unknown tenant {tenant!r}")
-    if delivery.user_id is None:
-        raise RejectedMessage("a request must carry the broker's validated user_id")
-    if delivery.user_id == front_door_user:
-        return
-    sender = tenants.by_broker_user(delivery.user_id)
-    if sender is None or sender.name != tenant:
-        raise RejectedMessage(f"user {delivery.user_id!r} may not ask for tenant {tenant!r}")
+    Returns whether it is a tenant's own user, and not the front door.
+    """
+    tenant, user = delivery.envelope.tenant, delivery.user_id
+    if user is None:
+        raise _forbidden("a request must carry the broker's validated user_id")
+    if user != front_door_user:
+        sender = tenants.by_broker_user(user)
+        if sender is None or sender.name != tenant:
+            raise _forbidden(f"user {user!r} may not ask for tenant {tenant!r}")
+    elif tenants.by_name(tenant) is None:
+        raise _forbidden(f"unknown tenant {tenant!r}")
+    return user != front_door_user
 
 
-def check_request(delivery: Delivery, request: RequestSubmitted) -> Kind:
-    """Return the kind that is asked for; raises `RejectedMessage` naming the field at fault."""
-    kind = KINDS.get(request.kind)
-    if kind is None:
-        raise RejectedMessage(f"kind: {request.kind!r} is not one of {', '.join(KINDS)}")
-    if not is_id(request.resource_id, request.kind):
-        raise RejectedMessage(f"resource_id: {request.resource_id!r} is no id of a {request.kind}")
-    if delivery.envelope.subject != request.resource_id:
-        raise RejectedMessage("subject and resource_id differ")
-    if request.verb not in kind.verbs | {Verb.CREATE, Verb.DELETE}:
-        raise RejectedMessage(f"verb: a {request.kind} knows no {request.verb.value}")
-    try:
-        msgspec.convert(
-            {name: getattr(request, name) for name in _Bounds.__struct_fields__}, _Bounds
+def check_request(
+    delivery: Delivery, request: RequestSubmitted, *, own: bool, networks: Sequence[str] = ()
+) -> Kind:
+    """Return the kind that is asked for; raises `RejectedMessage` naming every field at fault.
+
+    ``own``: a tenant's own user asks, so the message itself is looked at, not only what we
+    understand of it. ``networks``: the CIDRs that callbacks may go to although not public.
+    """
+    if own:
+        if len(delivery.body) > MAX_BODY:
+            detail = f"a request may have {MAX_BODY} bytes, this one has {len(delivery.body)}"
+            raise RejectedMessage(detail, reason="body_too_large", status=413)
+        data = msgspec.json.decode(delivery.body).get("data")
+        faults = [*envelope_faults(delivery, request), *own_faults(data, networks)]
+    else:
+        faults = list(data_faults(msgspec.to_builtins(request)))
+    if faults:
+        raise RejectedMessage(
+            _summary(faults), reason="bad_fields", status=422, errors=faults[:MAX_ERRORS]
         )
-    except msgspec.ValidationError as error:
-        raise RejectedMessage(str(error)) from error
-    return kind
+    return KINDS[request.kind]
 
 
 def split_spec(kind: Kind, request: RequestSubmitted) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the spec as it may be shown and the sealed secrets, {field: sealed box}.
+    """Return the spec as it may be shown, complete, and the sealed secrets, {field: sealed box}.
 
-    Raises `RejectedMessage` for a spec that is not the kind's, or that has a secret in the clear.
+    The request has been checked.
     """
     shown, sealed = dict(request.spec), {}
     for secret in kind.secrets:
-        if secret in shown:
-            raise RejectedMessage(f"spec.{secret}: must be sealed, as {SEALED}{secret}")
-        if SEALED + secret in shown:
-            sealed[secret] = str(shown.pop(SEALED + secret))
+        if (box := shown.pop(SEALED + secret, None)) is not None:
+            sealed[secret] = str(box)
+    return msgspec.to_builtins(msgspec.convert(shown, kind.spec)), sealed
+
+
+def refusal(body: bytes, problem: Problem) -> Message:
+    """Make the answer to what went to the dead letters; all its faults, where it is JSON."""
+    if problem.errors or problem.reason != "undecodable" or len(body) > MAX_BODY:
+        return RequestRefused(problem=problem)
     try:
-        spec = msgspec.convert(shown, kind.spec)
-    except msgspec.ValidationError as error:
-        raise RejectedMessage(f"spec: {error}") from error
-    return msgspec.to_builtins(spec), sealed
+        event = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return RequestRefused(problem=problem)
+    faults = field_errors(event, Envelope)
+    if isinstance(event, dict):
+        faults += own_faults(event.get("data"))
+    return RequestRefused(problem=msgspec.structs.replace(problem, errors=tuple(faults)))
+
+
+def _summary(faults: list[FieldError]) -> str:
+    first = "; ".join(f"{one.pointer or one.parameter}: {one.detail}" for one in faults[:10])
+    return f"the request has fields that are wrong: {first}"
+
+
+def _forbidden(detail: str) -> RejectedMessage:
+    return RejectedMessage(detail, reason="forbidden", status=403)

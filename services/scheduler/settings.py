@@ -17,7 +17,8 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True):
 
     Open waits are inspected every ``inspect_fast_seconds``, living resources every
     ``inspect_slow_seconds``. Requests count only from ``front_door_user``, whose word on the
-    tenant is taken, or from a tenant's own broker user.
+    tenant is taken, or from a tenant's own broker user, whose callbacks may go to public addresses
+    and to ``webhook_allowed_networks`` (CIDRs).
 
     Every ``census_seconds`` each cloud is asked what it holds. What belongs to a resource that
     ended is an orphan when two censuses begun ``orphan_margin_seconds`` after its end show it: the
@@ -28,6 +29,7 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True):
     census_seconds: _Seconds = 60
     orphan_margin_seconds: _Seconds = 120
     front_door_user: str = "colobus-front-door"
+    webhook_allowed_networks: tuple[str, ...] = ()
     max_building: Annotated[int, Meta(ge=1, le=10000)] = 20
     inspect_fast_seconds: _Seconds = 1
     inspect_slow_seconds: _Seconds = 60

@@ -8,6 +8,7 @@ from services.scheduler import admitting, census, inspections, measuring, querie
 from services.scheduler.context import Context
 from services.scheduler.handlers import handle_dead_command, handle_event, handle_request
 from services.scheduler.ledger import Ledger
+from services.scheduler.requests import refusal
 from services.scheduler.settings import Settings
 from shared.bus import Bus
 from shared.runtime.health import serve_health
@@ -64,8 +65,9 @@ def _spawn_rounds(service: Service, context: Context) -> None:
 
 
 async def _consume(context: Context) -> None:
+    requests = partial(handle_request, context=context)
+    await context.bus.consume("scheduler.requests", requests, refusal=refusal)
     for queue, handler in (
-        ("scheduler.requests", handle_request),
         ("scheduler.events", handle_event),
         ("scheduler.dead_commands", handle_dead_command),
     ):

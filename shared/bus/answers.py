@@ -48,6 +48,8 @@ class QueryServer:
         outcome = "answered"
         if isinstance(failure, UndecodableMessage):
             outcome = await self._settlement.bury(incoming, str(failure), "undecodable")
+        elif not isinstance(failure, ColobusError | asyncio.CancelledError):
+            _log.error("query handler failed", exc_info=failure)
         answer = QueryFailed(problem=_problem(failure))
         await self._replies.send(answer, incoming, _envelope(incoming))
         return outcome
@@ -84,6 +86,4 @@ def _problem(failure: BaseException) -> Problem:
         )
     if isinstance(failure, ColobusError):
         return failure.problem()
-    if not isinstance(failure, asyncio.CancelledError):
-        _log.error("query handler failed", exc_info=failure)
     return _FAULT

@@ -31,6 +31,7 @@ class Delivery:
 
     ``repeated``: this may be a second delivery, so look before you make. ``user_id`` is who
     published it first, as validated by the broker. ``headers`` are the broker's own, as received.
+    ``body`` is the CloudEvent as it came; ``delays``: so often it was given back for later.
     """
 
     envelope: Envelope
@@ -43,6 +44,8 @@ class Delivery:
     repeated: bool
     exchange: str = ""
     correlation_id: str | None = None
+    body: bytes = b""
+    delays: int = 0
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,8 @@ class Incoming:
             repeated=self.repeated,
             exchange=self.exchange,
             correlation_id=self.correlation_id,
+            body=self.body,
+            delays=self.delays,
         )
 
     def headers_to_keep(self) -> dict[str, str | int | bool | float]:

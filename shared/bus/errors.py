@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from shared.contract.problems import Problem, Reason
+from collections.abc import Iterable
+
+import msgspec
+
+from shared.contract.problems import FieldError, Problem, Reason
 from shared.runtime.errors import BackendUnavailable, ColobusError, PermanentError, TemporaryError
 
 
@@ -38,10 +42,25 @@ class ConsumerLost(Exception):
 
 
 class RejectedMessage(PermanentError):
-    """A handler's verdict: this message is not acceptable, now or later; to the dead letters."""
+    """A handler's verdict: this message is not acceptable, now or later; to the dead letters.
 
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail, reason=Reason.COMMAND_REJECTED)
+    ``errors`` name the fields at fault, for the sender where it is told.
+    """
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        reason: Reason | str = Reason.COMMAND_REJECTED,
+        status: int | None = None,
+        errors: Iterable[FieldError] = (),
+    ) -> None:
+        super().__init__(detail, reason=reason, status=status)
+        self.errors = tuple(errors)
+
+    def problem(self, status: int | None = None) -> Problem:
+        """Return the RFC 9457 problem with its field errors."""
+        return msgspec.structs.replace(super().problem(status), errors=self.errors)
 
 
 class QueryTimeout(TemporaryError):

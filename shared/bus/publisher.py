@@ -54,6 +54,8 @@ class Publication:
     expiration: float | None = None
     persistent: bool = True
     mandatory: bool = True
+    #: Whether it is tried again while a queue refuses it for being full.
+    insistent: bool = True
 
     def properties(self, user: str, app: str) -> Basic.Properties:
         """The properties; ``user`` is checked by the broker (validated user-id)."""
@@ -158,8 +160,8 @@ class Publisher:
                 return await self._publish_alone(publication, trouble)
             except ChannelGone as error:
                 trouble.append(str(error))
-            except aiormq.DeliveryError:
-                trouble.append("a queue is full")
+            except aiormq.DeliveryError as error:
+                _note_full(publication, trouble, error)
 
     async def _publish_alone(self, publication: Publication, trouble: list[str]) -> None:
         """Publish on a channel of its own; if that is closed too, this message is the culprit."""
@@ -176,14 +178,20 @@ class Publisher:
                     raise kind(str(error)) from error
                 except ChannelGone as error:
                     trouble.append(str(error))
-                except aiormq.DeliveryError:
-                    trouble.append("a queue is full")
+                except aiormq.DeliveryError as error:
+                    _note_full(publication, trouble, error)
 
     async def _open(self, session: Session) -> aiormq.Channel:
         async with self._opening:
             if self._channel is None or self._channel.is_closed:
                 self._channel = await session.channel(confirms=True)
             return self._channel
+
+
+def _note_full(publication: Publication, trouble: list[str], error: Exception) -> None:
+    if not publication.insistent:
+        raise PublishFailed("a queue is full") from error
+    trouble.append("a queue is full")
 
 
 async def _close(channel: aiormq.Channel) -> None:

@@ -39,7 +39,7 @@ class UndecodableMessage(ValueError):
 class Envelope(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"not_after": "notafter"}
 ):
-    """The attributes of a CloudEvent. ``subject`` is the resource id.
+    """The attributes of a CloudEvent. ``subject`` is the resource id, "" while there is none.
 
     ``attempt`` and ``step`` name the open step that a command works on, and its events echo them;
     ``not_after``: start nothing later; ``sequence``: the resource's revision, on status messages.
@@ -48,7 +48,7 @@ class Envelope(
     id: _Name
     source: _Name
     type: _Name
-    subject: _Text
+    subject: _Text = ""
     time: datetime
     tenant: _Text
     specversion: str

@@ -15,6 +15,9 @@ from msgspec import Meta
 from shared.contract.messages import Webhook
 from shared.contract.resources import Phase, Resource
 
+#: The largest request, in bytes: a body at the front door, a message from a tenant on the bus.
+MAX_BODY = 256 * 1024
+
 
 class _Body(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pass

@@ -41,6 +41,9 @@ SshKey = Annotated[
     ),
 ]
 Seconds = Annotated[int, Meta(ge=1, le=30 * 86400, description="seconds, 1 s to 30 days")]
+Labels = Annotated[dict[LabelKey, LabelValue], Meta(max_length=64)]
+MakingSeconds = Annotated[int, Meta(ge=1, le=86400, description="seconds for the making")]
+CallbackUrl = Annotated[str, Meta(min_length=1, max_length=2048)]
 
 
 class VmSpec(
@@ -70,12 +73,10 @@ class CreateVm(VmSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unk
     """The body of ``POST /v1/vms``: the spec and what all kinds have, side by side."""
 
     name: Name | None = None
-    labels: Annotated[dict[LabelKey, LabelValue], Meta(max_length=64)] = {}
+    labels: Labels = {}
     lease: LeaseRequest | None = None
-    deadline: Annotated[int, Meta(ge=1, le=86400, description="seconds for the making")] | None = (
-        None
-    )
-    callback_url: Annotated[str, Meta(min_length=1, max_length=2048)] | None = None
+    deadline: MakingSeconds | None = None
+    callback_url: CallbackUrl | None = None
 
 
 class UpdateResource(
@@ -83,7 +84,7 @@ class UpdateResource(
 ):
     """The body of ``PATCH /v1/vms/{id}``: what can change in place. ``labels`` replaces all."""
 
-    labels: Annotated[dict[LabelKey, LabelValue], Meta(max_length=64)] | None = None
+    labels: Labels | None = None
     lease: LeaseRequest | None = None
 
 

@@ -28,14 +28,15 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class RequestSubmitted(Message, frozen=True):
     """Somebody asks for ``verb`` on a resource. Secret fields of ``spec`` are sealed already.
 
-    ``resource_id`` is minted by the front door for its own creates. ``operation_id`` names a power
-    verb. ``lease_ttl`` and ``deadline`` are seconds. ``spec`` is complete for create.
-    ``labels`` of None leaves labels as they are.
+    ``resource_id`` is minted by the front door for its own creates, and by the scheduler (None) for
+    those from the bus; every other verb names it. ``operation_id`` names a power verb.
+    ``lease_ttl`` and ``deadline`` are seconds. ``spec`` is complete for create. ``labels`` of None
+    leaves labels as they are.
     """
 
     verb: Verb
     kind: str
-    resource_id: str
+    resource_id: str | None = None
     operation_id: str | None = None
     name: str | None = None
     labels: dict[str, str] | None = None

@@ -33,8 +33,12 @@ def _outgoing(exchange: str, key: str, envelope: Envelope, message: Message) -> 
 
 def request(envelope: Envelope, message: RequestSubmitted) -> OutgoingMessage:
     """``colobus.requests``, ``<tenant>.<kind>.<verb>``."""
-    key = f"{envelope.tenant}.{message.kind}.{message.verb.value}"
-    return _outgoing(topology.REQUESTS, key, envelope, message)
+    return _outgoing(topology.REQUESTS, request_key(envelope.tenant, message), envelope, message)
+
+
+def request_key(tenant: str, message: RequestSubmitted) -> str:
+    """The routing key of a request: ``<tenant>.<kind>.<verb>``."""
+    return f"{tenant}.{message.kind}.{message.verb.value}"
 
 
 def command(worker: str, envelope: Envelope, message: Message) -> OutgoingMessage:

@@ -158,6 +158,7 @@ async def _submit(
             return before
         detail = f"The resource is {living.phase} and takes no further part."
         raise RequestFault(409, Reason.WRONG_PHASE, detail)
+    assert message.resource_id is not None, "a verb names its resource"
     await submitter.settle_create(message.resource_id)
     return await submitter.submit(ask, message)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta
 
-from services.front_door.field_errors import MAX_ERRORS, field_errors, pointer
+from shared.contract.field_errors import MAX_ERRORS, field_errors, pointer
 
 
 class Inner(msgspec.Struct, forbid_unknown_fields=True):

@@ -1,0 +1,168 @@
+"""Requests from the front door and from CI systems: recorded, then answered where it is wanted."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from services.scheduler import operations, repeats, workflow
+from services.scheduler.context import Context, Recording
+from services.scheduler.ledger import utc_now
+from services.scheduler.requests import check_request, check_sender, split_spec
+from services.scheduler.state import Decision, Ending, Goal, ResourceState
+from services.scheduler.workflows import WORKFLOWS
+from shared.bus import Delivery, RejectedMessage
+from shared.contract.identifiers import new_id, new_ulid
+from shared.contract.kinds import KINDS, without_secrets
+from shared.contract.messages import RequestAccepted, RequestSubmitted
+from shared.contract.problems import Reason
+from shared.contract.resources import (
+    POWER_VERBS,
+    TERMINAL_PHASES,
+    Lease,
+    Phase,
+    Resource,
+    Status,
+    Verb,
+)
+from shared.runtime import tracing
+from shared.runtime.errors import TemporaryError
+from shared.storage import first_delivery
+
+#: A request of the front door for a resource whose creation has not been seen is given back for so
+#: long, in seconds …
+PATIENCE_FOR_CREATION = 600
+#: … and any so often at least: a message that lay in its queue has had no time yet. Somebody who
+#: waits for the answer waits for half a minute.
+TRIES_FOR_CREATION = 4
+
+
+async def submit_request(delivery: Delivery, request: RequestSubmitted, context: Context) -> None:
+    """Record the request; its sender is told after the commit."""
+    own = check_sender(delivery, context.tenants, context.settings.front_door_user)
+    networks = context.settings.webhook_allowed_networks
+    check_request(delivery, request, own=own, networks=networks)
+    async with context.recording() as recording:
+        if own:
+            state, repeated = await _take_own(delivery, request, context, recording)
+        else:
+            state, repeated = await _take(delivery, request, context, recording)
+    context.admission_wanted.set()
+    accepted = RequestAccepted(resource=without_secrets(state.resource), repeated=repeated)
+    await context.bus.reply(delivery, accepted)
+
+
+_Taken = tuple[ResourceState, bool]
+
+
+async def _take(
+    delivery: Delivery, request: RequestSubmitted, context: Context, recording: Recording
+) -> _Taken:
+    """Take a request of the front door, which has given it its ids."""
+    assert request.resource_id is not None, "checked"
+    first = await first_delivery(recording.tx, delivery.envelope)
+    state = await context.ledger.lock(recording.tx, request.resource_id)
+    if state is None and first and request.verb is Verb.CREATE:
+        created_at = delivery.envelope.time
+        return await _create(delivery, request, context, recording, created_at), False
+    state = _known(state, delivery, _may_be_on_its_way(delivery))
+    if not first or request.verb is Verb.CREATE:
+        return state, True
+    return await _change(state, request, context, recording), False
+
+
+async def _take_own(
+    delivery: Delivery, request: RequestSubmitted, context: Context, recording: Recording
+) -> _Taken:
+    """Take a request of a tenant's own user: new ids are minted here.
+
+    The creation's time is ours: the sender's clock may be anything.
+    """
+    tx, envelope, kind = recording.tx, delivery.envelope, KINDS[request.kind]
+    resource_id = request.resource_id or new_id(kind.name)
+    before = await repeats.remember(tx, envelope, request, resource_id)
+    if before is None and request.verb is Verb.CREATE:
+        minted = msgspec.structs.replace(request, resource_id=resource_id)
+        return await _create(delivery, minted, context, recording, utc_now()), False
+    patient = delivery.delays < TRIES_FOR_CREATION
+    state = _known(await context.ledger.lock(tx, before or resource_id), delivery, patient)
+    if before is not None:
+        return state, True
+    if state.phase in TERMINAL_PHASES and request.verb is not Verb.DELETE:
+        detail = f"the resource is {state.phase.value} and takes no further part"
+        raise RejectedMessage(detail, reason=Reason.WRONG_PHASE, status=409)
+    if request.verb in POWER_VERBS and request.operation_id is None:
+        request = msgspec.structs.replace(request, operation_id=f"op-{new_ulid()}")
+    return await _change(state, request, context, recording), False
+
+
+def _may_be_on_its_way(delivery: Delivery) -> bool:
+    age = (utc_now() - delivery.envelope.time).total_seconds()
+    return abs(age) < PATIENCE_FOR_CREATION or delivery.delays < TRIES_FOR_CREATION
+
+
+def _known(state: ResourceState | None, delivery: Delivery, patient: bool) -> ResourceState:
+    """Return the tenant's resource; another's is as unknown as one that isn't there.
+
+    Its creation may still be on the way (queues keep no order over redeliveries).
+    """
+    if state is not None and state.resource.tenant == delivery.envelope.tenant:
+        return state
+    if patient:
+        raise TemporaryError("the resource has not been created yet", reason=None)
+    raise RejectedMessage("there is no such resource", reason="not_found", status=404)
+
+
+async def _create(
+    delivery: Delivery,
+    request: RequestSubmitted,
+    context: Context,
+    recording: Recording,
+    created_at: datetime,
+) -> ResourceState:
+    envelope, now = delivery.envelope, utc_now()
+    assert request.resource_id is not None, "checked, or minted"
+    spec, sealed = split_spec(KINDS[request.kind], request)
+    resource = Resource(
+        id=request.resource_id,
+        kind=request.kind,
+        tenant=envelope.tenant,
+        name=request.name,
+        labels=request.labels or {},
+        spec=spec,
+        status=Status(phase=Phase.REQUESTED),
+        lease=None if request.lease_ttl is None else Lease(ttl=request.lease_ttl),
+        deadline=request.deadline,
+        created_at=created_at,
+        updated_at=now,
+        revision=0,
+    )
+    state = ResourceState(
+        resource=resource,
+        correlation_id=envelope.correlationid or envelope.id,
+        traceparent=tracing.traceparent(),
+        callback_url=request.callback_url,
+        sealed=sealed,
+    )
+    decision = workflow.accept(state, WORKFLOWS[request.kind], now)
+    recording.send(await context.ledger.insert(recording.tx, decision))
+    return decision.state
+
+
+async def _change(
+    state: ResourceState, request: RequestSubmitted, context: Context, recording: Recording
+) -> ResourceState:
+    # What comes of it, observations and timers included, is part of this request's trace.
+    asked = msgspec.structs.replace(state, traceparent=tracing.traceparent())
+    decision = _decide(asked, request)
+    recording.send(await context.ledger.save(recording.tx, state, decision))
+    return decision.state
+
+
+def _decide(state: ResourceState, request: RequestSubmitted) -> Decision:
+    definition, now = WORKFLOWS[state.resource.kind], utc_now()
+    if request.verb is Verb.DELETE:
+        ending = Ending(goal=Goal.DELETE, reason=Reason.DELETE_REQUESTED)
+        return workflow.end(state, definition, now, ending)
+    return operations.request(state, definition, now, request)
