@@ -13,13 +13,12 @@ import structlog
 from aiohttp import web
 from prometheus_client import Histogram
 
-from services.front_door import parameters
+from services.front_door import traces
 from services.front_door.answers import problem_answer
 from services.front_door.auth import CALLER
 from services.front_door.bodies import too_large
 from services.front_door.context import REQUEST_ID
 from services.front_door.faults import RequestFault
-from shared.contract.identifiers import new_ulid
 from shared.contract.problems import Problem
 from shared.runtime.errors import ColobusError, TemporaryError
 from shared.runtime.metrics import REGISTRY
@@ -45,16 +44,27 @@ _SECONDS = Histogram(
 
 @web.middleware
 async def observed(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Give the request its id, answer it, and write one line about it."""
-    request[REQUEST_ID] = _request_id(request)
+    """Give the request its trace and id, answer it, and write one line about it."""
+    resource = request.match_info.route.resource
+    route = resource.canonical if resource is not None else "none"
+    method = request.method if request.method in _METHODS else "other"
+    if route in _QUIET:
+        return await _measured(request, handler, method, route)
+    with traces.serving(request, method, route) as span:
+        response = await _measured(request, handler, method, route)
+        traces.answered(span, response.status)
+    return response
+
+
+async def _measured(
+    request: web.Request, handler: _Handler, method: str, route: str
+) -> web.StreamResponse:
+    request[REQUEST_ID] = traces.note(request)
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request=request[REQUEST_ID])
     began = time.perf_counter()
     response = await _answered(request, handler)
     seconds = time.perf_counter() - began
-    resource = request.match_info.route.resource
-    route = resource.canonical if resource is not None else "none"
-    method = request.method if request.method in _METHODS else "other"
     _SECONDS.labels(method, route, str(response.status)).observe(seconds)
     _log.log(
         logging.DEBUG if route in _QUIET else logging.INFO,
@@ -81,12 +91,8 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
         response.headers.setdefault(name, value)
     if REQUEST_ID in request:
         response.headers["X-Request-Id"] = request[REQUEST_ID]
-
-
-def _request_id(request: web.Request) -> str:
-    """Return the id of the trace that the request belongs to, or a new one."""
-    trace = parameters.traceparent(request)
-    return trace.split("-")[1] if trace is not None else new_ulid()
+    if traces.TRACEPARENT in request:
+        response.headers["traceresponse"] = request[traces.TRACEPARENT]
 
 
 async def _answered(request: web.Request, handler: _Handler) -> web.StreamResponse:

@@ -25,7 +25,6 @@ MAX_BIGINT = 2**63 - 1
 _WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?=$|[,;])', re.IGNORECASE)
 _KEY = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?")
 _RESOURCE_ID = re.compile(rf"(?:{'|'.join(map(re.escape, KINDS))})-[0-7][0-9a-hjkmnp-tv-z]{{25}}")
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 @dataclass(frozen=True)
@@ -168,12 +167,6 @@ def idempotency_key(request: web.Request) -> str | None:
     if len(values) > 1 or not _KEY.fullmatch(values[0]):
         raise bad_parameter("Idempotency-Key", "It must be 1 to 255 printable ASCII characters.")
     return values[0]
-
-
-def traceparent(request: web.Request) -> str | None:
-    """Return the W3C trace context, or None when it has not its form (it is then ignored)."""
-    text = request.headers.get("traceparent", "")
-    return text if _TRACEPARENT.fullmatch(text) else None
 
 
 def entity_tag(revision: int) -> str:

@@ -7,10 +7,10 @@ from typing import TypeVar
 from aiohttp import web
 
 from services.front_door.context import REQUEST_ID, caller, front_door
-from services.front_door.parameters import traceparent
 from shared.bus import PublishRefused, QueryTimeout
 from shared.contract.codec import envelope_for
 from shared.contract.messages import Message
+from shared.runtime import tracing
 from shared.runtime.errors import BackendUnavailable
 
 _M = TypeVar("_M", bound=Message)
@@ -30,7 +30,7 @@ async def ask_owner(
         subject=subject or tenant,
         tenant=tenant,
         correlationid=request[REQUEST_ID],
-        traceparent=traceparent(request),
+        traceparent=tracing.traceparent(),
     )
     try:
         answer = await parts.bus.query(

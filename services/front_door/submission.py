@@ -24,10 +24,11 @@ from services.front_door.request_store import RequestRow, RequestStore
 from services.front_door.wakeups import Wakeups, request_topic
 from shared.bus import Bus
 from shared.contract import outgoing
-from shared.contract.codec import envelope_for
+from shared.contract.codec import decode, envelope_for
 from shared.contract.identifiers import new_ulid
 from shared.contract.messages import RequestSubmitted
 from shared.contract.resources import Resource, Verb
+from shared.runtime import tracing
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import BackendUnavailable, ColobusError, TemporaryError
 
@@ -118,12 +119,14 @@ class Submitter:
 
     async def republish(self, row: RequestRow) -> None:
         """Bring a row that its process left behind to its end. The caller has claimed it."""
-        if not row.outlives_its_answer:
-            await self._withdraw(row)
-            _log.info("request withdrawn", request=row.id, resource=row.resource_id)
-            return
-        await self._publish(row, repeated=True)
-        _log.info("request published again", request=row.id, resource=row.resource_id)
+        envelope, _ = decode(row.body)
+        with tracing.span("republish", parent=envelope.traceparent):
+            if row.outlives_its_answer:
+                await self._publish(row, repeated=True)
+                _log.info("request published again", request=row.id, resource=row.resource_id)
+            else:
+                await self._withdraw(row)
+                _log.info("request withdrawn", request=row.id, resource=row.resource_id)
 
     async def _publish(self, row: RequestRow, *, repeated: bool) -> None:
         try:
@@ -142,7 +145,8 @@ class Submitter:
     def _compensation(self, row: RequestRow) -> RequestRow | None:
         if row.verb != Verb.CREATE:
             return None
-        ask = Ask(row.tenant, "compensation", None, b"", correlationid=row.id)
+        trace = tracing.traceparent()
+        ask = Ask(row.tenant, "compensation", None, b"", row.id, trace)
         delete = RequestSubmitted(verb=Verb.DELETE, kind=row.kind, resource_id=row.resource_id)
         return msgspec.structs.replace(self.prepare(ask, delete), compensates=row.id)
 

@@ -10,6 +10,7 @@ from services.scheduler.ledger import INSPECTED_AT_ONCE, utc_now
 from services.scheduler.workflows import WORKFLOWS
 from shared.contract import outgoing
 from shared.contract.codec import envelope_for
+from shared.runtime import tracing
 
 #: An inspection that has not started before the next one is on its way is useless; but it has at
 #: least so long (seconds), for others of its cloud may be before it.
@@ -47,13 +48,16 @@ async def _inspect_cloud(
             if not states:
                 return
             command = definition.inspect(cloud, states)
-            envelope = envelope_for(
-                command,
-                source=ledger.source,
-                subject=f"{definition.worker}/{cloud}",
-                tenant=NOBODY,
-                not_after=utc_now() + life,
-            )
+            # It is about many requests: a trace of its own, which what is seen is linked to.
+            with tracing.span("inspect", parent=None):
+                envelope = envelope_for(
+                    command,
+                    source=ledger.source,
+                    subject=f"{definition.worker}/{cloud}",
+                    tenant=NOBODY,
+                    traceparent=tracing.traceparent(),
+                    not_after=utc_now() + life,
+                )
             recording.send([outgoing.command(definition.worker, envelope, command)])
         if len(states) < INSPECTED_AT_ONCE:
             return

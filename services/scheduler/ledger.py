@@ -22,6 +22,7 @@ from shared.contract.kinds import demand_of
 from shared.contract.messages import ResourceStatusChanged
 from shared.contract.outgoing import OutgoingMessage
 from shared.contract.resources import HOLDING_PHASES, TERMINAL_PHASES, Phase, Resource
+from shared.runtime import tracing
 from shared.storage import Connection
 
 #: How many resources one inspection asks about at most, so that the message keeps its bounds.
@@ -99,10 +100,17 @@ class Ledger:
             await _move_usage(tx, before.resource, resource)
             note_change(before.resource, resource)
         await _write_timers(tx, decision)
-        messages = [self._command(state, command) for command in decision.commands]
-        if state.resource.revision != before.resource.revision:
-            messages.append(self._status(before, state))
-        return messages
+        return self._messages(before, decision)
+
+    def _messages(self, before: ResourceState, decision: Decision) -> list[OutgoingMessage]:
+        """The messages, in the resource's own trace, whatever led to them (a timer, a round)."""
+        state = decision.state
+        is_news = state.resource.revision != before.resource.revision
+        if not is_news and not decision.commands:
+            return []
+        with tracing.part_of(state.traceparent, "decide"):
+            messages = [self._command(state, command) for command in decision.commands]
+            return [*messages, self._status(before, state)] if is_news else messages
 
     def _command(self, state: ResourceState, command: Command) -> OutgoingMessage:
         resource = state.resource
@@ -112,7 +120,7 @@ class Ledger:
             subject=resource.id,
             tenant=resource.tenant,
             correlationid=state.correlation_id,
-            traceparent=state.traceparent,
+            traceparent=tracing.traceparent(),
             step=command.step,
             attempt=command.attempt,
             not_after=command.not_after,
@@ -135,7 +143,7 @@ class Ledger:
             id=f"{resource.id}/{resource.revision}",
             time=resource.updated_at,
             correlationid=state.correlation_id,
-            traceparent=state.traceparent,
+            traceparent=tracing.traceparent(),
             sequence=resource.revision,
         )
         return outgoing.status(envelope, message)

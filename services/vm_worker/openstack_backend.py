@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from keystoneauth1 import exceptions as keystone
 from keystoneauth1.session import Session, TCPKeepAliveAdapter
@@ -22,7 +23,9 @@ from requests import exceptions as http
 
 from services.vm_worker.metrics import API_CALLS, API_SECONDS
 from services.vm_worker.openstack_calls.faults import Fault
+from shared.runtime import tracing
 from shared.runtime.errors import ConfigurationError
+from shared.runtime.tracing import Attributes, Kind, Span, span
 
 #: Everything that a call through openstacksdk raises for the cloud's or the network's faults.
 VENDOR_ERRORS = (sdk.SDKException, keystone.ClientException, http.RequestException)
@@ -67,10 +70,19 @@ class CloudSession(Session):  # type: ignore[misc]  # the vendor's library has n
         }
         service = (fields.get("endpoint_filter") or {}).get("service_type")
         service = service or ("identity" if "/auth/" in url else "discovery")
+        of = {"http.request.method": method, "peer.service": service, "colobus.cloud": self._cloud}
+        with span(method, kind=Kind.CLIENT, attributes=of) as traced:
+            headers = {**(fields.get("headers") or {}), "traceparent": tracing.traceparent()}
+            return self._counted(url, method, service, traced, {**fields, "headers": headers})
+
+    def _counted(
+        self, url: str, method: str, service: str, traced: Span, fields: dict[str, Any]
+    ) -> Any:
         started, status = time.monotonic(), "aborted"
         try:
             response = super().request(url, method, **fields)
             status = str(response.status_code)
+            traced.set(_seen(response))
         except keystone.HttpError as error:
             status = str(error.http_status)
             raise
@@ -82,6 +94,17 @@ class CloudSession(Session):  # type: ignore[misc]  # the vendor's library has n
             API_CALLS.labels(self._cloud, service, method, status).inc()
             API_SECONDS.labels(self._cloud, service, method).observe(elapsed)
         return response
+
+
+def _seen(response: Any) -> Attributes:
+    """What may be recorded of an answer: of its URL neither a query nor a login."""
+    url = urlsplit(response.url)
+    return {
+        "http.response.status_code": response.status_code,
+        "server.address": url.hostname,
+        "server.port": url.port,
+        "url.full": f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}",
+    }
 
 
 class ProjectConnection:

@@ -7,6 +7,7 @@ from shared.contract.codec import envelope_for
 from shared.contract.messages import Webhook, WebhookDisabled
 from shared.contract.outgoing import OutgoingMessage
 from shared.contract.problems import Problem
+from shared.runtime import tracing
 
 SOURCE = "colobus/webhook_worker"
 
@@ -24,5 +25,6 @@ def webhook_disabled(tenant: str, webhook: Webhook) -> OutgoingMessage:
         source=SOURCE,
         subject=webhook.resource_id or webhook.id,
         tenant=tenant,
+        traceparent=tracing.traceparent(),
     )
     return outgoing.event("webhook", envelope, message)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from services.webhook_worker import outcomes
+from services.webhook_worker import outcomes, traces
 from services.webhook_worker.announcement import webhook_disabled
 from services.webhook_worker.backend import Answer, Endpoint, Verdict
 from services.webhook_worker.claims import Claimed
@@ -50,7 +50,8 @@ class Courier:
         """Try once, and record it. Raises `TemporaryError` when it can't be recorded."""
         at = datetime.now(UTC)
         headers = self._signer.headers(claimed.key, claimed.id, claimed.body, at)
-        answer = await self._endpoint.post(claimed.url, headers, claimed.body.encode())
+        sent = {**headers, **traces.headers()}
+        answer = await self._endpoint.post(claimed.url, sent, claimed.body.encode())
         await patiently(
             lambda: self._record(claimed, at, answer), self._record_seconds, name="database"
         )

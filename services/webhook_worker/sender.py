@@ -10,7 +10,7 @@ import asyncio
 
 import structlog
 
-from services.webhook_worker import claims
+from services.webhook_worker import claims, traces
 from services.webhook_worker.backend import Verdict
 from services.webhook_worker.claims import Claimed
 from services.webhook_worker.courier import Courier
@@ -19,6 +19,7 @@ from services.webhook_worker.lanes import Lanes
 from services.webhook_worker.metrics import UNDER_WAY
 from shared.contract.identifiers import new_ulid
 from shared.runtime.errors import TemporaryError
+from shared.runtime.tracing import Span
 from shared.storage import Database
 
 #: Even with nothing due, the loop looks again after so many seconds.
@@ -101,15 +102,23 @@ class Sender:
 
     async def _send(self, claimed: Claimed) -> None:
         try:
-            answer = await self._courier.deliver(claimed)
-            if answer.verdict is Verdict.DELIVERED:
-                self._lanes.succeeded(claimed.lane)
-            else:
-                self._lanes.failed(claimed.lane, answer.retry_after)
-        except (TemporaryError, OSError) as error:
-            # Sent, but not recorded: it is sent again when the claim has run out.
-            _log.error("webhook not recorded", delivery=claimed.id, error=str(error))
+            with traces.delivering(claimed) as span:
+                await self._deliver(claimed, span)
         finally:
             self._lanes.give_back(claimed.lane)
             UNDER_WAY.set(self._lanes.under_way)
             self.wake()
+
+    async def _deliver(self, claimed: Claimed, span: Span) -> None:
+        try:
+            answer = await self._courier.deliver(claimed)
+        except (TemporaryError, OSError) as error:
+            # Sent, but not recorded: it is sent again when the claim has run out.
+            _log.error("webhook not recorded", delivery=claimed.id, error=str(error))
+            span.fail(type(error).__name__)
+            return
+        traces.answered(span, answer)
+        if answer.verdict is Verdict.DELIVERED:
+            self._lanes.succeeded(claimed.lane)
+        else:
+            self._lanes.failed(claimed.lane, answer.retry_after)

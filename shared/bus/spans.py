@@ -12,16 +12,16 @@ from __future__ import annotations
 from shared.bus.delivery import Delivery
 from shared.contract.codec import Envelope
 from shared.contract.outgoing import OutgoingMessage
-from shared.runtime.tracing import Attributes, Kind, recording, span
+from shared.runtime.tracing import Attributes, Kind, Span, recording, span
 
 
-def sending(message: OutgoingMessage) -> span:
+def sending(message: OutgoingMessage) -> Span:
     """The publishing of ``message``, until it is confirmed."""
     attributes = _of_message(message) if recording() else None
     return span(f"publish {message.exchange}", kind=Kind.PRODUCER, attributes=attributes)
 
 
-def processing(delivery: Delivery) -> span:
+def processing(delivery: Delivery) -> Span:
     """The handling of ``delivery``; one without a trace begins its own."""
     return span(
         f"process {delivery.queue}",
@@ -31,7 +31,7 @@ def processing(delivery: Delivery) -> span:
     )
 
 
-def asking(owner: str, envelope: Envelope) -> span:
+def asking(owner: str, envelope: Envelope) -> Span:
     """A query, until its answer is there."""
     attributes = {
         "messaging.system": "rabbitmq",

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, Self, TypeAlias
 
 from shared.runtime import trace_context
 from shared.runtime.trace_context import TraceContext
@@ -108,7 +109,7 @@ def traceparent() -> str | None:
     return None if here is None else here.traceparent
 
 
-class resumed:  # noqa: N801 - used as a function
+class resumed:  # noqa: N801 - it reads as what it does
     """Within it, the work at hand is for this ``traceparent``; no span of its own."""
 
     def __init__(self, parent: str | None) -> None:
@@ -123,7 +124,7 @@ class resumed:  # noqa: N801 - used as a function
         _current.reset(self._token)
 
 
-class span:  # noqa: N801 - used as a function
+class Span:
     """A span while inside; an exception that leaves it is its error.
 
     ``parent`` is a ``traceparent``, or None to begin a trace (so does one that is malformed). An
@@ -157,7 +158,7 @@ class span:  # noqa: N801 - used as a function
         self._error: str | None = None
         self._token: Token[TraceContext | None] | None = None
 
-    def __enter__(self) -> span:
+    def __enter__(self) -> Self:
         if _recorder is None:
             place = self._parent or trace_context.begin()
         else:
@@ -188,6 +189,21 @@ class span:  # noqa: N801 - used as a function
     def fail(self, error: str) -> None:
         """It has failed; ``error`` (``error.type``) is of few values: a class, an HTTP status."""
         self._error = error
+
+
+#: Reads as what it does: ``with span("ring timer"):``.
+span = Span
+
+
+def part_of(parent: str | None, name: str) -> AbstractContextManager[object]:
+    """Within it, the work at hand is part of the trace of ``parent``.
+
+    When it is already (or there is no such trace) nothing happens; else that is a span of ``name``.
+    """
+    here, there = _current.get(), trace_context.parse(parent)
+    if there is None or (here is not None and here.trace_id == there.trace_id):
+        return nullcontext()
+    return span(name, parent=parent)
 
 
 def _differ(here: TraceContext | None, there: TraceContext | None) -> bool:

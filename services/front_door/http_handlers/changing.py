@@ -20,7 +20,6 @@ from services.front_door.parameters import (
     only,
     prefer_wait,
     tag_matches,
-    traceparent,
 )
 from services.front_door.read_model import Shown
 from services.front_door.request_store import RequestRow
@@ -31,6 +30,7 @@ from shared.contract.kinds import ExtendLease, Kind, UpdateResource
 from shared.contract.messages import RequestSubmitted
 from shared.contract.problems import Reason
 from shared.contract.resources import TERMINAL_PHASES, Operation, OperationState, Phase, Verb
+from shared.runtime import tracing
 from shared.runtime.deadline import Deadline
 
 _SETTLED = frozenset({Phase.ACTIVE, Phase.FAILED, Phase.DELETED})
@@ -170,7 +170,7 @@ def _ask(request: web.Request, body: msgspec.Struct | None) -> Ask:
         key=idempotency_key(request),
         body=msgspec.json.encode(body, order="sorted"),
         correlationid=request[REQUEST_ID],
-        traceparent=traceparent(request),
+        traceparent=tracing.traceparent(),
     )
 
 

@@ -6,7 +6,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -39,9 +41,9 @@ class Calls:
         ``missing`` is the reason when the cloud answers 404. Raises what `translate` gives, or
         `DeadlineExpired` before anything is sent.
         """
-        return await asyncio.get_running_loop().run_in_executor(
-            self.pool, self._blocking, call, missing
-        )
+        # In our context, so that log lines and requests made there say whose they are.
+        work = partial(copy_context().run, self._blocking, call, missing)
+        return await asyncio.get_running_loop().run_in_executor(self.pool, work)
 
     async def unless_gone(self, call: Callable[[Any], T]) -> T | None:
         """Run ``call``; None when the cloud knows no such object."""

@@ -72,11 +72,3 @@ def test_no_other_text_is_a_cursor(text: str) -> None:
     except RequestFault:
         return
     assert parameters.make_cursor(position) == request.query["cursor"]
-
-
-def test_a_trace_that_has_not_its_form_is_ignored() -> None:
-    """W3C Trace Context §3.2.2.3: act as if there were none."""
-    good = f"00-{'a' * 32}-{'b' * 16}-01"
-    for header, expected in ((good, good), ("x", None), (f"{good}-extra", None)):
-        request = make_mocked_request("GET", "/", headers={"traceparent": header})
-        assert parameters.traceparent(request) == expected
