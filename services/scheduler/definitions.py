@@ -25,10 +25,14 @@ class Absorbed:
 
 @dataclass(frozen=True)
 class Sighting:
-    """What an observation says of a step that was accepted: done, failed, or (neither) go on."""
+    """What an observation says of a step that was accepted: done, failed, or (neither) go on.
+
+    ``unproven``: nearly done; what is still missing is worth looking for soon.
+    """
 
     done: bool = False
     failed: tuple[Reason, Problem] | None = None
+    unproven: bool = False
     handles: Mapping[str, str] = field(default_factory=dict)
     outputs: Mapping[str, Any] = field(default_factory=dict)
 
@@ -64,6 +68,8 @@ class WorkflowDefinition:
     kind: str
     steps: tuple[StepDefinition, ...]
     observation: type[Message]
+    #: Whether what the backend told by itself is about the object that the resource now is.
+    is_about: Callable[[ResourceState, Any], bool]
     #: Reads a living resource's outputs from an observation.
     outputs: Callable[[ResourceState, Any], Mapping[str, Any]]
     #: The condition of the living resource: None (fine), or what is wrong and whether it is lost.

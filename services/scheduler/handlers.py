@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from services.scheduler import census, cloud_health, workflow
+from services.scheduler import census, cloud_health, push, workflow
 from services.scheduler.context import Context, Recording
 from services.scheduler.ledger import utc_now
 from services.scheduler.state import ResourceState
@@ -16,6 +16,7 @@ from services.scheduler.workflows import WORKFLOWS
 from shared.bus import Delivery, RejectedMessage
 from shared.contract.messages import (
     CensusTaken,
+    CloudNotificationsChanged,
     CommandFailed,
     FloatingIpAssociated,
     FloatingIpReleased,
@@ -72,7 +73,19 @@ async def observe_resource(delivery: Delivery, event: VmObserved, context: Conte
         definition = WORKFLOWS[state.resource.kind]
         decision = workflow.observe(state, definition, utc_now(), event)
         recording.send(await context.ledger.save(recording.tx, state, decision))
+        rarely = context.settings.inspect_pushed_seconds
+        await push.note_sight(recording.tx, state, decision.state, event, rarely)
     context.admission_wanted.set()
+
+
+async def note_notifications(
+    delivery: Delivery, event: CloudNotificationsChanged, context: Context
+) -> None:
+    """A worker says whether a cloud's notifications reach it; that they do has to be seen."""
+    del delivery
+    if not event.receiving:
+        async with context.database.transaction() as tx:
+            await push.note_silence(tx, event.cloud)
 
 
 async def note_failed_inspection(
@@ -126,6 +139,7 @@ EVENT_HANDLERS: dict[type[Message], Handler] = {
     VmPowerChangeStarted: absorb_answer,
     CommandFailed: absorb_answer,
     VmObserved: observe_resource,
+    CloudNotificationsChanged: note_notifications,
     VmInspectionFailed: note_failed_inspection,
     CensusTaken: census.absorb_census,
     OrphanRemoved: census.note_removal,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 
+from services.scheduler import push
 from services.scheduler.context import Context
 from services.scheduler.definitions import WorkflowDefinition
 from services.scheduler.ledger import INSPECTED_AT_ONCE, utc_now
@@ -19,32 +22,62 @@ SHORTEST_LIFE = 5.0
 NOBODY = "colobus"
 
 
+@dataclass(frozen=True)
+class Look:
+    """Which resources of a cloud are to be looked at; of the fast ones those ``quiet`` so long."""
+
+    inspections: tuple[str, ...]
+    quiet: timedelta = timedelta()
+
+
+_ALL_WAITS = Look(("fast", "soon"))
+
+
 async def inspect_waiting(context: Context) -> None:
-    """Ask about everything with an open wait."""
-    await _inspect(context, "fast", context.settings.inspect_fast_seconds)
+    """Ask about everything with an open wait.
+
+    Where the cloud tells by itself, only about what it doesn't tell, and rarely about all that has
+    been quiet for long.
+    """
+    settings = context.settings
+    rarely = settings.inspect_pushed_seconds
+    async with context.database.transaction() as tx:
+        trusted = await push.trusted(tx)
+        due = {cloud for cloud in trusted if await push.time_for_all(tx, cloud, rarely)}
+    quiet = timedelta(seconds=rarely / 2)
+    looks = dict.fromkeys(_clouds(context) - trusted, _ALL_WAITS)
+    looks |= {cloud: Look(("soon",)) for cloud in trusted}
+    looks |= {cloud: Look(("soon", "fast"), quiet) for cloud in due}
+    await _inspect(context, looks, settings.inspect_fast_seconds)
 
 
 async def inspect_living(context: Context) -> None:
     """Ask about everything alive: what was removed behind our back shows up."""
-    await _inspect(context, "slow", context.settings.inspect_slow_seconds)
+    looks = dict.fromkeys(_clouds(context), Look(("slow",)))
+    await _inspect(context, looks, context.settings.inspect_slow_seconds)
 
 
-async def _inspect(context: Context, inspection: str, interval: float) -> None:
+async def _inspect(context: Context, looks: Mapping[str, Look], interval: float) -> None:
     life = timedelta(seconds=max(SHORTEST_LIFE, interval))
-    clouds = dict.fromkeys(cloud for tenant in context.tenants for cloud in tenant.projects)
     for definition in WORKFLOWS.values():
-        for cloud in clouds:
-            await _inspect_cloud(context, definition, cloud, inspection, life)
+        for cloud in sorted(looks):
+            await _inspect_cloud(context, definition, cloud, looks[cloud], life)
+
+
+def _clouds(context: Context) -> set[str]:
+    return {cloud for tenant in context.tenants for cloud in tenant.projects}
 
 
 async def _inspect_cloud(
-    context: Context, definition: WorkflowDefinition, cloud: str, inspection: str, life: timedelta
+    context: Context, definition: WorkflowDefinition, cloud: str, look: Look, life: timedelta
 ) -> None:
     """One command for each `INSPECTED_AT_ONCE` resources, usually one."""
     ledger, kind, after = context.ledger, definition.kind, ""
     while True:
         async with context.recording() as recording:
-            states = await ledger.inspected(recording.tx, kind, cloud, inspection, after)
+            states = await ledger.inspected(
+                recording.tx, kind, cloud, look.inspections, after, look.quiet
+            )
             if not states:
                 return
             command = definition.inspect(cloud, states)

@@ -9,7 +9,7 @@ its usage is changed; so replicas never wait for each other in a circle.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 from asyncpg import Record
@@ -46,16 +46,24 @@ class Ledger:
         return None if row is None else _state(row)
 
     async def inspected(
-        self, tx: Transaction, kind: str, cloud: str, inspection: str, after: str
+        self,
+        tx: Transaction,
+        kind: str,
+        cloud: str,
+        inspections: Sequence[str],
+        after: str,
+        quiet: timedelta = timedelta(),
     ) -> list[ResourceState]:
-        """Return the next resources of ``cloud`` that are to be looked at (``fast`` or ``slow``).
+        """Return the next resources of ``cloud`` that are to be looked at (see `inspection_of`).
 
-        At most `INSPECTED_AT_ONCE`, with ids beyond ``after``.
+        At most `INSPECTED_AT_ONCE`, with ids beyond ``after``; of the ``fast`` ones only those that
+        have not changed for as long as ``quiet``.
         """
         rows = await tx.fetch(
-            f"{_SELECT} WHERE kind = $1 AND cloud = $2 AND inspection = $3 AND id > $4"
-            " ORDER BY id LIMIT $5",
-            *(kind, cloud, inspection, after, INSPECTED_AT_ONCE),
+            f"{_SELECT} WHERE kind = $1 AND cloud = $2 AND inspection = ANY($3) AND id > $4"
+            " AND (inspection <> 'fast' OR updated_at <= now() - $5::interval)"
+            " ORDER BY id LIMIT $6",
+            *(kind, cloud, list(inspections), after, quiet, INSPECTED_AT_ONCE),
         )
         return [_state(row) for row in rows]
 
@@ -150,9 +158,13 @@ class Ledger:
 
 
 def inspection_of(state: ResourceState) -> str:
-    """How often the backend is asked: ``fast`` for open waits, ``slow`` for the living."""
-    if any(progress.accepted for progress in state.progress.values()):
-        return "fast"
+    """How often the backend is asked: ``fast`` for open waits, ``slow`` for the living.
+
+    ``soon`` is an open wait of which something is still to be proven: always looked at often.
+    """
+    waits = [progress for progress in state.progress.values() if progress.accepted]
+    if waits:
+        return "soon" if any(progress.unproven for progress in waits) else "fast"
     return "slow" if state.phase is Phase.ACTIVE else "none"
 
 

@@ -73,6 +73,19 @@ ORPHAN_REMOVALS_FAILED = Counter(
     registry=REGISTRY,
 )
 
+NOTIFICATIONS_TRUSTED = Gauge(
+    "colobus_notifications_trusted",
+    "1 while a cloud's own notifications are relied on, so that open waits are inspected rarely",
+    ["cloud"],
+    registry=REGISTRY,
+)
+WAITS_ENDED = Counter(
+    "colobus_waits_ended",
+    "Waits for a cloud that ended, by what ended them: notified or inspected",
+    ["cloud", "by"],
+    registry=REGISTRY,
+)
+
 
 def note_change(before: Resource, after: Resource) -> None:
     """Measure the steps that ended with this change, and the ends of the resource itself."""

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from services.scheduler.definitions import WorkflowDefinition
+from services.scheduler.sight import is_current, is_told
 from services.scheduler.state import Decision, ResourceState
 from services.scheduler.walk import Walk
 from shared.contract.messages import CommandFailed, Message, RequestSubmitted
@@ -119,6 +120,9 @@ def absorb(walk: Walk, name: str, event: Message) -> None:
         return
     if isinstance(event, walk.definition.operation_accepted_by):
         walk.answered(name, accepted=True)
+        early = walk.take_early(name)
+        if early is not None:
+            observe(walk, early)
     elif isinstance(event, CommandFailed) and event.retryable:
         walk.back_off(name, event.problem)
     elif isinstance(event, CommandFailed):
@@ -128,18 +132,29 @@ def absorb(walk: Walk, name: str, event: Message) -> None:
 
 
 def observe(walk: Walk, seen: Message) -> None:
-    """An observation newer than the backend's acceptance may show the operation done."""
+    """An observation newer than the backend's acceptance may show the operation done.
+
+    What the backend tells by itself is the end of something, so it is enough that the operation
+    had been ordered by then; when its command isn't answered yet, it is kept until it is.
+    """
     observed_at = getattr(seen, "observed_at", walk.now)
+    told = is_told(seen)
     for operation in walk.state.resource.status.operations:
-        progress = walk.progress(_PREFIX + operation.id)
+        name = _PREFIX + operation.id
+        progress = walk.progress(name)
+        since = operation.started_at if told else progress.accepted_at
         if (
-            operation.state is OperationState.RUNNING
-            and progress.accepted
-            and (progress.accepted_at or walk.now) <= observed_at
-            and walk.definition.operation_done(operation, seen)
+            operation.state is not OperationState.RUNNING
+            or (since or walk.now) > observed_at
+            or not is_current(walk, seen)
+            or not walk.definition.operation_done(operation, seen)
         ):
+            continue
+        if progress.accepted:
             _finish(walk, operation.id)
             _start_next(walk)
+        elif told:
+            walk.keep_early(name, seen)
 
 
 def ring(walk: Walk, what: str, name: str) -> None:

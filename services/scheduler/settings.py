@@ -15,7 +15,8 @@ _Seconds = Annotated[float, Meta(gt=0, le=86400, description="seconds")]
 class Settings(DatabaseSettings, frozen=True, kw_only=True):
     """``max_building`` bounds the builds under way on each cloud.
 
-    Open waits are inspected every ``inspect_fast_seconds``, living resources every
+    Open waits are inspected every ``inspect_fast_seconds``, where the cloud's own notifications
+    are relied on every ``inspect_pushed_seconds``; living resources every
     ``inspect_slow_seconds``. Requests count only from ``front_door_user``, whose word on the
     tenant is taken, or from a tenant's own broker user, whose callbacks may go to public addresses
     and to ``webhook_allowed_networks`` (CIDRs).
@@ -32,5 +33,6 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True):
     webhook_allowed_networks: tuple[str, ...] = ()
     max_building: Annotated[int, Meta(ge=1, le=10000)] = 20
     inspect_fast_seconds: _Seconds = 1
+    inspect_pushed_seconds: _Seconds = 10
     inspect_slow_seconds: _Seconds = 60
     inbox_days: Annotated[int, Meta(ge=1, le=365)] = 7

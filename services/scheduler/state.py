@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -37,6 +38,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     event can belong to one command only. ``answered``: that command's outcome is known (or it
     can't start any more). ``accepted``: the backend works on it, an observation will end it.
     ``began``: something may exist, so it must be undone. ``failures`` counts for the backoff.
+    ``early`` is what the backend told before the command was answered (the observation, as JSON);
+    ``unproven``: the object was seen, but not all that its step needs.
     """
 
     attempt: int = 0
@@ -45,6 +48,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     accepted_at: datetime | None = None
     began: bool = False
     failures: int = 0
+    early: dict[str, Any] | None = None
+    unproven: bool = False
 
 
 class ResourceState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -66,6 +71,8 @@ class ResourceState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     #: something of the tenant has ended in between.
     refused_at: datetime | None = None
     not_before: datetime | None = None
+    #: As of when the living resource is shown: what was seen before that is old news.
+    seen_at: datetime | None = None
 
     @property
     def phase(self) -> Phase:

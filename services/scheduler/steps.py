@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from services.scheduler import making, undoing
 from services.scheduler.definitions import StepDefinition
+from services.scheduler.sight import is_current, is_told
 from services.scheduler.state import Ending, Goal
 from services.scheduler.walk import Walk, reason_of
 from shared.contract.messages import Message
@@ -13,6 +14,7 @@ from shared.contract.problems import Problem, Reason
 from shared.contract.resources import Phase, StepState
 
 _UNFINISHED = frozenset({StepState.RUNNING, StepState.RETRYING})
+_OPEN = _UNFINISHED | {StepState.UNDOING}
 #: An undo that the backend accepted and that nothing has shown done by then is ordered again.
 UNDO_AGAIN = timedelta(seconds=120)
 #: What the cloud has none of now may be had when something ends, unless it says never.
@@ -32,8 +34,11 @@ def succeeded(walk: Walk, step: StepDefinition, event: Message) -> None:
         walk.set_timer(f"retry/{step.name}", walk.now + UNDO_AGAIN)
     walk.keep(absorbed.handles, absorbed.outputs)
     _clear_passing_reason(walk)
+    early = walk.take_early(step.name)
     if absorbed.done:
         _finish(walk, step, StepState.UNDONE if back else StepState.DONE)
+    elif early is not None and walk.definition.is_about(walk.state, early):
+        see(walk, step, early)
     advance(walk)
 
 
@@ -67,14 +72,25 @@ def _give_up(walk: Walk, step: StepDefinition, reason: Reason, problem: Problem)
 
 
 def see(walk: Walk, step: StepDefinition, seen: Message) -> None:
-    """An observation, newer than the backend's acceptance, may end the step."""
+    """An observation may end the step.
+
+    One that was asked for has to be newer than the backend's acceptance, before which nothing has
+    happened yet. What the backend tells by itself has happened, and is of this very object
+    (`WorkflowDefinition.is_about`); it may even come before the answer, and is then kept for it.
+    """
     progress = walk.progress(step.name)
-    observed_at = getattr(seen, "observed_at", walk.now)
-    if not progress.accepted or (progress.accepted_at or walk.now) > observed_at:
-        return
     back = _on_the_way_back(walk, step)
     judge = step.sees_undone if back else step.sees_made
     if judge is None:
+        return
+    told = is_told(seen)
+    if told and not progress.accepted:
+        if walk.state.step(step.name).state in _OPEN:
+            walk.keep_early(step.name, seen)
+        return
+    observed_at = getattr(seen, "observed_at", walk.now)
+    too_old = not told and (progress.accepted_at or walk.now) > observed_at
+    if not progress.accepted or too_old or not is_current(walk, seen):
         return
     sighting = judge(walk.state, seen)
     _clear_passing_reason(walk)
@@ -86,6 +102,8 @@ def see(walk: Walk, step: StepDefinition, seen: Message) -> None:
         walk.keep(sighting.handles, sighting.outputs)
         _finish(walk, step, StepState.UNDONE if back else StepState.DONE)
         advance(walk)
+    elif sighting.unproven and not progress.unproven:
+        walk.change_progress(step.name, unproven=True)
 
 
 def _on_the_way_back(walk: Walk, step: StepDefinition) -> bool:

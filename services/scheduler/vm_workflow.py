@@ -104,7 +104,12 @@ def _server_made(state: ResourceState, seen: VmObserved) -> Sighting:
         server_id = seen.server_id or state.handles["server_id"]
         outputs = {**_outputs(state, seen), "server_id": server_id, **_console(server_id)}
         return Sighting(done=True, handles={"server_id": server_id}, outputs=outputs)
-    return Sighting()
+    return Sighting(unproven=seen.server_status == "ACTIVE")
+
+
+def _is_about(state: ResourceState, seen: VmObserved) -> bool:
+    """An older attempt's server may be told of late; only the one that the ledger knows counts."""
+    return seen.server_id is not None and seen.server_id == state.handles.get("server_id")
 
 
 def _server_undone(_: ResourceState, seen: VmObserved) -> Sighting:
@@ -219,6 +224,7 @@ VM_WORKFLOW = WorkflowDefinition(
         ),
     ),
     observation=VmObserved,
+    is_about=_is_about,
     outputs=_outputs,
     condition=_condition,
     worker=WORKER,

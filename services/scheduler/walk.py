@@ -14,6 +14,7 @@ import msgspec
 
 from services.scheduler.definitions import StepDefinition, WorkflowDefinition
 from services.scheduler.state import Command, Decision, Progress, ResourceState
+from shared.contract.messages import Message
 from shared.contract.problems import Problem, Reason
 from shared.contract.resources import Lease, Operation, Phase, Step, StepState
 
@@ -126,7 +127,13 @@ class Walk:
         attempt = self.progress(name).attempt + 1
         not_after = self.now + COMMAND_LIFE
         self.change_progress(
-            name, attempt=attempt, answered=False, accepted=False, accepted_at=None, began=True
+            name,
+            attempt=attempt,
+            answered=False,
+            accepted=False,
+            accepted_at=None,
+            began=True,
+            unproven=False,
         )
         self._commands.append(Command(worker, message, name, attempt, not_after))
         self.cancel_timer(f"retry/{name}")
@@ -140,8 +147,24 @@ class Walk:
             accepted=accepted,
             accepted_at=self.now if accepted else None,
             failures=0,
+            unproven=False,
         )
         self.cancel_timer(f"expiry/{name}")
+
+    def keep_early(self, name: str, seen: Message) -> None:
+        """The backend has told something before our command was answered: keep the latest."""
+        known = self.progress(name).early
+        told = msgspec.to_builtins(seen)
+        if known is None or told["observed_at"] > known["observed_at"]:
+            self.change_progress(name, early=told)
+
+    def take_early(self, name: str) -> Message | None:
+        """What the backend had told before the command was answered, once."""
+        early = self.progress(name).early
+        if early is None:
+            return None
+        self.change_progress(name, early=None)
+        return msgspec.convert(early, self.definition.observation)
 
     def back_off(self, name: str, problem: Problem) -> None:
         """The open command failed and may be tried again: do so in a while."""

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 
-from services.scheduler import admitting, census, inspections, measuring, queries, retention, timers
+from services.scheduler import (
+    admitting,
+    census,
+    inspections,
+    measuring,
+    push,
+    queries,
+    retention,
+    timers,
+)
 from services.scheduler.context import Context
 from services.scheduler.handlers import handle_dead_command, handle_event, handle_request
 from services.scheduler.ledger import Ledger
@@ -44,6 +53,8 @@ async def wire(service: Service) -> None:
     await bus.check_topology()
     outbox = Outbox(database, bus)
     context = Context(settings, tenants, database, bus, outbox, Ledger(settings.installation_id))
+    async with database.transaction() as tx:
+        await push.know(tx, {cloud for tenant in tenants for cloud in tenant.projects})
     service.spawn("outbox", outbox.run())
     _spawn_rounds(service, context)
     await _consume(context)

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from services.scheduler import making, operations, steps, undoing
 from services.scheduler.definitions import WorkflowDefinition
+from services.scheduler.sight import is_current
 from services.scheduler.state import Decision, Ending, Goal, ResourceState
 from services.scheduler.walk import Walk, reason_of
 from shared.contract.messages import CommandFailed, Message
@@ -114,7 +115,8 @@ def observe(
     for step in walk.wanted():
         steps.see(walk, step, seen)
     operations.observe(walk, seen)
-    if walk.state.phase is Phase.ACTIVE and walk.state.ending is None:
+    living = walk.state.phase is Phase.ACTIVE and walk.state.ending is None
+    if living and is_current(walk, seen):
         _see_living(walk, seen)
     return walk.decision()
 
@@ -175,17 +177,21 @@ def _deadline_passes(walk: Walk) -> None:
 
 
 def _see_living(walk: Walk, seen: Message) -> None:
-    definition = walk.definition
+    definition, before = walk.definition, walk.state.resource
+    observed_at = getattr(seen, "observed_at", walk.now)
     condition = definition.condition(walk.state, seen)
+    if condition is not None and condition[2]:
+        undoing.fail(walk, condition[0], condition[1], retryable=True)
+        return
+    if walk.state.seen_at is not None and walk.state.seen_at > observed_at:
+        return  # notifications and inspections overtake each other
     if condition is None:
         walk.explain(None)
         walk.keep({}, definition.outputs(walk.state, seen))
-        return
-    reason, message, lost = condition
-    if lost:
-        undoing.fail(walk, reason, message, retryable=True)
     else:
-        walk.explain(reason, message)
+        walk.explain(condition[0], condition[1])
+    if walk.state.resource != before:
+        walk.change(seen_at=observed_at)
 
 
 # ---- forward, backward, and the ends
