@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.scheduler.desk import ledger_database
 from tests.integration.scheduler.neighbours import Neighbours
 from tests.support.installation import Installation, installation
 
@@ -27,6 +28,13 @@ def scheduled(
     with installation({**nowhere, **basics}, folder, quotas) as made:
         made.start("scheduler")
         yield made
+
+
+@pytest.fixture(scope="module")
+def ledger_dsn(basics: dict[str, str]) -> Iterator[str]:
+    """A database with the scheduler's tables, for a module's tests that run its rooms."""
+    with ledger_database(basics) as dsn:
+        yield dsn
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from shared.contract.messages import (
     Message,
     RequestSubmitted,
     ResourceStatusChanged,
+    TakeCensus,
     VmObserved,
 )
 from shared.contract.resources import Phase, Resource, Verb
@@ -64,6 +65,8 @@ class Neighbours:
         if isinstance(delivery.message, InspectVms):
             for vm in delivery.message.vms:
                 await self.observe(vm.tenant, vm.resource_id)
+            return
+        if isinstance(delivery.message, TakeCensus):
             return
         self.commands.append(delivery)
         name = type(delivery.message).__name__
