@@ -44,6 +44,12 @@ class ServiceProcess:
         line = await self.until("listening")
         return int(line["addresses"][0].rpartition(", ")[2].rstrip(")"))
 
+    async def say(self, line: str) -> None:
+        """Write a line to its standard input."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{line}\n".encode())
+        await self.process.stdin.drain()
+
     async def exit_code(self) -> int:
         """Wait for its end."""
         async with asyncio.timeout(SECONDS):
@@ -71,6 +77,7 @@ async def started(how: str, **environment: str) -> AsyncIterator[ServiceProcess]
         how,
         cwd=ROOT,
         env={**os.environ, **ENVIRONMENT, **environment},
+        stdin=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     try:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import structlog
 
+from shared.runtime import tracing
 from shared.runtime.errors import TemporaryError
 from shared.runtime.health import serve_health
 from shared.runtime.service import Service, run
 from shared.runtime.settings import CommonSettings, load
 from shared.runtime.tenants import load_tenants
+from shared.runtime.tracing import Kind
+
+#: Of somebody else's work.
+OTHER_TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 log = structlog.get_logger(__name__)
 
@@ -113,6 +119,26 @@ async def with_a_bug(_: Service) -> None:
     raise LookupError("our mistake")
 
 
+async def with_traces(service: Service) -> None:
+    """A traced piece of work for every line on its standard input."""
+    service.spawn("work", traced_work(service))
+
+
+async def traced_work(service: Service) -> None:
+    """A line is a ``traceparent``, or empty for work that begins a trace."""
+    lines = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(lines)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
+    while line := await lines.readline():
+        with tracing.span("outer", kind=Kind.SERVER, parent=line.decode().strip()):
+            with suppress(LookupError), tracing.span("inner", attributes={"a": 1, "b": None}):
+                raise LookupError("hidden")
+            with tracing.part_of(OTHER_TRACE, "turned"):
+                pass
+            log.info("worked", loaded="opentelemetry" in sys.modules)
+    await service.draining.wait()
+
+
 WAYS = {
     way.__name__: way
     for way in (
@@ -126,6 +152,7 @@ WAYS = {
         with_an_endless_wiring,
         with_a_missing_file,
         with_a_bug,
+        with_traces,
     )
 }
 

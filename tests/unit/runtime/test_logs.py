@@ -13,7 +13,7 @@ import structlog
 
 from shared.contract.codec import envelope_for
 from shared.contract.messages import GetQuota
-from shared.runtime import logs
+from shared.runtime import logs, tracing
 from shared.runtime.settings import Secret
 
 Lines = Callable[[], list[dict[str, object]]]
@@ -72,6 +72,18 @@ def test_a_message_is_on_every_later_line(lines: Lines) -> None:
         logging.getLogger("aiohttp").info("theirs")
     shown = [(line["request"], line["resource"], line["tenant"]) for line in lines()]
     assert shown == [("request-1", "vm-1", "bigtop")] * 2 + [("m2", "vm-2", "bigtop")] * 2
+
+
+def test_lines_name_the_trace_of_the_work_at_hand(lines: Lines) -> None:
+    """OpenTelemetry's names for it; nothing where there is no trace."""
+    trace, span = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    with tracing.span("x", parent=f"00-{trace}-{span}-01"):
+        structlog.get_logger("services.x").info("ours")
+        logging.getLogger("aiohttp").info("theirs")
+    structlog.get_logger("services.x").info("after")
+    *within, after = lines()
+    assert [(line["trace_id"], line["span_id"]) for line in within] == [(trace, span)] * 2
+    assert "trace_id" not in after
 
 
 def test_secrets_are_masked_wherever_they_are(lines: Lines) -> None:
