@@ -12,9 +12,10 @@ from typing import ClassVar
 
 from devcloud.component import answers_http
 from devcloud.components.colobus import FromCheckout, code_digest, python_environment
+from devcloud.openstack_service import broker_url
 from devcloud.ports import HOST
 from devcloud.processes import Daemon, ProcessTable
-from devcloud.tenants import CLOUD
+from devcloud.tenants import CLOUD, CLOUDS
 
 #: The webhook receiver is on loopback, which webhooks otherwise never reach.
 ALLOWED_NETWORKS = "127.0.0.0/8"
@@ -121,8 +122,12 @@ class VmWorker(Service):
     module = "services.vm_worker"
 
     def own_settings(self) -> dict[str, str]:
-        """Return where the service user's password is."""
-        return {"COLOBUS_CLOUDS_FILE": str(self.folder / "clouds.yaml")}
+        """Return where the service user's password is, and where the cloud's notifications are."""
+        broker = broker_url(self.site, "amqp")  # both clouds are of one OpenStack
+        return {
+            "COLOBUS_CLOUDS_FILE": str(self.folder / "clouds.yaml"),
+            "COLOBUS_NOTIFICATIONS_URLS": ",".join(f"{cloud}={broker}" for cloud in CLOUDS),
+        }
 
 
 class WebhookWorker(Service):

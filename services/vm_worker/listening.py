@@ -17,7 +17,7 @@ from shared.bus import Bus, Notifications
 from shared.contract import outgoing
 from shared.contract.codec import envelope_for
 from shared.contract.messages import CloudNotificationsChanged
-from shared.runtime.errors import ConfigurationError, TemporaryError
+from shared.runtime.errors import TemporaryError
 from shared.runtime.service import Service
 from shared.runtime.settings import Secret
 
@@ -34,14 +34,11 @@ _log = structlog.stdlib.get_logger(__name__)
 def listen(service: Service, urls: Mapping[str, Secret], context: Context, bus: Bus) -> None:
     """Listen to every cloud that has a URL, in the background.
 
-    Raises `ConfigurationError` for a cloud that no tenant has, and for a URL that can't be read.
+    Raises `ConfigurationError` for a URL that can't be read.
     """
     clouds = {cloud for tenant in context.tenants for cloud in tenant.projects}
-    unknown = sorted(set(urls) - clouds)
-    if unknown:
-        raise ConfigurationError(
-            f"COLOBUS_NOTIFICATIONS_URLS names clouds that no tenant has: {', '.join(unknown)}"
-        )
+    for cloud in sorted(set(urls) - clouds):
+        _log.warning("notifications of a cloud that no tenant has are not wanted", cloud=cloud)
     for cloud in sorted(clouds):
         reception = Reception(cloud, bus)
         service.spawn(f"notifications of {cloud}: reception", reception.run())

@@ -260,7 +260,10 @@ def _common_settings(cloud: Mapping[str, str]) -> dict[str, dict[str, str]]:
         "scheduler": {
             "COLOBUS_INSPECT_SLOW_SECONDS": "3",
         },
-        "vm_worker": {"COLOBUS_CLOUDS_FILE": cloud["OS_CLIENT_CONFIG_FILE"]},
+        "vm_worker": {
+            "COLOBUS_CLOUDS_FILE": cloud["OS_CLIENT_CONFIG_FILE"],
+            "COLOBUS_NOTIFICATIONS_URLS": f"devcloud={cloud['DEVCLOUD_NOTIFICATIONS_AMQP_URL']}",
+        },
         "webhook_worker": {
             "COLOBUS_WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
             "COLOBUS_WEBHOOK_RETRY_SCHEDULE": "1,1,2,2,5,5,5",
