@@ -6,13 +6,16 @@ import asyncio
 import contextlib
 from typing import Any, NoReturn
 
+import msgspec
 import structlog
 
-from services.scheduler import admission, cloud_health, workflow
+from services.scheduler import admission, cloud_health, full_clouds, workflow
 from services.scheduler.admission import Admission, Held, Share, Waiting
+from services.scheduler.cloud_health import Health
 from services.scheduler.context import Context, Recording
-from services.scheduler.ledger import Transaction, building_on, releases_of, usage_of, utc_now
+from services.scheduler.ledger import Transaction, utc_now
 from services.scheduler.placement import Candidate, Choice
+from services.scheduler.usage import building_on, usage_of
 from services.scheduler.workflows import WORKFLOWS
 from shared.contract.problems import Problem, Reason
 from shared.runtime.errors import TemporaryError
@@ -48,10 +51,8 @@ async def hold_round(context: Context) -> None:
             return
         await tx.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
         rows = await tx.fetch(
-            "SELECT id, tenant, demand, not_before,"
-            " state->'excluded' AS excluded, (state->>'refused_at')::timestamptz AS refused_at,"
-            " state->'resource'->'status'->>'reason' AS reason,"
-            " state->'resource'->'status'->>'message' AS message"
+            "SELECT id, tenant, demand, state->'resource'->'spec'->>'arch' AS arch,"
+            " state->'refusals' AS refusals, state->'left_behind' AS left_behind"
             " FROM resources WHERE phase IN ('requested', 'waiting') AND id IN ("
             "  SELECT id FROM ("
             "   SELECT id, row_number() OVER (PARTITION BY tenant ORDER BY id) AS place"
@@ -73,17 +74,15 @@ def _waiting(row: Any) -> Waiting:
         id=row["id"],
         tenant=row["tenant"],
         demand=row["demand"],
-        excluded=tuple(row["excluded"] or ()),
-        refused_at=row["refused_at"],
-        not_before=row["not_before"],
-        reason=Reason(row["reason"]) if row["reason"] else None,
-        message=row["message"],
+        arch=row["arch"],
+        refusals=msgspec.convert(row["refusals"] or {}, dict[str, Problem]),
+        left=tuple(one["cloud"] for one in row["left_behind"] or ()),
     )
 
 
 async def _shares(tx: Transaction, context: Context, tenants: set[str]) -> dict[str, Share]:
     used = await usage_of(tx, sorted(tenants))
-    released = await releases_of(tx, sorted(tenants))
+    gates = await full_clouds.gates_of(tx, sorted(tenants))
     shares = {}
     for name in tenants:
         tenant = context.tenants.by_name(name)
@@ -93,32 +92,48 @@ async def _shares(tx: Transaction, context: Context, tenants: set[str]) -> dict[
                 quota=tenant.quota,
                 used=used[name],
                 clouds=tuple(tenant.projects),
-                released_at=released.get(name),
+                gates=gates[name],
             )
     return shares
 
 
 async def candidates(tx: Transaction, context: Context) -> dict[str, Candidate]:
     """Every cloud that some tenant may use, as it is now."""
-    building = await building_on(tx)
-    failures = await cloud_health.recent_failures(tx)
+    building, now = await building_on(tx), utc_now()
+    healths = await cloud_health.healths(tx)
     names = dict.fromkeys(cloud for tenant in context.tenants for cloud in tenant.projects)
-    limit = context.settings.max_building
-    return {
-        name: Candidate(name, building.get(name, 0), limit, failures.get(name, 0)) for name in names
-    }
+    found = {}
+    for name in names:
+        health = healths.get(name) or Health(name)
+        found[name] = Candidate(
+            cloud=name,
+            building=building.get(name, 0),
+            limit=context.settings.max_building,
+            recent_failures=health.recent(now),
+            archs=context.tenants.archs(name),
+            rest=health.rest(now),
+        )
+    return found
 
 
 async def _record(outcome: Admission, context: Context, recording: Recording) -> None:
     for resource_id, choice in outcome.admitted:
         await _admit(resource_id, choice, context, recording)
-    for resource_id in outcome.hopeless:
-        await _refuse(resource_id, context, recording)
+    for resource_id, choice in outcome.hopeless:
+        problem = Problem(
+            title="No cloud",
+            detail=choice.message,
+            reason=choice.reason,
+            retryable=choice.reason is not Reason.NO_CLOUD,
+        )
+        await _refuse(resource_id, context, recording, problem)
     for resource_id, words in outcome.too_large:
         problem = Problem(title="Over the whole quota", detail=words, reason=Reason.QUOTA_EXCEEDED)
         await _refuse(resource_id, context, recording, problem)
     for held in outcome.held:
         await _hold(held, context, recording)
+    await full_clouds.note_tries(recording.tx, outcome.tried)
+    await cloud_health.note_probes(recording.tx, outcome.probed, utc_now())
 
 
 async def _admit(resource_id: str, choice: Choice, context: Context, recording: Recording) -> None:
@@ -131,17 +146,11 @@ async def _admit(resource_id: str, choice: Choice, context: Context, recording: 
 
 
 async def _refuse(
-    resource_id: str, context: Context, recording: Recording, problem: Problem | None = None
+    resource_id: str, context: Context, recording: Recording, problem: Problem
 ) -> None:
     state = await context.ledger.lock(recording.tx, resource_id)
     if state is None:
         raise LookupError(f"{resource_id} vanished under its lock")
-    problem = problem or Problem(
-        title="No cloud",
-        detail=state.resource.status.message or "No cloud is left that could take the request.",
-        reason=state.resource.status.reason or Reason.NO_CLOUD,
-        retryable=True,
-    )
     decision = workflow.no_place_left(state, WORKFLOWS[state.resource.kind], utc_now(), problem)
     recording.send(await context.ledger.save(recording.tx, state, decision))
 

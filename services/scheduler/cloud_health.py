@@ -1,36 +1,143 @@
-"""How the clouds have been doing lately, for placement."""
+"""How the clouds have been doing: recent failures for placement, and rests (a circuit breaker).
+
+A cloud that fails again and again, without making anything between, is rested: nothing new is
+placed there for a while. Then one request tries it; that fails: a rest twice as long; it makes
+something: as before. Pure, but for the rows of ``cloud_failures``, which all replicas share.
+"""
 
 from __future__ import annotations
 
-from services.scheduler.ledger import Transaction
-from shared.contract.messages import CommandFailed
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from services.scheduler.metrics import RESTS
+from services.scheduler.placement import Rest
+from services.scheduler.settings import Settings
+from shared.contract.messages import CommandFailed, Message, VmBuildStarted
 from shared.contract.problems import Reason
+from shared.storage import Connection
 
-#: A failure counts for so long.
-MEMORY = "5 minutes"
-_CLOUDS_FAULT = frozenset(
-    {Reason.BACKEND_UNAVAILABLE, Reason.BACKEND_TIMEOUT, Reason.NO_VALID_HOST}
-)
+#: A failure counts against a cloud for so long.
+MEMORY = timedelta(minutes=5)
+#: A request that tries a cloud after its rest, and of which nothing was heard for so long, is
+#: no hindrance to another one (it may have been deleted).
+PROBE_LIFE = timedelta(seconds=60)
+_CLOUDS_FAULT = frozenset({Reason.BACKEND_UNAVAILABLE, Reason.BACKEND_TIMEOUT})
+#: What shows that a cloud makes things again. A port alone doesn't: Neutron may live without Nova.
+_MADE = (VmBuildStarted,)
 
 
-async def note(tx: Transaction, cloud: str, failed: CommandFailed) -> None:
-    """Count a failure that is the cloud's fault."""
-    if failed.problem.reason not in _CLOUDS_FAULT:
-        return
+@dataclass(frozen=True)
+class Health:
+    """A row: see the migration for what the fields mean."""
+
+    cloud: str
+    failures: int = 0
+    last_failure_at: datetime | None = None
+    streak: int = 0
+    streak_since: datetime | None = None
+    rests: int = 0
+    resting_until: datetime | None = None
+    probed_at: datetime | None = None
+
+    def rests_at(self, now: datetime) -> bool:
+        """Tell whether nothing is to be begun there now, not even to try it."""
+        return self.rest(now) is not None and not self._may_be_probed(now)
+
+    def _may_be_probed(self, now: datetime) -> bool:
+        over = self.resting_until is not None and self.resting_until <= now
+        return over and (self.probed_at is None or self.probed_at + PROBE_LIFE <= now)
+
+    def rest(self, now: datetime) -> Rest | None:
+        """Its rest as placement sees it; None when it has none."""
+        if self.resting_until is None:
+            return None
+        if self.resting_until > now:
+            until = f"{self.resting_until:%H:%M:%S}"
+            return Rest(f"resting until {until} UTC after {self.streak} failures")
+        if self._may_be_probed(now):
+            return Rest(f"tried again after a rest for {self.streak} failures", over=True)
+        return Rest("being tried by one request after its rest", over=True, tried=True)
+
+    def recent(self, now: datetime) -> int:
+        """How many failures it has had of late."""
+        if self.last_failure_at is None or self.last_failure_at + MEMORY <= now:
+            return 0
+        return self.failures
+
+
+def after_failure(health: Health, now: datetime, settings: Settings) -> Health:
+    """The cloud failed once more: perhaps that was once too often."""
+    health = replace(health, failures=health.recent(now) + 1, last_failure_at=now)
+    if health.resting_until is not None:
+        if health.resting_until > now:
+            return health  # what is under way there goes on failing; nothing new in that
+        return _rested(replace(health, streak=health.streak + 1), now, settings)
+    since = health.streak_since
+    if since is None or since + timedelta(seconds=settings.rest_within_seconds) <= now:
+        health = replace(health, streak=0, streak_since=now)
+    health = replace(health, streak=health.streak + 1)
+    return _rested(health, now, settings) if health.streak >= settings.rest_failures else health
+
+
+def _rested(health: Health, now: datetime, settings: Settings) -> Health:
+    doubled = settings.rest_seconds * 2 ** min(health.rests, 20)
+    rest = timedelta(seconds=min(doubled, settings.rest_most_seconds))
+    return replace(health, rests=health.rests + 1, resting_until=now + rest, probed_at=None)
+
+
+def after_success(health: Health) -> Health:
+    """The cloud made something: a rest, and what led to it, are history."""
+    failures = 0 if health.resting_until is not None else health.failures
+    return Health(health.cloud, failures, health.last_failure_at)
+
+
+async def note_answer(
+    tx: Connection, cloud: str, event: Message, now: datetime, settings: Settings
+) -> None:
+    """Learn from a worker's answer how its cloud is doing. Locks the cloud's row, last of all."""
+    if isinstance(event, _MADE):
+        await _note_success(tx, cloud)
+    elif isinstance(event, CommandFailed) and event.problem.reason in _CLOUDS_FAULT:
+        await tx.execute(
+            "INSERT INTO cloud_failures (cloud, failures, last_failure_at) VALUES ($1, 0, $2)"
+            " ON CONFLICT DO NOTHING",
+            *(cloud, now),
+        )
+        health = await _lock(tx, cloud)
+        after = after_failure(health, now, settings)
+        if after.rests > health.rests:
+            RESTS.labels(cloud).inc()
+        await _save(tx, after)
+
+
+async def _note_success(tx: Connection, cloud: str) -> None:
+    """Usually there is nothing to forget, and nothing is locked."""
+    if await tx.fetchval("SELECT streak > 0 FROM cloud_failures WHERE cloud = $1", cloud):
+        await _save(tx, after_success(await _lock(tx, cloud)))
+
+
+async def _lock(tx: Connection, cloud: str) -> Health:
+    row = await tx.fetchrow("SELECT * FROM cloud_failures WHERE cloud = $1 FOR UPDATE", cloud)
+    return Health(**dict(row or {"cloud": cloud}))
+
+
+async def _save(tx: Connection, health: Health) -> None:
     await tx.execute(
-        "INSERT INTO cloud_failures AS f (cloud, failures, last_failure_at) VALUES ($1, 1, now())"
-        " ON CONFLICT (cloud) DO UPDATE SET last_failure_at = now(), failures ="
-        " CASE WHEN f.last_failure_at < now() - $2::text::interval THEN 1 ELSE f.failures + 1 END",
-        cloud,
-        MEMORY,
+        "UPDATE cloud_failures SET failures = $2, last_failure_at = $3, streak = $4,"
+        " streak_since = $5, rests = $6, resting_until = $7, probed_at = $8 WHERE cloud = $1",
+        *(health.cloud, health.failures, health.last_failure_at, health.streak),
+        *(health.streak_since, health.rests, health.resting_until, health.probed_at),
     )
 
 
-async def recent_failures(tx: Transaction) -> dict[str, int]:
-    """How many failures each cloud has had of late."""
-    rows = await tx.fetch(
-        "SELECT cloud, failures FROM cloud_failures"
-        " WHERE last_failure_at > now() - $1::text::interval",
-        MEMORY,
-    )
-    return {row["cloud"]: row["failures"] for row in rows}
+async def note_probes(tx: Connection, clouds: tuple[str, ...], now: datetime) -> None:
+    """One request each now tries these clouds."""
+    for cloud in sorted(clouds):
+        await tx.execute("UPDATE cloud_failures SET probed_at = $2 WHERE cloud = $1", cloud, now)
+
+
+async def healths(tx: Connection) -> dict[str, Health]:
+    """Every cloud that has ever failed."""
+    rows = await tx.fetch("SELECT * FROM cloud_failures")
+    return {row["cloud"]: Health(**dict(row)) for row in rows}

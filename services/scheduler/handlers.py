@@ -9,6 +9,7 @@ import structlog
 
 from services.scheduler import census, cloud_health, push, workflow
 from services.scheduler.context import Context, Recording
+from services.scheduler.leaving import is_left_behind
 from services.scheduler.ledger import utc_now
 from services.scheduler.state import ResourceState
 from services.scheduler.submitting import submit_request
@@ -59,8 +60,10 @@ async def absorb_answer(delivery: Delivery, event: Message, context: Context) ->
         definition = WORKFLOWS[state.resource.kind]
         decision = workflow.absorb(state, definition, utc_now(), step, attempt, event)
         recording.send(await context.ledger.save(recording.tx, state, decision))
-        if isinstance(event, CommandFailed) and state.resource.status.placement is not None:
-            await cloud_health.note(recording.tx, state.cloud, event)
+        placed = state.resource.status.placement is not None
+        if placed and not is_left_behind(step):
+            now, settings = utc_now(), context.settings
+            await cloud_health.note_answer(recording.tx, state.cloud, event, now, settings)
     context.admission_wanted.set()
 
 

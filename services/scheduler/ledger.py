@@ -14,14 +14,16 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 from asyncpg import Record
 
+from services.scheduler import full_clouds
 from services.scheduler.metrics import note_change
 from services.scheduler.state import Command, Decision, ResourceState
+from services.scheduler.usage import move_usage
 from shared.contract import outgoing
 from shared.contract.codec import envelope_for
 from shared.contract.kinds import demand_of
 from shared.contract.messages import ResourceStatusChanged
 from shared.contract.outgoing import OutgoingMessage
-from shared.contract.resources import HOLDING_PHASES, TERMINAL_PHASES, Phase, Resource
+from shared.contract.resources import Phase
 from shared.runtime import tracing
 from shared.storage import Connection
 
@@ -31,7 +33,7 @@ INSPECTED_AT_ONCE = 1000
 Transaction = Connection
 
 _decoder = msgspec.json.Decoder(ResourceState)
-_SELECT = "SELECT state::text AS state, not_before FROM resources"
+_SELECT = "SELECT state::text AS state FROM resources"
 
 
 class Ledger:
@@ -95,17 +97,17 @@ class Ledger:
             resource = state.resource
             placement = resource.status.placement
             await tx.execute(
-                "UPDATE resources SET phase = $2, cloud = $3, inspection = $4, not_before = $5,"
-                " state = $6, updated_at = $7 WHERE id = $1",
+                "UPDATE resources SET phase = $2, cloud = $3, inspection = $4, state = $5,"
+                " updated_at = $6 WHERE id = $1",
                 resource.id,
                 resource.status.phase.value,
                 placement.cloud if placement else None,
                 inspection_of(state),
-                state.not_before,
                 state,
                 resource.updated_at,
             )
-            await _move_usage(tx, before.resource, resource)
+            await move_usage(tx, before.resource, resource)
+            await full_clouds.follow(tx, before, state)
             note_change(before.resource, resource)
         await _write_timers(tx, decision)
         return self._messages(before, decision)
@@ -169,8 +171,7 @@ def inspection_of(state: ResourceState) -> str:
 
 
 def _state(row: Record) -> ResourceState:
-    state = _decoder.decode(row["state"])
-    return msgspec.structs.replace(state, not_before=row["not_before"])
+    return _decoder.decode(row["state"])
 
 
 async def _write_timers(tx: Transaction, decision: Decision) -> None:
@@ -190,60 +191,6 @@ async def _write_timers(tx: Transaction, decision: Decision) -> None:
             " ON CONFLICT (resource_id, name) DO UPDATE SET due_at = EXCLUDED.due_at",
             rows,
         )
-
-
-async def _move_usage(tx: Transaction, before: Resource, after: Resource) -> None:
-    """Add or take away what the resource counts for when it starts or stops holding something."""
-    change = _holds(after) - _holds(before)
-    if change == 0:
-        return
-    await tx.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", after.tenant)
-    for name, amount in demand_of(after.kind, after.spec).items():
-        await tx.execute(
-            "INSERT INTO usage (tenant, name, amount) VALUES ($1, $2, $3)"
-            " ON CONFLICT (tenant, name) DO UPDATE SET amount = usage.amount + EXCLUDED.amount",
-            after.tenant,
-            name,
-            change * amount,
-        )
-    if after.status.phase in TERMINAL_PHASES:
-        await tx.execute(
-            "INSERT INTO releases (tenant, released_at) VALUES ($1, now())"
-            " ON CONFLICT (tenant) DO UPDATE SET released_at = now()",
-            after.tenant,
-        )
-
-
-def _holds(resource: Resource) -> int:
-    return 1 if resource.status.phase in HOLDING_PHASES else 0
-
-
-async def usage_of(tx: Transaction, tenants: Sequence[str]) -> dict[str, dict[str, int]]:
-    """What each of these tenants holds: {tenant: {quota name: amount}}."""
-    rows = await tx.fetch(
-        "SELECT tenant, name, amount FROM usage WHERE tenant = ANY($1)", list(tenants)
-    )
-    used: dict[str, dict[str, int]] = {tenant: {} for tenant in tenants}
-    for row in rows:
-        used[row["tenant"]][row["name"]] = row["amount"]
-    return used
-
-
-async def releases_of(tx: Transaction, tenants: Sequence[str]) -> dict[str, datetime]:
-    """When something of each of these tenants last ended, where anything has."""
-    rows = await tx.fetch(
-        "SELECT tenant, released_at FROM releases WHERE tenant = ANY($1)", list(tenants)
-    )
-    return {row["tenant"]: row["released_at"] for row in rows}
-
-
-async def building_on(tx: Transaction) -> dict[str, int]:
-    """How many resources are being built on each cloud."""
-    rows = await tx.fetch(
-        "SELECT cloud, count(*) AS building FROM resources"
-        " WHERE phase = 'provisioning' GROUP BY cloud"
-    )
-    return {row["cloud"]: row["building"] for row in rows}
 
 
 def utc_now() -> datetime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.scheduler import leaving
 from services.scheduler.walk import Walk
 from shared.contract.resources import Phase, StepState
 
@@ -19,6 +20,7 @@ def go_forward(walk: Walk) -> None:
 
 def _become_active(walk: Walk) -> None:
     walk.clear_timers()
+    leaving.keep_timers(walk)
     walk.change_status(phase=Phase.ACTIVE, reason=None, message=None)
     lease = walk.state.resource.lease
     if lease is not None:

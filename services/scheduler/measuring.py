@@ -11,13 +11,16 @@ from typing import NoReturn
 
 import structlog
 
+from services.scheduler import cloud_health
 from services.scheduler.context import Context
+from services.scheduler.ledger import utc_now
 from services.scheduler.metrics import (
     CENSUS_AGE,
     HOLDINGS,
     OLDEST_WAITING,
     ORPHANS,
     RESOURCES,
+    RESTING,
     TIMERS,
 )
 from shared.runtime.errors import TemporaryError
@@ -39,10 +42,12 @@ async def run(context: Context) -> NoReturn:
 
 
 async def measure(context: Context) -> None:
-    """Count what the ledger holds, and what the newest censuses showed."""
+    """Count what the ledger holds, what the newest censuses showed, and which clouds rest."""
     async with context.database.connection() as connection:
         await _measure_resources(connection)
         await _measure_censuses(connection)
+        for cloud, health in (await cloud_health.healths(connection)).items():
+            RESTING.labels(cloud).set(health.rest(utc_now()) is not None)
 
 
 async def _measure_resources(connection: Connection) -> None:

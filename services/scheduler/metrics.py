@@ -73,6 +73,16 @@ ORPHAN_REMOVALS_FAILED = Counter(
     registry=REGISTRY,
 )
 
+RESTING = Gauge(
+    "colobus_cloud_resting",
+    "1 while a cloud that kept failing rests, or is tried by one request",
+    ["cloud"],
+    registry=REGISTRY,
+)
+RESTS = Counter(
+    "colobus_cloud_rests", "Rests that clouds were sent to", ["cloud"], registry=REGISTRY
+)
+
 NOTIFICATIONS_TRUSTED = Gauge(
     "colobus_notifications_trusted",
     "1 while a cloud's own notifications are relied on, so that open waits are inspected rarely",

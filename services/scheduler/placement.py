@@ -2,10 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+from shared.contract.problems import Problem, Reason
 from shared.contract.resources import Placement
+
+
+class Standing(enum.Enum):
+    """How a cloud stands to one request."""
+
+    #: A rest is over: one request tries whether the cloud can be used again.
+    PROBE = enum.auto()
+    FREE = enum.auto()
+    BUSY = enum.auto()
+    #: The cloud's own quota for this tenant has refused, and nothing has changed since.
+    FULL = enum.auto()
+    RESTING = enum.auto()
+    #: It can never take the request.
+    UNSUITABLE = enum.auto()
+
+
+_CAN_START = frozenset({Standing.PROBE, Standing.FREE})
+#: What to wait for, the nearest first.
+_OBSTACLES = (Standing.BUSY, Standing.FULL, Standing.RESTING)
+
+
+@dataclass(frozen=True)
+class Rest:
+    """A cloud that kept failing. ``words`` say until when it rests, and after what.
+
+    ``over``: one request may try it; ``tried``: one does so now.
+    """
+
+    words: str
+    over: bool = False
+    tried: bool = False
 
 
 @dataclass(frozen=True)
@@ -16,6 +49,9 @@ class Candidate:
     building: int
     limit: int
     recent_failures: int = 0
+    #: The architectures it has, in Nova's words; none declared: none that could be asked for.
+    archs: frozenset[str] = frozenset()
+    rest: Rest | None = None
 
     @property
     def free(self) -> int:
@@ -24,34 +60,119 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Wish:
+    """What one request asks of a cloud, and what the clouds have said to it so far.
+
+    ``refusals``: clouds that can't ever take it, with their words; ``full``: clouds whose quota
+    for the tenant refuses for now; ``left``: clouds where something of it is still being removed.
+    """
+
+    arch: str | None = None
+    refusals: Mapping[str, Problem] = field(default_factory=dict)
+    full: Mapping[str, tuple[Reason, str]] = field(default_factory=dict)
+    left: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How one candidate stands to one request, why, and the reason to show when it waits for it."""
+
+    candidate: Candidate
+    standing: Standing
+    words: str
+    reason: Reason = Reason.NO_CAPACITY
+
+    @property
+    def line(self) -> str:
+        """The explanation's line for this candidate."""
+        return f"{self.candidate.cloud}: {self.words}"
+
+
+@dataclass(frozen=True)
 class Choice:
-    """The outcome: a placement, or None with what stands in the way."""
+    """The outcome: a placement, or None with what stands in the way (``reason``, ``message``).
+
+    ``alternatives`` are the other clouds that may take it, now or later.
+    """
 
     placement: Placement | None
-    alternatives: tuple[str, ...]
+    alternatives: tuple[str, ...] = ()
     #: True when no cloud is left to wait for.
     hopeless: bool = False
+    reason: Reason = Reason.NO_CLOUD
+    message: str = ""
 
 
-def place(candidates: Sequence[Candidate], excluded: Sequence[str] = ()) -> Choice:
-    """Choose the cloud with the fewest recent failures, then the most room, then the first."""
-    possible = [one for one in candidates if one.cloud not in excluded]
-    explanation = tuple(_explain(one, excluded) for one in candidates)
-    roomy = [one for one in possible if one.free > 0]
-    if not roomy:
-        return Choice(None, (), hopeless=not possible)
-    order = {one.cloud: index for index, one in enumerate(candidates)}
-    best = min(roomy, key=lambda one: (one.recent_failures, -one.free, order[one.cloud]))
-    alternatives = tuple(one.cloud for one in possible if one.cloud != best.cloud)
-    return Choice(Placement(cloud=best.cloud, explanation=explanation), alternatives)
+def place(candidates: Sequence[Candidate], wish: Wish | None = None) -> Choice:
+    """Choose the cloud with the fewest recent failures, then the most room, then the first.
+
+    One whose rest is over comes before all others, for the one request that tries it.
+    """
+    judged = [judge(one, wish or Wish()) for one in candidates]
+    possible = [one for one in judged if one.standing is not Standing.UNSUITABLE]
+    able = [one for one in possible if one.standing in _CAN_START]
+    if not able:
+        return _no_place(judged, possible)
+    best = min(able, key=_preference)  # the first of equals
+    explanation = tuple(_explain(one, best) for one in judged)
+    others = tuple(one.candidate.cloud for one in possible if one is not best)
+    return Choice(Placement(cloud=best.candidate.cloud, explanation=explanation), others)
 
 
-def _explain(candidate: Candidate, excluded: Sequence[str]) -> str:
-    if candidate.cloud in excluded:
-        return f"{candidate.cloud}: had no place for this request"
-    if candidate.free == 0:
-        return f"{candidate.cloud}: {candidate.building} of {candidate.limit} builds under way"
-    return (
-        f"{candidate.cloud}: room for {candidate.free} of {candidate.limit} builds, "
-        f"{candidate.recent_failures} recent failures"
+def _preference(one: Judgement) -> tuple[bool, int, int]:
+    probe = one.standing is Standing.PROBE
+    return not probe, one.candidate.recent_failures, -one.candidate.free
+
+
+def _explain(one: Judgement, best: Judgement) -> str:
+    if one is best:
+        return f"{one.candidate.cloud}: chosen: {one.words}"
+    if one.standing is Standing.FREE:
+        return f"{one.candidate.cloud}: not chosen: {one.words}"
+    return one.line
+
+
+def _no_place(judged: Sequence[Judgement], possible: Sequence[Judgement]) -> Choice:
+    if not possible:
+        reasons = [one.reason for one in judged if one.reason is not Reason.NO_CLOUD]
+        message = "; ".join(one.line for one in judged) or "The tenant has no project on any cloud."
+        reason = reasons[-1] if reasons else Reason.NO_CLOUD
+        return Choice(None, hopeless=True, reason=reason, message=message)
+    nearest = min(possible, key=lambda one: _OBSTACLES.index(one.standing))
+    message = nearest.words if len(judged) == 1 else "; ".join(one.line for one in judged)
+    return Choice(None, reason=nearest.reason, message=message)
+
+
+def judge(one: Candidate, wish: Wish) -> Judgement:
+    """Tell how a cloud stands to a request."""
+    if (refusal := wish.refusals.get(one.cloud)) is not None:
+        reason = Reason(refusal.reason) if refusal.reason in set(Reason) else Reason.NO_CLOUD
+        words = f"refused it: {reason.value}: {refusal.detail or refusal.title}"
+        return Judgement(one, Standing.UNSUITABLE, words, reason)
+    if wish.arch is not None and (fault := _lacks(one, wish.arch)):
+        return Judgement(one, Standing.UNSUITABLE, fault, Reason.NO_CLOUD)
+    if one.rest is not None and not (one.rest.over and not one.rest.tried):
+        return Judgement(one, Standing.RESTING, one.rest.words, Reason.BACKEND_UNAVAILABLE)
+    if one.cloud in wish.full:
+        reason, words = wish.full[one.cloud]
+        return Judgement(one, Standing.FULL, words, reason)
+    if one.cloud in wish.left:
+        return Judgement(one, Standing.BUSY, "what it had there is still being removed")
+    if one.free == 0:
+        words = f"{one.building} of {one.limit} builds under way"
+        return Judgement(one, Standing.BUSY, words)
+    if one.rest is not None:
+        return Judgement(one, Standing.PROBE, one.rest.words)
+    words = (
+        f"room for {one.free} of {one.limit} builds, "
+        f"{one.recent_failures} recent failure{'' if one.recent_failures == 1 else 's'}"
     )
+    return Judgement(one, Standing.FREE, words)
+
+
+def _lacks(one: Candidate, arch: str) -> str | None:
+    if not one.archs:
+        return f"not known to have {arch}: the tenants file declares no archs for it"
+    if arch not in one.archs:
+        return f"has {', '.join(sorted(one.archs))}, not {arch}"
+    return None

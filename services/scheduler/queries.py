@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 
+from services.scheduler import cloud_health
 from services.scheduler.admitting import candidates
+from services.scheduler.cloud_health import Health
 from services.scheduler.context import Context
-from services.scheduler.ledger import usage_of
+from services.scheduler.ledger import utc_now
+from services.scheduler.usage import usage_of
 from shared.contract.codec import Envelope
 from shared.contract.messages import (
     CapacityReported,
@@ -43,12 +47,19 @@ async def get_quota(envelope: Envelope, query: GetQuota, context: Context) -> Me
     return QuotaReported(limits=tenant.quota, used=used[tenant.name], waiting=waiting)
 
 
+def _resting_until(health: Health | None) -> datetime | None:
+    """None, too, when the rest is over: what comes next will try the cloud."""
+    until = health.resting_until if health is not None else None
+    return until if until is not None and until > utc_now() else None
+
+
 async def get_capacity(envelope: Envelope, query: GetCapacity, context: Context) -> Message:
     """What the tenant's clouds can take now."""
     del query
     tenant = _tenant(envelope, context)
     async with context.database.connection() as connection:
         clouds = await candidates(connection, context)
+        healths = await cloud_health.healths(connection)
         waiting = await connection.fetchval(
             "SELECT count(*) FROM resources WHERE phase IN ('requested', 'waiting')"
         )
@@ -58,6 +69,7 @@ async def get_capacity(envelope: Envelope, query: GetCapacity, context: Context)
             building=clouds[name].building,
             limit=clouds[name].limit,
             recent_failures=clouds[name].recent_failures,
+            resting_until=_resting_until(healths.get(name)),
         )
         for name in tenant.projects
     )

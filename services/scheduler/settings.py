@@ -21,6 +21,9 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True):
     tenant is taken, or from a tenant's own broker user, whose callbacks may go to public addresses
     and to ``webhook_allowed_networks`` (CIDRs).
 
+    A cloud that fails ``rest_failures`` times within ``rest_within_seconds``, and makes nothing
+    between, rests for ``rest_seconds``, then twice as long each time, up to ``rest_most_seconds``.
+
     Every ``census_seconds`` each cloud is asked what it holds. What belongs to a resource that
     ended is an orphan when two censuses begun ``orphan_margin_seconds`` after its end show it: the
     margin must be longer than the clocks of scheduler and workers are apart.
@@ -35,4 +38,8 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True):
     inspect_fast_seconds: _Seconds = 1
     inspect_pushed_seconds: _Seconds = 10
     inspect_slow_seconds: _Seconds = 60
+    rest_failures: Annotated[int, Meta(ge=1, le=1000)] = 5
+    rest_within_seconds: _Seconds = 60
+    rest_seconds: _Seconds = 10
+    rest_most_seconds: _Seconds = 120
     inbox_days: Annotated[int, Meta(ge=1, le=365)] = 7

@@ -15,7 +15,11 @@ from shared.contract.resources import Phase, Resource, Step
 
 
 class Goal(enum.StrEnum):
-    """What an undo is for: where the resource goes when everything is undone."""
+    """What an undo is for: where the resource goes when everything is undone.
+
+    ``REQUEUE``: back into the queue, since the cloud's quota has no room for it now; ``REPLACE``:
+    back into the queue for another cloud, since this one can't ever take it.
+    """
 
     DELETE = "delete"
     FAIL = "fail"
@@ -52,6 +56,17 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     unproven: bool = False
 
 
+class LeftBehind(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What may have been begun on a cloud that the resource has left.
+
+    ``steps`` are still to be undone there, in this order; ``handles`` are the ids as they were.
+    """
+
+    cloud: str
+    steps: tuple[str, ...]
+    handles: dict[str, str] = {}
+
+
 class ResourceState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A row of the ledger. ``sealed`` are secret fields, readable by the worker alone."""
 
@@ -63,14 +78,10 @@ class ResourceState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     handles: dict[str, str] = {}
     progress: dict[str, Progress] = {}
     ending: Ending | None = None
-    #: Clouds that had no place for it, and those that may still be tried.
-    excluded: tuple[str, ...] = ()
+    #: Clouds that can't take it, with their words, and the others that may still be tried.
+    refusals: dict[str, Problem] = {}
     alternatives: tuple[str, ...] = ()
-    requeues: int = 0
-    #: Refused by the cloud's quota at this time, and not to be tried before that one, unless
-    #: something of the tenant has ended in between.
-    refused_at: datetime | None = None
-    not_before: datetime | None = None
+    left_behind: tuple[LeftBehind, ...] = ()
     #: As of when the living resource is shown: what was seen before that is old news.
     seen_at: datetime | None = None
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 
-from services.scheduler import making, undoing
+import msgspec
+
+from services.scheduler import leaving, making, undoing
 from services.scheduler.definitions import StepDefinition
 from services.scheduler.sight import is_current, is_told
 from services.scheduler.state import Ending, Goal
@@ -19,6 +22,15 @@ _OPEN = _UNFINISHED | {StepState.UNDOING}
 UNDO_AGAIN = timedelta(seconds=120)
 #: What the cloud has none of now may be had when something ends, unless it says never.
 _MAY_BE_WAITED_FOR = frozenset({Reason.QUOTA_EXCEEDED, Reason.ADDRESSES_EXHAUSTED})
+#: What one cloud hasn't, another one may have.
+_MAY_BE_ELSEWHERE = _MAY_BE_WAITED_FOR | {
+    Reason.NO_VALID_HOST,
+    Reason.IMAGE_NOT_FOUND,
+    Reason.FLAVOR_NOT_FOUND,
+    Reason.NETWORK_NOT_FOUND,
+    Reason.SECURITY_GROUP_NOT_FOUND,
+    Reason.NO_CLOUD,
+}
 
 
 def succeeded(walk: Walk, step: StepDefinition, event: Message) -> None:
@@ -66,9 +78,18 @@ def _give_up(walk: Walk, step: StepDefinition, reason: Reason, problem: Problem)
     goal = Goal.FAIL
     if reason in _MAY_BE_WAITED_FOR and problem.retryable:
         goal = Goal.REQUEUE
-    elif reason is Reason.NO_VALID_HOST and walk.state.alternatives:
+    elif reason in _MAY_BE_ELSEWHERE and walk.state.alternatives:
         goal = Goal.REPLACE
+    elif reason in _MAY_BE_ELSEWHERE and walk.state.refusals:
+        problem = _of_all_clouds(walk, problem)
     undoing.end(walk, Ending(goal=goal, reason=reason, problem=problem))
+
+
+def _of_all_clouds(walk: Walk, last: Problem) -> Problem:
+    """The last cloud's problem, with the words of those before it."""
+    refusals = {**walk.state.refusals, walk.state.cloud: last}
+    words = [f"{cloud}: {one.detail or one.title}" for cloud, one in refusals.items()]
+    return msgspec.structs.replace(last, detail="; ".join(words))
 
 
 def see(walk: Walk, step: StepDefinition, seen: Message) -> None:
@@ -124,11 +145,16 @@ def _clear_passing_reason(walk: Walk) -> None:
         walk.explain(ending.reason if ending else None)
 
 
-def retry(walk: Walk, step: StepDefinition) -> None:
-    """The pause after a failed attempt is over, or an accepted undo was never seen done."""
+def retry(walk: Walk, step: StepDefinition, resting: Collection[str] = ()) -> None:
+    """The pause after a failed attempt is over, or an accepted undo was never seen done.
+
+    Where the cloud rests meanwhile, and nothing was made there, it goes on elsewhere.
+    """
     state = walk.state.step(step.name).state
     if state is StepState.UNDOING and walk.progress(step.name).answered:
         walk.issue_step(step, undo=True)
+    elif state is StepState.RETRYING and leaving.may_leave(walk, resting):
+        leaving.leave(walk)
     elif state is StepState.RETRYING:
         walk.issue_step(step, undo=False)
 

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import structlog
 
-from services.scheduler import workflow
+from services.scheduler import cloud_health, workflow
 from services.scheduler.context import Context
 from services.scheduler.ledger import utc_now
 from services.scheduler.workflows import WORKFLOWS
@@ -63,7 +63,10 @@ async def _ring(context: Context, resource_id: str, name: str) -> None:
         if state is None or not rung:
             return
         definition = WORKFLOWS[state.resource.kind]
-        decision = workflow.ring(state, definition, utc_now(), name)
+        now = utc_now()
+        healths = await cloud_health.healths(recording.tx) if name.startswith("retry/") else {}
+        resting = [cloud for cloud, health in healths.items() if health.rests_at(now)]
+        decision = workflow.ring(state, definition, now, name, resting)
         recording.send(await context.ledger.save(recording.tx, state, decision))
     context.admission_wanted.set()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from services.scheduler import operations
 from services.scheduler.definitions import StepDefinition
 from services.scheduler.state import Ending, Goal
@@ -11,8 +9,6 @@ from services.scheduler.walk import Walk
 from shared.contract.problems import Problem, Reason
 from shared.contract.resources import TERMINAL_PHASES, Lease, Phase, StepState
 
-#: How long a request that the cloud's own quota refused waits, at the least and at the most.
-REQUEUE_SECONDS = (5, 10, 20, 40, 60)
 _STRENGTH = {Goal.REPLACE: 0, Goal.REQUEUE: 0, Goal.FAIL: 1, Goal.DELETE: 2}
 
 
@@ -58,6 +54,12 @@ def go_back(walk: Walk) -> None:
         _conclude(walk)
 
 
+def _wait_for_left_behind(walk: Walk, ending: Ending) -> None:
+    """It doesn't end before what it may have left on other clouds is gone too."""
+    clouds = ", ".join(one.cloud for one in walk.state.left_behind)
+    walk.explain(ending.reason, f"Waits until what may have been begun on {clouds} is removed.")
+
+
 def _may_hold_something(walk: Walk, step: StepDefinition) -> bool:
     began = walk.progress(step.name).began
     return began and walk.state.step(step.name).state is not StepState.UNDONE
@@ -70,9 +72,12 @@ def _conclude(walk: Walk) -> None:
     if ending.goal in {Goal.REQUEUE, Goal.REPLACE}:
         _wait_again(walk, ending)
         return
+    if walk.state.left_behind:
+        _wait_for_left_behind(walk, ending)
+        return
     walk.clear_timers()
     phase = Phase.DELETED if ending.goal is Goal.DELETE else Phase.FAILED
-    walk.change(sealed={}, not_before=None)
+    walk.change(sealed={})
     walk.change_status(phase=phase, queue=None, error=ending.problem)
     message = ending.problem.detail if ending.problem else None
     walk.explain(ending.reason, message)
@@ -86,15 +91,11 @@ def _end_lease(walk: Walk) -> None:
 
 
 def _wait_again(walk: Walk, ending: Ending) -> None:
-    """Back into the queue: for quota after a while, or at once for another cloud."""
+    """Back into the queue, for another cloud or until the quota of one has room again."""
     if ending.goal is Goal.REPLACE:
-        walk.change(excluded=(*walk.state.excluded, walk.state.cloud))
-        not_before = refused_at = None
-    else:
-        wait = REQUEUE_SECONDS[min(walk.state.requeues, len(REQUEUE_SECONDS) - 1)]
-        not_before, refused_at = walk.now + timedelta(seconds=wait), walk.now
-        walk.change(requeues=walk.state.requeues + 1)
-    walk.change(ending=None, handles={}, not_before=not_before, refused_at=refused_at)
+        problem = ending.problem or Problem(title="Refused", reason=ending.reason)
+        walk.change(refusals={**walk.state.refusals, walk.state.cloud: problem})
+    walk.change(ending=None, handles={})
     walk.reset_steps()
     walk.change_status(phase=Phase.WAITING, placement=None, outputs={})
     walk.explain(ending.reason, ending.problem.detail if ending.problem else None)

@@ -99,7 +99,8 @@ class Walk:
         """All steps as if never begun, except that their attempts go on counting."""
         wanted = self.wanted()
         attempts = {step.name: self.progress(step.name).attempt for step in wanted}
-        self.change(progress={name: Progress(attempt=n) for name, n in attempts.items()})
+        reset = {name: Progress(attempt=n) for name, n in attempts.items()}
+        self.change(progress={**self.state.progress, **reset})
         self.change_status(
             steps=tuple(
                 Step(name=step.name, worker=step.worker, state=StepState.PENDING) for step in wanted

@@ -8,9 +8,10 @@ ends in active, failed or deleted.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from services.scheduler import making, operations, steps, undoing
+from services.scheduler import leaving, making, operations, steps, undoing
 from services.scheduler.definitions import WorkflowDefinition
 from services.scheduler.sight import is_current
 from services.scheduler.state import Decision, Ending, Goal, ResourceState
@@ -51,7 +52,7 @@ def admit(
 ) -> Decision:
     """Quota and capacity are there: start. ``alternatives`` are clouds to try if this one can't."""
     walk = Walk(state, definition, now)
-    walk.change(not_before=None, refused_at=None, alternatives=alternatives)
+    walk.change(alternatives=alternatives)
     walk.change_status(
         phase=Phase.PROVISIONING, placement=placement, queue=None, reason=None, message=None
     )
@@ -100,11 +101,19 @@ def absorb(
     if progress.attempt == attempt and not progress.answered:
         if operations.is_operation(step):
             operations.absorb(walk, step, event)
+        elif leaving.is_left_behind(step):
+            _absorb_left_behind(walk, step, event)
         elif isinstance(event, CommandFailed):
             steps.failed(walk, definition.step(step), event.problem, retryable=event.retryable)
         else:
             steps.succeeded(walk, definition.step(step), event)
     return walk.decision()
+
+
+def _absorb_left_behind(walk: Walk, step: str, event: Message) -> None:
+    leaving.absorb(walk, step, event)
+    if walk.state.ending is not None and not walk.state.left_behind:
+        undoing.go_back(walk)
 
 
 def observe(
@@ -135,9 +144,16 @@ def unreachable(
 
 
 def ring(
-    state: ResourceState, definition: WorkflowDefinition, now: datetime, timer: str
+    state: ResourceState,
+    definition: WorkflowDefinition,
+    now: datetime,
+    timer: str,
+    resting: Collection[str] = (),
 ) -> Decision:
-    """A timer is due: retry/…, expiry/…, overdue/… of a step or operation; deadline; lease."""
+    """A timer is due: retry/…, expiry/…, overdue/… of a step or operation; deadline; lease.
+
+    ``resting`` are the clouds on which nothing is to be begun now.
+    """
     walk = Walk(state, definition, now)
     what, _, name = timer.partition("/")
     if what == "lease":
@@ -146,8 +162,10 @@ def ring(
         _deadline_passes(walk)
     elif operations.is_operation(name):
         operations.ring(walk, what, name)
+    elif leaving.is_left_behind(name):
+        leaving.ring(walk, what, name)
     elif what == "retry":
-        steps.retry(walk, definition.step(name))
+        steps.retry(walk, definition.step(name), resting)
     elif what == "expiry":
         steps.expire(walk, definition.step(name))
     elif what == "overdue":

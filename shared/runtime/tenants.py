@@ -41,6 +41,12 @@ class Operators(_Strict, frozen=True, kw_only=True):
     projects: dict[_Text, tuple[_Text, ...]] = {}
 
 
+class Cloud(_Strict, frozen=True, kw_only=True):
+    """What the operator says of a cloud: its architectures, in Nova's words (``aarch64``)."""
+
+    archs: tuple[Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,32}$")], ...] = ()
+
+
 class _TenantEntry(_Strict, frozen=True, kw_only=True):
     projects: Annotated[dict[_Text, _Text], Meta(min_length=1)]
     broker_user: _Text | None = None
@@ -69,9 +75,15 @@ class TenantsError(ConfigurationError):
 class Tenants:
     """All tenants, found by whatever names them."""
 
-    def __init__(self, tenants: dict[str, Tenant], operators: Operators) -> None:
+    def __init__(
+        self,
+        tenants: dict[str, Tenant],
+        operators: Operators,
+        clouds: dict[str, Cloud] | None = None,
+    ) -> None:
         self._by_name = tenants
         self._operators = operators
+        self._clouds = clouds or {}
         self._by_project = {item: t for t in self for item in t.projects.items()}
         self._by_user = {t.broker_user: t for t in self if t.broker_user is not None}
         self._tokens = [(bytes.fromhex(k.sha256), t, k) for t in self for k in t.tokens]
@@ -101,6 +113,10 @@ class Tenants:
         """Tell whether members of this project operate the installation."""
         return project_id in self._operators.projects.get(cloud, ())
 
+    def archs(self, cloud: str) -> frozenset[str]:
+        """Return the architectures that this cloud was said to have."""
+        return frozenset(self._clouds[cloud].archs if cloud in self._clouds else ())
+
 
 def load_tenants(path: Path) -> Tenants:
     """Read the tenants file; raises `TenantsError` with every fault and its place."""
@@ -108,9 +124,10 @@ def load_tenants(path: Path) -> Tenants:
     faults: list[str] = []
     if not isinstance(document, dict) or not isinstance(document.get("tenants"), dict):
         raise TenantsError(path, ["expected a mapping with the mapping `tenants` in it"])
-    for unknown in document.keys() - {"tenants", "operators"}:
+    for unknown in document.keys() - {"tenants", "operators", "clouds"}:
         faults.append(f"{unknown}: unknown key")
     operators = _entry(document.get("operators") or {}, Operators, "operators", faults)
+    clouds = _entry(document.get("clouds") or {}, dict[_Text, Cloud], "clouds", faults)
     tenants = {}
     for name, raw in document["tenants"].items():
         slug = _entry(name, Slug, f"tenants.{name}", faults)
@@ -118,9 +135,12 @@ def load_tenants(path: Path) -> Tenants:
         if slug is not None and entry is not None:
             tenants[slug] = Tenant(name=slug, **msgspec.structs.asdict(entry))
     faults += _shared_keys(tenants)
-    if faults or operators is None:
+    known = {cloud for tenant in tenants.values() for cloud in tenant.projects}
+    unused = (clouds or {}).keys() - known
+    faults += [f"clouds.{one}: no tenant has a project there" for one in sorted(unused)]
+    if faults or operators is None or clouds is None:
         raise TenantsError(path, faults)
-    return Tenants(tenants, operators)
+    return Tenants(tenants, operators, clouds)
 
 
 def _entry(raw: Any, kind: type[_S], place: str, faults: list[str]) -> _S | None:

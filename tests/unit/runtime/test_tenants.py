@@ -140,3 +140,22 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
     """By its path."""
     with pytest.raises(TenantsError, match="nowhere"):
         load_tenants(tmp_path / "nowhere")
+
+
+def test_the_architectures_of_a_cloud_are_declared(tmp_path: Path) -> None:
+    """What isn't said isn't known."""
+    tenants = load_text(tmp_path, GOOD + "clouds: {devcloud: {archs: [aarch64, x86_64]}}\n")
+    assert tenants.archs("devcloud") == {"aarch64", "x86_64"}
+    assert tenants.archs("other") == frozenset()
+
+
+def test_faults_among_the_clouds_are_named(tmp_path: Path) -> None:
+    """A cloud that no tenant uses is a slip of the pen, and so is an unknown word."""
+    with pytest.raises(TenantsError) as raised:
+        load_text(tmp_path, GOOD + "clouds: {devclod: {archs: [x86_64]}}\n")
+    assert raised.value.faults == ["clouds.devclod: no tenant has a project there"]
+    with pytest.raises(TenantsError) as raised:
+        load_text(tmp_path, GOOD + "clouds: {devcloud: {archs: [X86]}}\n")
+    (fault,) = raised.value.faults
+    assert fault.startswith("clouds")
+    assert "archs[0]" in fault

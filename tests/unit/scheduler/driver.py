@@ -107,8 +107,8 @@ class Driver:
 
     # ---- what happens
 
-    def admit(self, alternatives: tuple[str, ...] = ()) -> Driver:
-        placement = Placement(cloud="devcloud", explanation=("devcloud: room",))
+    def admit(self, alternatives: tuple[str, ...] = (), cloud: str = "devcloud") -> Driver:
+        placement = Placement(cloud=cloud, explanation=(f"{cloud}: room",))
         self._take(workflow.admit(self.state, VM_WORKFLOW, self.now, placement, alternatives))
         return self
 
@@ -135,10 +135,10 @@ class Driver:
     def see_active(self) -> Driver:
         return self.see(server_status="ACTIVE", port_status="ACTIVE")
 
-    def ring(self, name: str) -> Driver:
-        """The timer becomes due."""
+    def ring(self, name: str, resting: tuple[str, ...] = ()) -> Driver:
+        """The timer becomes due; meanwhile these clouds rest."""
         self.now = max(self.now, self.timers.pop(name))
-        self._take(workflow.ring(self.state, VM_WORKFLOW, self.now, name))
+        self._take(workflow.ring(self.state, VM_WORKFLOW, self.now, name, resting))
         return self
 
     def ring_early(self, name: str) -> Driver:

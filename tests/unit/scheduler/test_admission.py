@@ -10,9 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scheduler.admission import Admission, Share, Waiting, admit, shown_position
-from services.scheduler.placement import Candidate, place
-from shared.contract.problems import Reason
+from services.scheduler.admission import (
+    Admission,
+    Gate,
+    Share,
+    Waiting,
+    admit,
+    shown_position,
+)
+from services.scheduler.placement import Candidate, Rest
+from shared.contract.problems import Problem, Reason
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -89,21 +96,62 @@ def test_waiting_for_capacity_is_one_fair_queue() -> None:
     ]
 
 
+def closed(tries: int = 0, seconds: float = 30) -> Gate:
+    later = NOW + timedelta(seconds=seconds)
+    return Gate(Reason.QUOTA_EXCEEDED, "Quota exceeded: cores", later, tries)
+
+
 def test_what_the_clouds_quota_refused_waits_until_its_time() -> None:
-    """And keeps the reason that it had; its tenant's others wait behind it."""
-    later = NOW + timedelta(seconds=30)
-    queue = waiting("a", 1, not_before=later, reason=Reason.QUOTA_EXCEEDED)
-    assert run(queue, {"a": share()}).held[0].reason is Reason.QUOTA_EXCEEDED
-    assert admitted(run(queue, {"a": share()}, now=later)) == ["a-0"]
+    """With the cloud's words; then one of the queue tries, and the others wait for its outcome."""
+    mine = replace(share(), gates={"c": closed()})
+    held = run(waiting("a", 2), {"a": mine}).held
+    assert [(one.reason, one.message, one.position) for one in held] == [
+        (Reason.QUOTA_EXCEEDED, "Quota exceeded: cores", 1),
+        (Reason.QUOTA_EXCEEDED, "Quota exceeded: cores", 2),
+    ]
+    outcome = run(waiting("a", 9), {"a": mine}, now=NOW + timedelta(seconds=30))
+    assert admitted(outcome) == ["a-0"]
+    assert outcome.tried == (("a", "c", True),)
 
 
-def test_what_the_clouds_quota_refused_may_try_when_something_ended_since() -> None:
-    """An end before the refusal was taken into account by it; one after it frees something."""
-    later = NOW + timedelta(seconds=30)
-    queue = waiting("a", 1, refused_at=NOW, not_before=later, reason=Reason.QUOTA_EXCEEDED)
-    before, after = NOW - timedelta(seconds=1), NOW + timedelta(seconds=1)
-    assert not admitted(run(queue, {"a": replace(share(), released_at=before)}, now=after))
-    assert admitted(run(queue, {"a": replace(share(), released_at=after)}, now=after)) == ["a-0"]
+def test_for_each_that_ended_one_of_the_refused_may_try() -> None:
+    """The first in the queue: no storm, and nobody is passed over."""
+    outcome = run(waiting("a", 9), {"a": replace(share(), gates={"c": closed(tries=2)})})
+    assert admitted(outcome) == ["a-0", "a-1"]
+    assert outcome.tried == (("a", "c", False), ("a", "c", False))
+    assert len(outcome.held) == 7
+
+
+def test_full_on_one_cloud_means_the_other() -> None:
+    """A tenant whose quota on the first has no room is placed on the second, which is explained."""
+    clouds = {name: Candidate(name, 0, 9) for name in ("c", "d")}
+    mine = replace(share(clouds=("c", "d")), gates={"c": closed()})
+    ((_, choice),) = admit(waiting("a", 1), {"a": mine}, clouds, NOW).admitted
+    assert choice.placement is not None
+    assert choice.placement.cloud == "d"
+    assert choice.placement.explanation[0] == "c: Quota exceeded: cores"
+    assert choice.alternatives == ("c",)
+
+
+def test_one_that_waits_for_a_resting_cloud_lets_others_pass_to_theirs() -> None:
+    """Its clouds are not theirs; on one and the same cloud nobody overtakes."""
+    clouds = {
+        "arm": Candidate("arm", 0, 9, archs=frozenset({"aarch64"}), rest=Rest("resting")),
+        "x86": Candidate("x86", 0, 9, archs=frozenset({"x86_64"})),
+    }
+    queue = [*waiting("a", 1, arch="aarch64"), replace(waiting("a", 1)[0], id="a-1")]
+    outcome = admit(queue, {"a": share(clouds=("arm", "x86"))}, clouds, NOW)
+    assert admitted(outcome) == ["a-1"]
+    assert [(one.id, one.reason) for one in outcome.held] == [("a-0", Reason.BACKEND_UNAVAILABLE)]
+
+
+def test_a_cloud_whose_rest_is_over_is_tried_by_one() -> None:
+    """The others wait for its outcome."""
+    resting = {"c": Candidate("c", 0, 9, rest=Rest("over", over=True))}
+    outcome = admit(waiting("a", 3), {"a": share()}, resting, NOW)
+    assert admitted(outcome) == ["a-0"]
+    assert outcome.probed == ("c",)
+    assert {one.reason for one in outcome.held} == {Reason.BACKEND_UNAVAILABLE}
 
 
 def test_what_the_whole_quota_could_not_hold_fails_and_holds_nobody_up() -> None:
@@ -118,8 +166,10 @@ def test_what_the_whole_quota_could_not_hold_fails_and_holds_nobody_up() -> None
 
 def test_no_cloud_left_is_hopeless_not_waiting() -> None:
     """Where every cloud has refused, waiting would be for ever."""
-    outcome = run(waiting("a", 1, excluded=("c",)), {"a": share()})
-    assert outcome.hopeless == ("a-0",)
+    refusal = Problem(title="x", detail="No host.", reason=Reason.NO_VALID_HOST)
+    ((one, choice),) = run(waiting("a", 1, refusals={"c": refusal}), {"a": share()}).hopeless
+    assert (one, choice.reason) == ("a-0", Reason.NO_VALID_HOST)
+    assert choice.message == "c: refused it: no_valid_host: No host."
 
 
 @given(
@@ -152,14 +202,3 @@ def test_every_request_has_exactly_one_outcome_within_all_limits(
 def test_positions_far_behind_are_rounded_up(position: int, shown: int) -> None:
     """A long queue isn't published anew at every step forward."""
     assert shown_position(position) == shown
-
-
-def test_placement_prefers_the_healthy_then_the_roomy_then_the_first() -> None:
-    """And explains itself, a line per candidate."""
-    sick, full = Candidate("sick", 0, 9, recent_failures=2), Candidate("full", 5, 5)
-    small, large = Candidate("small", 3, 5), Candidate("large", 1, 5)
-    choice = place([sick, full, small, large])
-    assert choice.placement is not None
-    assert choice.placement.cloud == "large"
-    assert choice.alternatives == ("sick", "full", "small")
-    assert choice.placement.explanation[1] == "full: 5 of 5 builds under way"

@@ -120,9 +120,9 @@ def test_no_valid_host_goes_elsewhere_where_there_is_another_cloud() -> None:
     fault = Problem(title="x", detail="No valid host was found.", reason=Reason.NO_VALID_HOST)
     vm.see(server_status="ERROR", fault=fault).undo()
     assert vm.phase() is Phase.WAITING
-    assert vm.state.excluded == ("devcloud",)
+    assert vm.state.refusals == {"devcloud": fault}
     attempts = {name: one.attempt for name, one in vm.state.progress.items()}
-    vm.admit()
+    vm.admit(cloud="other")
     assert vm.command("PrepareVmPort").attempt == attempts["port"] + 1
 
 
@@ -134,7 +134,6 @@ def test_the_clouds_own_quota_sends_it_back_into_the_queue() -> None:
     assert vm.phase() is Phase.WAITING
     assert vm.reason() is Reason.QUOTA_EXCEEDED
     assert vm.status.message == "Quota exceeded: cores"
-    assert vm.state.not_before is not None
     vm.make()
     assert vm.phase() is Phase.ACTIVE
 

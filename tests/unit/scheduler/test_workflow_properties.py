@@ -18,13 +18,19 @@ from tests.unit.scheduler.driver import ANSWERS, Driver
 _REASONS = st.sampled_from(
     [Reason.BACKEND_UNAVAILABLE, Reason.QUOTA_EXCEEDED, Reason.NO_VALID_HOST, Reason.BUILD_FAILED]
 )
-_UNDOS = {"DeprovisionVm", "ReleaseFloatingIp", "ReleaseVmPort"}
+_UNDOS = {
+    "DeprovisionVm": "server",
+    "ReleaseFloatingIp": "floating_ip",
+    "ReleaseVmPort": "port",
+}
+_CLOUDS = {"devcloud", "other"}
 
 
 class VmMachine(RuleBasedStateMachine):
     """A VM, a cloud that does anything, and a user who may delete at any time.
 
-    ``exists`` is what the cloud really has: the machine's own truth, kept apart from the ledger's.
+    ``exists`` is what the clouds really have, as (cloud, step): the machine's own truth, kept apart
+    from the ledger's.
     """
 
     def __init__(self) -> None:
@@ -32,20 +38,37 @@ class VmMachine(RuleBasedStateMachine):
         self.vm = Driver(lease=3600, deadline=600)
         self.late = False
         self.answered: list[Command] = []
-        self.exists: set[str] = set()
+        self.exists: set[tuple[str, str]] = set()
 
     def _work(self, command: Command) -> None:
         """What a worker does in the cloud, whether or not its answer arrives."""
-        if type(command.message).__name__ in _UNDOS:
-            self.exists.discard(command.step)
+        cloud = command.message.cloud  # type: ignore[attr-defined]
+        undone = _UNDOS.get(type(command.message).__name__)
+        if undone is not None:
+            self.exists.discard((cloud, undone))
         elif not isinstance(command.message, ChangeVmPower):
-            self.exists.add(command.step)
+            self.exists.add((cloud, command.step))
 
-    @precondition(lambda self: self.vm.status.phase in {Phase.REQUESTED, Phase.WAITING})
-    @rule(alternatives=st.sampled_from([(), ("other",)]))
-    def admit(self, alternatives: tuple[str, ...]) -> None:
-        """Admission lets it start."""
-        self.vm.admit(alternatives)
+    def _has_server(self) -> bool:
+        placement = self.vm.status.placement
+        return placement is not None and (placement.cloud, "server") in self.exists
+
+    def _open_clouds(self) -> list[str]:
+        """Where placement may put it: not where it was refused, nor where something is left."""
+        left = {one.cloud for one in self.vm.state.left_behind}
+        return sorted(_CLOUDS - self.vm.state.refusals.keys() - left)
+
+    @precondition(
+        lambda self: (
+            self.vm.status.phase in {Phase.REQUESTED, Phase.WAITING} and self._open_clouds()
+        )
+    )
+    @rule(data=st.data(), alone=st.booleans())
+    def admit(self, data: st.DataObject, alone: bool) -> None:
+        """Admission lets it start, with the other cloud as an alternative or without any."""
+        cloud = data.draw(st.sampled_from(self._open_clouds()))
+        others = _CLOUDS - {cloud} - self.vm.state.refusals.keys()
+        self.vm.admit(() if alone else tuple(others), cloud)
 
     @precondition(lambda self: bool(self.vm.open))
     @rule(data=st.data())
@@ -85,7 +108,8 @@ class VmMachine(RuleBasedStateMachine):
                     self._work(command)
                 self.answered.append(command)
         self.late = self.late or name == "deadline"
-        self.vm.ring(name)
+        resting = data.draw(st.sets(st.sampled_from(sorted(_CLOUDS))))
+        self.vm.ring(name, tuple(resting))
 
     @precondition(lambda self: bool(self.answered))
     @rule(data=st.data())
@@ -102,7 +126,7 @@ class VmMachine(RuleBasedStateMachine):
     def see(self, status: str, up: bool) -> None:
         """An inspection shows the server, if there is one."""
         self.vm.now += timedelta(seconds=1)
-        if "server" in self.exists:
+        if self._has_server():
             self.vm.see(server_status=status, port_status="ACTIVE" if up else "DOWN")
         elif "server_id" in self.vm.state.handles:
             self.vm.see(gone=True)
@@ -124,6 +148,17 @@ class VmMachine(RuleBasedStateMachine):
             assert not self.exists
             assert all(operations.is_operation(command.step) for command in self.vm.open)
             assert not self.vm.timers
+
+    @invariant()
+    def never_two_servers(self) -> None:
+        """However clouds come and go, there is one server at most."""
+        assert sum(step == "server" for _, step in self.exists) <= 1
+
+    @invariant()
+    def what_is_left_behind_has_a_timer(self) -> None:
+        """It is removed in the end, wherever the resource is by then."""
+        for left in self.vm.state.left_behind:
+            assert any(name.endswith(f"/left-{left.cloud}") for name in self.vm.timers)
 
     @invariant()
     def nothing_is_stuck(self) -> None:
@@ -165,7 +200,7 @@ class VmMachine(RuleBasedStateMachine):
                     self.vm.answer(type(command.message).__name__)
                 else:
                     self.vm.open.remove(command)
-            if "server" not in self.exists:
+            if not self._has_server():
                 self.vm.see(gone=True)
             for name in sorted(self.vm.timers):
                 if name.startswith("retry/"):

@@ -1,0 +1,54 @@
+"""What each tenant holds, kept with every change of phase; and what each cloud builds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shared.contract.kinds import demand_of
+from shared.contract.resources import HOLDING_PHASES, Resource
+from shared.storage import Connection
+
+
+async def lock_tenant(tx: Connection, tenant: str) -> None:
+    """Take the tenant's lock until the end of the transaction; again is no harm."""
+    await tx.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", tenant)
+
+
+async def move_usage(tx: Connection, before: Resource, after: Resource) -> None:
+    """Add or take away what the resource counts for when it starts or stops holding something."""
+    change = _holds(after) - _holds(before)
+    if change == 0:
+        return
+    await lock_tenant(tx, after.tenant)
+    for name, amount in demand_of(after.kind, after.spec).items():
+        await tx.execute(
+            "INSERT INTO usage (tenant, name, amount) VALUES ($1, $2, $3)"
+            " ON CONFLICT (tenant, name) DO UPDATE SET amount = usage.amount + EXCLUDED.amount",
+            after.tenant,
+            name,
+            change * amount,
+        )
+
+
+def _holds(resource: Resource) -> int:
+    return 1 if resource.status.phase in HOLDING_PHASES else 0
+
+
+async def usage_of(tx: Connection, tenants: Sequence[str]) -> dict[str, dict[str, int]]:
+    """What each of these tenants holds: {tenant: {quota name: amount}}."""
+    rows = await tx.fetch(
+        "SELECT tenant, name, amount FROM usage WHERE tenant = ANY($1)", list(tenants)
+    )
+    used: dict[str, dict[str, int]] = {tenant: {} for tenant in tenants}
+    for row in rows:
+        used[row["tenant"]][row["name"]] = row["amount"]
+    return used
+
+
+async def building_on(tx: Connection) -> dict[str, int]:
+    """How many resources are being built on each cloud."""
+    rows = await tx.fetch(
+        "SELECT cloud, count(*) AS building FROM resources"
+        " WHERE phase = 'provisioning' GROUP BY cloud"
+    )
+    return {row["cloud"]: row["building"] for row in rows}
