@@ -14,11 +14,6 @@ from shared.contract.kinds import without_secrets
 from shared.contract.resources import Resource
 from shared.storage import Connection, Database
 
-_INSERT_REQUESTED = """
-INSERT INTO resources (id, ulid, tenant, kind, name, phase, labels, revision, updated_at, document)
-VALUES ($1, right($1, 26), $2, $3, $4, $5, $6, $7, $8, $9)
-ON CONFLICT (id) DO NOTHING
-"""
 # The row is locked even when it is newer already, so one resource's messages take turns.
 _UPSERT = """
 INSERT INTO resources (id, ulid, tenant, kind, name, phase, labels, revision, updated_at, document)
@@ -55,11 +50,6 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     document: str
 
 
-async def insert_requested(tx: Connection, resource: Resource) -> None:
-    """Show a resource that has just been asked for (its messages may have been quicker)."""
-    await tx.execute(_INSERT_REQUESTED, *_values(resource))
-
-
 async def remove_requested(tx: Connection, resource_id: str) -> None:
     """Stop showing a resource of which nothing but the request is known."""
     await tx.execute("DELETE FROM resources WHERE id = $1 AND revision = 0", resource_id)
@@ -67,7 +57,7 @@ async def remove_requested(tx: Connection, resource_id: str) -> None:
 
 async def upsert(tx: Connection, resource: Resource) -> None:
     """Show ``resource``, unless something newer is shown already; its row is locked either way."""
-    await tx.execute(_UPSERT, *_values(resource))
+    await tx.execute(_UPSERT, *values(resource))
 
 
 async def find(database: Database, tenant: str, resource_id: str) -> Shown | None:
@@ -95,7 +85,16 @@ async def remove_deleted(database: Database, days: int) -> None:
         await connection.execute(_REMOVE_DELETED, days)
 
 
-def _values(resource: Resource) -> tuple[object, ...]:
+def as_requested(resource: Resource) -> Shown:
+    """Return how a resource is shown that has just been asked for."""
+    document = msgspec.json.encode(without_secrets(resource)).decode()
+    return Shown(
+        id=resource.id, revision=resource.revision, phase=resource.status.phase, document=document
+    )
+
+
+def values(resource: Resource) -> tuple[object, ...]:
+    """Return the columns of its row, in the order of the statements here, without ``ulid``."""
     shown = without_secrets(resource)
     document = msgspec.json.encode(shown).decode()
     return (

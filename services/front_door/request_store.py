@@ -16,7 +16,7 @@ import msgspec
 from services.front_door import read_model
 from shared.contract.outgoing import OutgoingMessage
 from shared.contract.resources import Resource
-from shared.storage import Connection, Database
+from shared.storage import Connection, Database, Gathering
 
 #: Replicas tell each other here that a request with a key is confirmed; the payload is its id.
 CONFIRMED_CHANNEL = "front_door_confirmed"
@@ -28,6 +28,15 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, now() + $15
 ON CONFLICT (tenant, scope, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
 RETURNING id
 """
+# With the resource that it makes; its messages may have been quicker, then they are the newer.
+_INSERT_CREATE = f"""
+WITH fresh AS ({_INSERT}), shown AS (
+    INSERT INTO resources (id, ulid, tenant, kind, name, phase, labels, revision, updated_at,
+                           document)
+    SELECT $16, right($16, 26), $17, $18, $19, $20, $21, $22, $23, $24 FROM fresh
+    ON CONFLICT (id) DO NOTHING)
+SELECT id FROM fresh
+"""  # noqa: S608 - of our own constant
 _BY_KEY = """
 SELECT *, confirmed_at IS NOT NULL AS confirmed
 FROM requests WHERE tenant = $1 AND scope = $2 AND idempotency_key = $3
@@ -107,20 +116,42 @@ class RequestStore:
     def __init__(self, database: Database, *, claim_seconds: float) -> None:
         self._database = database
         self._claim = timedelta(seconds=claim_seconds)
+        self._inserting = Gathering(self._insert_all)
+        self._confirming = Gathering(self._confirm_all)
 
     async def insert(self, row: RequestRow, created: Resource | None) -> tuple[RequestRow, bool]:
         """Write the row, claimed, with the resource it makes; or return what its key stands for.
 
         Returns the row, and whether it is new.
         """
-        async with self._database.transaction() as tx:
-            if await _insert(tx, row, self._claim):
-                if created is not None:
-                    await read_model.insert_requested(tx, created)
-                return row, True
-            found = await tx.fetchrow(_BY_KEY, row.tenant, row.scope, row.idempotency_key)
-        assert found is not None
-        return _row(found), False
+        if await self._inserting.do((row, created)):
+            return row, True
+        assert row.idempotency_key is not None, "else nothing stands in its way"
+        found = await self.by_key(row.tenant, row.scope, row.idempotency_key)
+        assert found is not None, "kept for longer than a request takes"
+        return found, False
+
+    async def _insert_all(
+        self, asked: Sequence[tuple[RequestRow, Resource | None]]
+    ) -> Sequence[bool]:
+        """Write them in one transaction; tell for each whether it is new.
+
+        In the order of their keys, so that two batches never wait for each other in a circle.
+        """
+        by_key = sorted(asked, key=lambda one: (one[0].tenant, one[0].idempotency_key or ""))
+        plain = [_values(row, self._claim) for row, created in by_key if created is None]
+        creates = [
+            (*_values(row, self._claim), *read_model.values(created))
+            for row, created in by_key
+            if created is not None
+        ]
+        fresh: set[str] = set()
+        async with self._database.connection() as connection:
+            # Each is one round trip and one transaction, however many it is for.
+            for query, rows in ((_INSERT, plain), (_INSERT_CREATE, creates)):
+                if rows:
+                    fresh |= {found["id"] for found in await connection.fetchmany(query, rows)}
+        return [row.id in fresh for row, _ in asked]
 
     async def by_key(self, tenant: str, scope: str, key: str) -> RequestRow | None:
         """Return the row that an Idempotency-Key stands for."""
@@ -157,8 +188,13 @@ class RequestStore:
 
     async def confirm(self, request_id: str) -> bool:
         """Note that the broker has it; False when it had been withdrawn meanwhile."""
+        return await self._confirming.do(request_id)
+
+    async def _confirm_all(self, request_ids: Sequence[str]) -> Sequence[bool]:
+        rows = [(one, CONFIRMED_CHANNEL) for one in sorted(request_ids)]
         async with self._database.connection() as connection:
-            return await connection.fetchrow(_CONFIRM, request_id, CONFIRMED_CHANNEL) is not None
+            confirmed = {row["id"] for row in await connection.fetchmany(_CONFIRM, rows)}
+        return [one in confirmed for one in request_ids]
 
     async def withdraw(self, request_id: str, compensation: RequestRow | None) -> None:
         """Give up a row for good: nobody publishes it any more, and its resource isn't shown.
@@ -183,10 +219,12 @@ def _row(found: asyncpg.Record) -> RequestRow:
 
 
 async def _insert(tx: Connection, row: RequestRow, claim: timedelta) -> bool:
-    inserted = await tx.fetchval(
-        _INSERT,
+    return await tx.fetchval(_INSERT, *_values(row, claim)) is not None
+
+
+def _values(row: RequestRow, claim: timedelta) -> tuple[object, ...]:
+    return (
         *(row.id, row.tenant, row.resource_id, row.kind, row.verb, row.operation_id, row.scope),
         *(row.idempotency_key, row.compensates, row.digest),
         *(row.exchange, row.routing_key, row.type, row.body, claim),
     )
-    return inserted is not None

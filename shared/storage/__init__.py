@@ -1,7 +1,16 @@
 """What services keep in PostgreSQL: the database itself, the inbox, the outbox, migrations."""
 
 from shared.storage.database import Connection, Database
+from shared.storage.gathering import Gathering
 from shared.storage.inbox import first_delivery, forget_old
 from shared.storage.outbox import Outbox, OutboxBatch
 
-__all__ = ["Connection", "Database", "Outbox", "OutboxBatch", "first_delivery", "forget_old"]
+__all__ = [
+    "Connection",
+    "Database",
+    "Gathering",
+    "Outbox",
+    "OutboxBatch",
+    "first_delivery",
+    "forget_old",
+]

@@ -46,7 +46,8 @@ def create(kind: Kind) -> Handler:
         keys = parts.settings.sealing_public_keys
         message, resource = requested(kind, tenant, body, keys.get(kind.worker, ""))
         row = await parts.submitter.submit(_ask(request, body), message, resource)
-        shown = await _shown(request, row)
+        is_new = row.resource_id == resource.id
+        shown = read_model.as_requested(resource) if is_new else await _shown(request, row)
         headers = {"Location": f"/v1/{kind.plural}/{shown.id}"}
         if (wait := prefer_wait(request)) is not None and parts.waits.has_room(tenant):
             with parts.waits.take(tenant):
