@@ -23,6 +23,8 @@ from devcloud.tenants import CLOUD, CLOUDS
 from devcloud.tools import ToolFailed
 
 CHECKOUT = Path(__file__).parents[2]
+#: What the hypervisor's driver says of all its hosts.
+ARCHS = ("x86_64",)
 QUOTA = {"vms": 20, "floating_ips": 10}
 WEIGHTS = {"bigtop": 2}
 
@@ -126,7 +128,10 @@ class ColobusInstall(FromCheckout):
 
     def _tenants(self) -> dict[str, Any]:
         known = json.loads(self.site.paths.tenants_json.read_text())
-        return {"tenants": {name: self._tenant(name, facts) for name, facts in known.items()}}
+        return {
+            "clouds": {cloud: {"archs": list(ARCHS)} for cloud in CLOUDS},
+            "tenants": {name: self._tenant(name, facts) for name, facts in known.items()},
+        }
 
     def _tenant(self, name: str, facts: dict[str, Any]) -> dict[str, Any]:
         token = self.site.credentials[token_name(name)]
