@@ -76,11 +76,12 @@ class Listener:
                     return
 
     async def _reconnect(self) -> asyncpg.Connection[asyncpg.Record]:
+        """Try until it works: after a failover even a refusal (no such role yet) passes."""
         while True:
             try:
                 return await self._connect()
-            except BackendUnavailable as error:
-                _log.warning("listener reconnects", channel=self._channel, error=error.detail)
+            except (BackendUnavailable, asyncpg.PostgresError) as error:
+                _log.warning("listener reconnects", channel=self._channel, error=str(error))
             await asyncio.sleep(_PAUSE)
 
     def _heard(self, _: object, __: int, ___: str, payload: object) -> None:

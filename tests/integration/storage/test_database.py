@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
+from shared.contract.identifiers import new_ulid
 from shared.contract.resources import Lease
 from shared.runtime.errors import BackendUnavailable
 from shared.storage import Database
 from tests.integration.storage.observing import Observer, cut_all_others, until
+from tests.support.conditions import eventually
 
 
 async def test_a_transaction_is_kept_whole(database: Database, observer: Observer) -> None:
@@ -153,6 +159,33 @@ async def test_listen_goes_on_after_an_outage(database: Database, observer: Obse
         assert await heard.get() == ""
         await observer.execute("SELECT pg_notify('news', 'back')")
         assert await heard.get() == "back"
+
+
+async def test_listen_goes_on_after_it_was_refused(migrated_dsn: str, observer: Observer) -> None:
+    """After a failover a role may not be there yet, or locked out: the listener asks again."""
+    role, heard = f"listener_{new_ulid()}", asyncio.Queue[str]()
+    await observer.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'x'")
+    try:
+        parts = urlsplit(migrated_dsn)
+        place = f"{role}:x@{parts.hostname}:{parts.port}"
+        database = await Database.connect(urlunsplit(parts._replace(netloc=place)), schema="x")
+        with capture_logs() as lines:
+            async with database.listen("news", heard.put_nowait), asyncio.timeout(20):
+                await observer.execute(f"ALTER ROLE {role} NOLOGIN")
+                await cut_all_others(observer)
+                await eventually(partial(_said, lines, "listener reconnects"))
+                await observer.execute(f"ALTER ROLE {role} LOGIN")
+                assert await heard.get() == ""
+                await observer.execute("SELECT pg_notify('news', 'back')")
+                assert await heard.get() == "back"
+        await database.close()
+    finally:
+        await cut_all_others(observer)
+        await observer.execute(f"DROP ROLE {role}")
+
+
+async def _said(lines: Sequence[Mapping[str, object]], event: str) -> bool:
+    return event in [line["event"] for line in lines]
 
 
 async def test_listening_ends_with_its_context(database: Database, observer: Observer) -> None:
