@@ -6,10 +6,14 @@ here as a last line of defence: `Secret` values, and the passwords in URLs.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
+from functools import partial
+from typing import TextIO
 
+import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -25,41 +29,57 @@ _CHATTY = ("aiormq", "asyncio", "yoyo", "keystoneauth", "urllib3", "stevedore")
 
 
 def configure(service: str, level: str = "info") -> None:
-    """Send all logging of this process to stderr as JSON, naming ``service`` on each line."""
-    shared: list[Processor] = [
+    """Send all logging of this process to stderr as JSON, naming ``service`` on each line.
+
+    Our own lines are rendered by structlog alone: the standard library's way costs three times as
+    much, which a request's line would pay on every request.
+    """
+    number = logging.getLevelNamesMapping()[level.upper()]
+    named: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         _traced,
         structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
         _named(service),
     ]
+    rendered: list[Processor] = [
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+        _mask,
+        _as_json,
+    ]
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            structlog.stdlib.PositionalArgumentsFormatter(),
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[structlog.stdlib.PositionalArgumentsFormatter(), *named, _by, *rendered],
+        logger_factory=partial(_Lines, sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(number),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.StackInfoRenderer(),
-                structlog.processors.format_exc_info,
-                _mask,
-                structlog.processors.JSONRenderer(),
+            foreign_pre_chain=[
+                *named,
+                structlog.stdlib.add_logger_name,
+                structlog.stdlib.ExtraAdder(),
             ],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendered],
         )
     )
-    _set_levels(handler, logging.getLevelNamesMapping()[level.upper()])
+    _set_levels(handler, number)
+
+
+class _Lines:
+    """Where structlog writes a line; ``name`` is the module's that says it."""
+
+    def __init__(self, stream: TextIO, name: str = "") -> None:
+        self._stream = stream
+        self.name = name
+
+    def msg(self, line: str) -> None:
+        """Write one line, whole."""
+        self._stream.write(line + "\n")
+
+    debug = info = warning = error = critical = exception = msg
 
 
 def bind_message(envelope: Envelope) -> None:
@@ -101,6 +121,19 @@ def _traced(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
+def _by(logger: WrappedLogger, _: str, event: EventDict) -> EventDict:
+    if logger.name:
+        event["logger"] = logger.name
+    return event
+
+
+def _as_json(_: WrappedLogger, __: str, event: EventDict) -> str:
+    try:
+        return msgspec.json.encode(event, enc_hook=repr).decode()
+    except (TypeError, ValueError):  # odd keys, or text that is no Unicode
+        return json.dumps({str(key): value for key, value in event.items()}, default=repr)
+
+
 def _mask(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return {key: _masked(value) for key, value in event.items()}
 
@@ -109,7 +142,7 @@ def _masked(value: object) -> object:
     if isinstance(value, Secret):
         return "***"
     if isinstance(value, str):
-        return _URL_PASSWORD.sub(r"\1***@", value)
+        return _URL_PASSWORD.sub(r"\1***@", value) if "://" in value else value
     if isinstance(value, dict):
         return {key: _masked(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
