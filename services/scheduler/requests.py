@@ -57,7 +57,11 @@ def check_request(
         faults = list(data_faults(msgspec.to_builtins(request)))
     if faults:
         raise RejectedMessage(
-            _summary(faults), reason="bad_fields", status=422, errors=faults[:MAX_ERRORS]
+            _summary(faults),
+            reason="bad_fields",
+            status=422,
+            errors=faults[:MAX_ERRORS],
+            bury_as=_without_clear_secrets(delivery.body, request),
         )
     return KINDS[request.kind]
 
@@ -86,6 +90,17 @@ def refusal(body: bytes, problem: Problem) -> Message:
     if isinstance(event, dict):
         faults += own_faults(event.get("data"))
     return RequestRefused(problem=msgspec.structs.replace(problem, errors=tuple(faults)))
+
+
+def _without_clear_secrets(body: bytes, request: RequestSubmitted) -> bytes | None:
+    """Return the message to keep instead of one with a secret in the clear; None: it has none."""
+    kind = KINDS.get(request.kind)
+    clear = [name for name in (kind.secrets if kind else ()) if name in request.spec]
+    if not clear:
+        return None
+    event = msgspec.json.decode(body)
+    event["data"]["spec"] |= dict.fromkeys(clear, "(removed: it was not sealed)")
+    return msgspec.json.encode(event)
 
 
 def _summary(faults: list[FieldError]) -> str:

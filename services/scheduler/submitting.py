@@ -50,7 +50,7 @@ async def submit_request(delivery: Delivery, request: RequestSubmitted, context:
             state, repeated = await _take(delivery, request, context, recording)
     context.admission_wanted.set()
     accepted = RequestAccepted(resource=without_secrets(state.resource), repeated=repeated)
-    await context.bus.reply(delivery, accepted)
+    await context.bus.reply(delivery, accepted, subject=state.resource.id)
 
 
 _Taken = tuple[ResourceState, bool]

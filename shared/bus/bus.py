@@ -103,12 +103,12 @@ class Bus:
             )
         )
 
-    async def reply(self, delivery: Delivery, reply: Message) -> None:
-        """Send ``reply`` to the delivery's ``reply_to``, if it has one that may be used.
+    async def reply(self, delivery: Delivery, reply: Message, *, subject: str) -> None:
+        """Send ``reply``, about ``subject``, to the delivery's ``reply_to``, if it may be used.
 
         Best effort: it returns also when nobody took it, at the latest after some seconds.
         """
-        await self._replies.send(reply, delivery, delivery.envelope)
+        await self._replies.send(reply, delivery, delivery.envelope, subject=subject)
 
     async def query(
         self, owner: str, envelope: Envelope, message: Message, *, timeout: float = 10

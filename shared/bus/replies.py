@@ -57,10 +57,12 @@ class Replies:
         self._publisher = publisher
         self._source = source
 
-    async def send(self, reply: Message, to: Asked, about: Envelope | None) -> None:
+    async def send(
+        self, reply: Message, to: Asked, about: Envelope | None, *, subject: str | None = None
+    ) -> None:
         """Send ``reply`` where ``to`` wants it; ``about`` is its envelope, where it has one.
 
-        Returns also when it could not be sent. A message without ``reply_to`` wants none.
+        ``subject`` is the resource that the reply tells of, if the message named none. Returns also when it could not be sent. A message without ``reply_to`` wants none.
         """
         if to.reply_to is None:
             return
@@ -68,31 +70,29 @@ class Replies:
             _log.warning("reply address that may not be used", user=to.user_id)
             return
         try:
-            publication = self._publication(reply, to.reply_to, to.correlation_id, about)
+            envelope = self._envelope(reply, about, subject)
+            publication = Publication(
+                exchange="",
+                routing_key=to.reply_to,
+                body=encode(envelope, reply),
+                message_id=envelope.id,
+                type=envelope.type,
+                correlation_id=to.correlation_id,
+                persistent=False,
+                mandatory=False,  # the broker counts a direct reply as not routed
+                insistent=False,
+            )
             await self._publisher.publish(publication, timeout=REPLY_TIMEOUT)
         except (PublishFailed, PublishRefused, Unroutable) as error:
             _log.warning("reply not sent", user=to.user_id, error=error.detail)
 
-    def _publication(
-        self, reply: Message, address: str, correlation_id: str | None, about: Envelope | None
-    ) -> Publication:
-        envelope = envelope_for(
+    def _envelope(self, reply: Message, about: Envelope | None, subject: str | None) -> Envelope:
+        return envelope_for(
             reply,
             source=self._source,
-            subject=about.subject if about else "",
+            subject=subject or (about.subject if about else ""),
             tenant=about.tenant if about else "",
             correlationid=(about.correlationid or about.id) if about else None,
             causationid=about.id if about else None,
             traceparent=tracing.traceparent(),
-        )
-        return Publication(
-            exchange="",
-            routing_key=address,
-            body=encode(envelope, reply),
-            message_id=envelope.id,
-            type=envelope.type,
-            correlation_id=correlation_id,
-            persistent=False,
-            mandatory=False,  # the broker counts a direct reply as not routed
-            insistent=False,
         )
