@@ -5,10 +5,10 @@ CACHE := $(or $(COLOBUS_CACHE_DIR),$(if $(filter 0,$(shell id -u)),/var/cache/co
 export UV_CACHE_DIR := $(CACHE)/uv
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help init lock lint format test test-fast demo up down status documents models
+.PHONY: help init lock lint format test test-fast test-compose demo up down status documents models
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
 
 init: .venv/.ready ## the virtual environment, made from the system's Python 3.11
 
@@ -19,6 +19,9 @@ init: .venv/.ready ## the virtual environment, made from the system's Python 3.1
 lock: ## pin the dependencies anew
 	$(PY) -m uv pip compile -q pyproject.toml --extra services --extra dev --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --python /usr/bin/python3 -o requirements.lock
+	$(PY) -m uv pip compile -q pyproject.toml --extra services --constraint requirements.lock \
+	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
+	  --python /usr/bin/python3 -o requirements-services.lock
 
 lint: init ## ruff, mypy strict, import-linter
 	.venv/bin/ruff check .
@@ -35,6 +38,9 @@ QUICK := -n 4 --dist loadfile tests/unit tests/contract tests/integration
 test: init ## every test, on the real parts; sets them up
 	$(PY) -m pytest $(QUICK)
 	$(PY) -m pytest tests/end_to_end
+
+test-compose: init ## the image and compose.yaml, with a container engine of its own where there is none
+	$(PY) -m pytest tests/compose
 
 test-fast: init ## unit, contract, and integration against RabbitMQ and PostgreSQL
 	$(PY) -m pytest --hypothesis-profile=quick $(QUICK)

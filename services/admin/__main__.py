@@ -1,12 +1,15 @@
-"""``python -m services.admin install | check | environment <service>``."""
+"""``python -m services.admin install | check | environment <service> | export <folder>``."""
 
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import typer
 
+from services.admin.administrators import complete
 from services.admin.environment import environment_of
+from services.admin.export import export
 from services.admin.install import check, install
 from services.admin.settings import AdminSettings
 from shared.runtime import logs
@@ -25,13 +28,13 @@ app = typer.Typer(
 @app.command("install")
 def install_command() -> None:
     """Make secrets, exchanges, queues, users, roles, schemas, and run migrations. Idempotent."""
-    asyncio.run(install(load(AdminSettings)))
+    asyncio.run(install(complete(load(AdminSettings))))
 
 
 @app.command("check")
 def check_command() -> None:
     """Tell what is missing or other than declared; exit 1 when anything is."""
-    faults = asyncio.run(check(load(AdminSettings)))
+    faults = asyncio.run(check(complete(load(AdminSettings))))
     for fault in faults:
         typer.echo(fault)
     if faults:
@@ -43,6 +46,12 @@ def environment(service: str) -> None:
     """Print the environment of a service as KEY=VALUE lines; it contains passwords."""
     for name, value in environment_of(service, load(AdminSettings)).items():
         typer.echo(f"{name}={value}")
+
+
+@app.command("export")
+def export_command(folder: Path) -> None:
+    """Make all secrets and write them below FOLDER, for each container its own. Idempotent."""
+    export(load(AdminSettings), folder)
 
 
 def main() -> None:

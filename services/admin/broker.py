@@ -19,7 +19,7 @@ from services.admin.access import (
     service_permissions,
     tenant_permissions,
 )
-from services.admin.credentials import Credentials
+from services.admin.credentials import ADMINISTRATOR, Credentials
 from services.admin.management import Management, is_password, password_hash
 from services.admin.settings import AdminSettings
 from shared.contract.topology import TOPOLOGY, DelayQueue, QueryQueue, Topology, WorkQueue
@@ -123,7 +123,7 @@ def users(settings: AdminSettings, credentials: Credentials, *, make: bool) -> I
 
 def _usable(name: str) -> str:
     """A tenant's user owns the queues ``<user>.*``: these must be nobody else's by their name."""
-    reserved = {"amq", "colobus", *ACCESS}
+    reserved = {"amq", "colobus", ADMINISTRATOR, *ACCESS}
     if not _USER.fullmatch(name) or name in reserved or name.startswith("colobus-"):
         raise ConfigurationError(
             f"broker_user {name!r}: expected letters, digits, '_' and '-', "

@@ -1,6 +1,7 @@
 """The secrets of one installation, as files that only their owner can read.
 
 ``<service>.amqp`` and ``<service>.postgres`` (passwords), ``<broker user>.amqp`` of tenants,
+``administrator.amqp`` and ``administrator.postgres`` where these are ours to choose,
 ``master.key``, ``vm_worker.sealing.key``. A file that is there is used, never replaced.
 """
 
@@ -17,6 +18,8 @@ from shared.runtime.secrets import SealingKey
 
 MASTER_KEY = "master.key"
 SEALING_KEY = "vm_worker.sealing.key"
+ERLANG_COOKIE = "erlang.cookie"
+ADMINISTRATOR = "administrator"
 
 
 class Credentials:
@@ -26,9 +29,10 @@ class Credentials:
         self.folder = folder
 
     def prepare(self) -> None:
-        """Make the folder, for its owner only."""
+        """Make the folder, for its owner only; one that we may only read is used as it is."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.folder.chmod(0o700)
+        if os.access(self.folder, os.W_OK):
+            self.folder.chmod(0o700)
 
     def amqp_password(self, user: str, *, make: bool = False) -> str:
         """The broker password of a service or of a tenant's broker user."""
@@ -37,6 +41,10 @@ class Credentials:
     def database_password(self, service: str, *, make: bool = False) -> str:
         """The database password of a service."""
         return self._secret(f"{service}.postgres", _password if make else None)
+
+    def erlang_cookie(self, *, make: bool = False) -> str:
+        """What the nodes of a broker cluster know each other by."""
+        return self._secret(ERLANG_COOKIE, _password if make else None)
 
     def make_keys(self) -> None:
         """Make the keys that are missing."""

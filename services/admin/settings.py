@@ -18,7 +18,8 @@ class AdminSettings(msgspec.Struct, frozen=True, kw_only=True):
     for a cluster, the URLs of all its nodes, separated by commas. ``admin_amqp_management_url``:
     base of RabbitMQ's HTTP API, with or without credentials (default: those of the AMQP URL).
     ``admin_database_dsn``: a superuser, and the database in the path (made when missing).
-    ``credentials_dir``: a folder for secrets, made with mode 0700.
+    ``credentials_dir``: a folder for secrets, made with mode 0700. A URL that names a user without
+    a password gets the one that is kept there (``export`` makes it).
     ``role_suffix`` keeps apart several installations on one server: broker users and database
     roles are known server-wide, and get ``-<suffix>`` or ``_<suffix>`` at their end. (The
     tenants' broker users are named in the tenants file and stay as they are.)
