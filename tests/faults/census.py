@@ -1,0 +1,223 @@
+"""The judgement: do Nova, Neutron, ledger, read model, streams and webhooks agree? Pure.
+
+Each rule returns a line for each thing that is wrong: a request lost or doubled, an object leaked,
+a resource stuck, a webhook that never came.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from colobus.models import Phase
+from tests.faults.plan import Ending, Plan
+
+#: Why a VM may fail when Nova itself was killed or paused in the middle of its builds.
+NOVAS_FAULTS = frozenset({"build_failed", "no_valid_host", "server_error", "deadline_exceeded"})
+
+
+@dataclass(frozen=True)
+class Row:
+    """A resource as the ledger or the read model has it."""
+
+    id: str
+    tenant: str
+    phase: Phase
+    revision: int
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Told:
+    """One status of a resource: in the timeline, on a stream, or in a webhook."""
+
+    resource_id: str
+    sequence: int
+    phase: Phase
+
+
+@dataclass(frozen=True)
+class Held:
+    """One object in the cloud, of a resource of ours. ``what``: server, port or floating_ip."""
+
+    what: str
+    id: str
+    resource_id: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that was found, of this seed's requests and of what else came since.
+
+    ``answers``: {idempotency key: ids answered}; ``left_over``: {place: how many of what should
+    have passed: timers, outbox rows, unconfirmed requests, messages in queues, deliveries}.
+    ``usage``: {(tenant, name): amount} as kept; ``demands``: {id: {name: amount}}.
+    """
+
+    plans: tuple[Plan, ...]
+    answers: Mapping[str, tuple[str, ...]]
+    ledger: tuple[Row, ...]
+    read_model: tuple[Row, ...]
+    timeline: tuple[Told, ...]
+    streamed: tuple[Told, ...]
+    webhooks: tuple[Told, ...]
+    held: tuple[Held, ...]
+    usage: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    demands: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    left_over: Mapping[str, int] = field(default_factory=dict)
+    unsettled: tuple[str, ...] = ()
+    ended: tuple[str, ...] = ()
+    nova_may_lose: bool = False
+    unmade: bool = False
+
+    @property
+    def accepted(self) -> dict[str, Plan]:
+        """The plans by the ids of their VMs."""
+        by_key = {plan.key: plan for plan in self.plans}
+        return {id: by_key[key] for key, ids in self.answers.items() for id in ids}
+
+
+def judge(evidence: Evidence) -> list[str]:
+    """Return all that is wrong; nothing is the only good answer."""
+    return [line for rule in RULES for line in rule(evidence)]
+
+
+def stuck(evidence: Evidence) -> Iterator[str]:
+    """Everything came to rest, and no service gave up."""
+    yield from (f"stuck: {line}" for line in evidence.unsettled)
+    yield from (f"a service gave up: {line}" for line in evidence.ended)
+
+
+def accepted_once(evidence: Evidence) -> Iterator[str]:
+    """Each request has one id, which is known everywhere, and there is nothing else."""
+    for plan in evidence.plans:
+        ids = set(evidence.answers.get(plan.key, ()))
+        if len(ids) != 1:
+            yield f"{plan.key} was answered with {len(ids)} ids: {sorted(ids)}"
+    accepted = set(evidence.accepted)
+    for name, rows in (("ledger", evidence.ledger), ("read model", evidence.read_model)):
+        counted = Counter(row.id for row in rows)
+        yield from (f"lost: {id} is not in the {name}" for id in sorted(accepted - set(counted)))
+        yield from (f"doubled: nobody knows {id} of the {name}" for id in set(counted) - accepted)
+
+
+def read_model_agrees(evidence: Evidence) -> Iterator[str]:
+    """The front door shows what the ledger says."""
+    shown = {row.id: row for row in evidence.read_model}
+    for row in evidence.ledger:
+        if row.id in shown and shown[row.id] != row:
+            yield f"the front door shows {shown[row.id]} of {row}"
+
+
+def rests_rightly(evidence: Evidence) -> Iterator[str]:
+    """Each is where its requester wanted it, or failed for a legitimate reason."""
+    for row in evidence.ledger:
+        plan = evidence.accepted.get(row.id)
+        if plan is None or _rests_rightly(evidence, plan, row):
+            continue
+        yield f"{row.id} ({plan.key}, {plan.ending.value}) is {row.phase} for {row.reason}"
+
+
+def _rests_rightly(evidence: Evidence, plan: Plan, row: Row) -> bool:
+    if evidence.unmade:
+        return row.phase is Phase.DELETED
+    if row.phase is Phase.FAILED:
+        expected = {"deadline_exceeded"} if plan.ending is Ending.HURRY else frozenset[str]()
+        return row.reason in expected | (NOVAS_FAULTS if evidence.nova_may_lose else frozenset())
+    return row.phase in plan.settles_in
+
+
+def cloud_agrees(evidence: Evidence) -> Iterator[str]:
+    """Exactly one server, port and floating IP (where asked for) of what is active; else none."""
+    held: dict[str, Counter[str]] = defaultdict(Counter)
+    for one in evidence.held:
+        held[one.resource_id][one.what] += 1
+    active = {row.id for row in evidence.ledger if row.phase is Phase.ACTIVE}
+    for id in sorted(active | set(held)):
+        plan = evidence.accepted.get(id)
+        ips = 1 if plan is not None and plan.floating_ip else 0
+        wanted = {"server": 1, "port": 1, "floating_ip": ips} if id in active else {}
+        for what in ("server", "port", "floating_ip"):
+            found, right = held[id][what], wanted.get(what, 0)
+            if found != right:
+                yield f"{_wrong(found, right)}: {id} has {found} {what}s, not {right}"
+
+
+def _wrong(found: int, right: int) -> str:
+    return "lost" if found < right else "doubled" if right else "leaked"
+
+
+def usage_agrees(evidence: Evidence) -> Iterator[str]:
+    """What counts against the quotas is what is held."""
+    held: Counter[tuple[str, str]] = Counter()
+    for row in evidence.ledger:
+        if row.phase in {Phase.PROVISIONING, Phase.ACTIVE, Phase.DEPROVISIONING}:
+            for name, amount in evidence.demands.get(row.id, {}).items():
+                held[row.tenant, name] += amount
+    for key in sorted({*held, *evidence.usage}):
+        if held[key] != evidence.usage.get(key, 0):
+            yield f"{key} counts {evidence.usage.get(key, 0)}, but {held[key]} are held"
+
+
+def nothing_left_over(evidence: Evidence) -> Iterator[str]:
+    """No timer, outbox row, unconfirmed request, message or delivery waits for anything."""
+    yield from (f"left over: {count} {what}" for what, count in evidence.left_over.items() if count)
+
+
+def timeline_is_whole(evidence: Evidence) -> Iterator[str]:
+    """Every revision of every resource is in the timeline, and was seen on the stream, once."""
+    written = Counter((told.resource_id, told.sequence) for told in evidence.timeline)
+    for row in evidence.ledger:
+        missing = [n for n in range(row.revision + 1) if not written[row.id, n]]
+        # A resource's first revision is 1 (its making changes the public resource once).
+        missing = [n for n in missing if n > 0]
+        if missing:
+            yield f"the timeline of {row.id} lacks {missing} of {row.revision}"
+    yield from _compare("the stream", evidence.timeline, evidence.streamed, doubles=True)
+
+
+def webhooks_came(evidence: Evidence) -> Iterator[str]:
+    """Every change of phase was sent to its callback_url, at least once, and nothing else."""
+    wanted = list(_changes_of_phase(evidence.timeline))
+    yield from _compare("the webhook log", wanted, evidence.webhooks, doubles=False)
+    for id in sorted({told.resource_id for told in wanted}):
+        last = max((t for t in wanted if t.resource_id == id), key=lambda told: told.sequence)
+        came = [told for told in evidence.webhooks if told.resource_id == id]
+        newest = max(came, key=lambda told: told.sequence, default=None)
+        if newest is not None and newest.phase is not last.phase:
+            yield f"by its webhooks {id} is {newest.phase}, not {last.phase}"
+
+
+def _changes_of_phase(timeline: Iterable[Told]) -> Iterator[Told]:
+    phases: dict[str, Phase] = {}
+    for told in sorted(timeline, key=lambda told: (told.resource_id, told.sequence)):
+        if phases.get(told.resource_id) is not told.phase:
+            yield told
+        phases[told.resource_id] = told.phase
+
+
+def _compare(
+    where: str, wanted: Iterable[Told], found: Iterable[Told], *, doubles: bool
+) -> Iterator[str]:
+    counted = Counter(found)
+    for told in sorted(set(wanted) - set(counted), key=str):
+        yield f"lost: {told} did not come by {where}"
+    for told in sorted(set(counted) - set(wanted), key=str):
+        yield f"{where} tells {told}, which never was"
+    if doubles:
+        yield from (f"{where} tells {told} {n} times" for told, n in counted.items() if n > 1)
+
+
+Rule = Callable[[Evidence], Iterator[str]]
+RULES: tuple[Rule, ...] = (
+    stuck,
+    accepted_once,
+    read_model_agrees,
+    rests_rightly,
+    cloud_agrees,
+    usage_agrees,
+    nothing_left_over,
+    timeline_is_whole,
+    webhooks_came,
+)

@@ -1,0 +1,116 @@
+"""One installation and one cloud for all seeds, and the table of what became of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.faults.plan import QUOTAS
+from tests.faults.report import Report
+from tests.faults.world import World, a_world
+from tests.support import devcloud
+from tests.support.cloud import Cloud
+from tests.support.installation import Installation, installation
+
+_REPORT = pytest.StashKey[Report]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin the report."""
+    config.stash[_REPORT] = Report()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder needs the cloud."""
+    for item in items:
+        if "tests/faults" in item.nodeid:
+            item.add_marker(pytest.mark.openstack)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Print what became of each seed."""
+    for line in config.stash[_REPORT].lines():
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def report(pytestconfig: pytest.Config) -> Report:
+    """Where results are gathered for the summary."""
+    return pytestconfig.stash[_REPORT]
+
+
+@pytest.fixture(scope="session")
+def environment() -> dict[str, str]:
+    """The environment of the running cloud."""
+    return devcloud.up("catalog", "nova", "rabbitmq", "postgresql")
+
+
+@pytest.fixture(scope="session")
+def logs() -> Path:
+    """Where what failed leaves its logs, or (in a folder that was asked for) everything does."""
+    folder = Path(os.environ.get("COLOBUS_FAULTS_DIR") or tempfile.gettempdir()) / "colobus-faults"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def colobus(
+    environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """An installation, not running yet."""
+    with installation(environment, tmp_path_factory.mktemp("faults"), QUOTAS) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def cloud(environment: dict[str, str], colobus: Installation) -> Iterator[Cloud]:
+    """The cloud as its administrator sees it."""
+    seen = Cloud(environment, colobus.name)
+    yield seen
+    colobus.stop()
+    seen.clear()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def world(
+    environment: dict[str, str], colobus: Installation, cloud: Cloud
+) -> AsyncIterator[World]:
+    """All of it, running."""
+    async with a_world(environment, colobus, cloud) as made:
+        yield made
+
+
+@pytest.fixture
+def kept(request: pytest.FixtureRequest, world: World, logs: Path) -> Iterator[Path]:
+    """The folder of this test's logs; it stays when the test fails, or was asked for."""
+    folder = logs / request.node.name.replace("[", "-").rstrip("]")
+    shutil.rmtree(folder, ignore_errors=True)
+    sizes = {log: log.stat().st_size for log in world.colobus.folder.glob("*.log")}
+    folder.mkdir()
+    yield folder
+    for log in world.colobus.folder.glob("*.log"):
+        with log.open("rb") as whole:
+            whole.seek(sizes.get(log, 0))
+            (folder / log.name).write_bytes(whole.read())
+    if request.node.stash.get(_PASSED, False) and "COLOBUS_FAULTS_DIR" not in os.environ:
+        shutil.rmtree(folder)
+
+
+_PASSED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Note for `kept` whether the test has passed."""
+    outcome = yield
+    if outcome.when == "call":  # type: ignore[attr-defined]
+        item.stash[_PASSED] = outcome.passed  # type: ignore[attr-defined]
+    return outcome

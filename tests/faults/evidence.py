@@ -1,0 +1,217 @@
+"""Gathering the evidence: from PostgreSQL, Nova, Neutron, the broker and the requesters."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import asyncpg
+
+from colobus.models import Phase
+from shared.contract.kinds import demand_of
+from shared.contract.topology import TOPOLOGY
+from tests.faults.burst import Burst
+from tests.faults.census import Evidence, Held, Row, Told
+from tests.faults.world import World
+
+#: What should have passed when everything is at rest. ``$1``: ids of the seeds before.
+_LEFT_OVER = {
+    "timers of resources that rest": """
+        SELECT count(*) FROM scheduler.timers t JOIN scheduler.resources r ON r.id = t.resource_id
+        WHERE t.name <> 'lease' AND t.resource_id <> ALL($1)""",
+    "open steps": """
+        SELECT count(*) FROM scheduler.resources r, jsonb_each(r.state->'progress') p
+        WHERE r.id <> ALL($1)
+          AND ((p.value->>'answered') = 'false' OR (p.value->>'accepted') = 'true')""",
+    "steps that aren't done": """
+        SELECT count(*) FROM scheduler.resources r,
+            jsonb_array_elements(r.state->'resource'->'status'->'steps') s
+        WHERE r.id <> ALL($1) AND s->>'state' IN ('running', 'retrying', 'undoing')""",
+    "rows in the scheduler's outbox": "SELECT count(*) FROM scheduler.outbox",
+    "rows in the webhook worker's outbox": "SELECT count(*) FROM webhook_worker.outbox",
+    "requests without a confirm": """
+        SELECT count(*) FROM front_door.requests
+        WHERE confirmed_at IS NULL AND withdrawn_at IS NULL AND resource_id <> ALL($1)""",
+    "webhooks not delivered": """
+        SELECT count(*) FROM webhook_worker.deliveries
+        WHERE state <> 'delivered' AND resource_id <> ALL($1)""",
+}
+
+
+@dataclass
+class Before:
+    """What was there before a seed: ids that aren't its own, and where its streams begin."""
+
+    ids: frozenset[str]
+    positions: dict[str, int]
+
+
+async def look_before(world: World) -> Before:
+    """Note what is there already."""
+    connection = await asyncpg.connect(_dsn(world))
+    try:
+        ids = await connection.fetch("SELECT id FROM scheduler.resources")
+        rows = await connection.fetch("SELECT tenant, last FROM front_door.positions")
+    finally:
+        await connection.close()
+    return Before(frozenset(row["id"] for row in ids), {r["tenant"]: r["last"] for r in rows})
+
+
+async def gather(
+    burst: Burst, before: Before, *, unsettled: list[str], nova_may_lose: bool, unmade: bool
+) -> Evidence:
+    """Return everything that there is to be judged."""
+    world = burst.world
+    connection = await asyncpg.connect(_dsn(world))
+    try:
+        rows = await _resources(connection, before)
+        read_model = await _read_model(connection, before)
+        timeline = await _timeline(connection, before)
+        usage = await _usage(connection)
+        left = {what: await connection.fetchval(query, *([list(before.ids)] * ("$1" in query)))
+                for what, query in _LEFT_OVER.items()}  # fmt: skip
+    finally:
+        await connection.close()
+    return Evidence(
+        plans=tuple(burst.plans),
+        answers={key: tuple(ids) for key, ids in burst.answers.items()},
+        streamed=tuple(
+            Told(e.resource_id, e.revision or 0, e.resource.status.phase)
+            for events in burst.told.values()
+            for e in events
+            if e.resource is not None
+        ),
+        webhooks=webhooks(world, before),
+        held=tuple(
+            h for h in await asyncio.to_thread(held, world) if h.resource_id not in before.ids
+        ),
+        left_over={**left, **await queued(world, all_quiet=unmade)},
+        unsettled=tuple(unsettled),
+        ended=tuple(world.ended()),
+        nova_may_lose=nova_may_lose,
+        unmade=unmade,
+        ledger=tuple(rows),
+        demands={row.id: demand for row, demand in rows.items()},
+        read_model=read_model,
+        timeline=timeline,
+        usage=usage,
+    )
+
+
+def _dsn(world: World) -> str:
+    return str.__str__(world.colobus.admin.admin_database_dsn)
+
+
+async def _resources(connection: Any, before: Before) -> dict[Row, dict[str, int]]:
+    rows = await connection.fetch(
+        "SELECT id, kind, tenant, phase, state FROM scheduler.resources WHERE id <> ALL($1)",
+        list(before.ids),
+    )
+    found = {}
+    for row in rows:
+        resource = json.loads(row["state"])["resource"]
+        assert resource["status"]["phase"] == row["phase"], "two columns of one row"
+        found[_row(row["id"], row["tenant"], resource)] = demand_of(row["kind"], resource["spec"])
+    return found
+
+
+async def _read_model(connection: Any, before: Before) -> tuple[Row, ...]:
+    rows = await connection.fetch(
+        "SELECT id, tenant, document::text FROM front_door.resources WHERE id <> ALL($1)",
+        list(before.ids),
+    )
+    return tuple(_row(row["id"], row["tenant"], json.loads(row["document"])) for row in rows)
+
+
+def _row(id: str, tenant: str, resource: dict[str, Any]) -> Row:
+    status = resource["status"]
+    phase, reason = Phase(status["phase"]), status.get("reason")
+    return Row(id, tenant, phase, resource["revision"], reason)
+
+
+async def _timeline(connection: Any, before: Before) -> tuple[Told, ...]:
+    rows = await connection.fetch(
+        "SELECT tenant, position, resource_id, sequence, phase FROM front_door.events"
+    )
+    return tuple(
+        Told(row["resource_id"], row["sequence"], Phase(row["phase"]))
+        for row in rows
+        if row["position"] > before.positions.get(row["tenant"], 0)
+    )
+
+
+async def _usage(connection: Any) -> dict[tuple[str, str], int]:
+    rows = await connection.fetch("SELECT tenant, name, amount FROM scheduler.usage")
+    return {(row["tenant"], row["name"]): row["amount"] for row in rows}
+
+
+def webhooks(world: World, before: Before) -> tuple[Told, ...]:
+    """What the receiver got of this seed's resources."""
+    events = [received.event for received in world.receiver.received]
+    return tuple(
+        Told(
+            event["subject"],
+            int(event["sequence"]),
+            Phase(event["data"]["resource"]["status"]["phase"]),
+        )
+        for event in events
+        if event["subject"] not in before.ids
+    )
+
+
+def held(world: World) -> list[Held]:
+    """What the cloud's administrator sees of the installation, object by object."""
+    marks, holdings = world.cloud.marks, world.cloud.holds()
+    return [
+        *(_held("server", s["id"], marks.resource_of(s["tags"])) for s in holdings.servers),
+        *(
+            _held(what, one.id, marks.resource_of(one.tags or (), one.description or ""))
+            for what, ones in (("port", holdings.ports), ("floating_ip", holdings.floating_ips))
+            for one in ones
+        ),
+    ]
+
+
+def _held(what: str, id: str, resource_id: str | None) -> Held:
+    return Held(what, id, resource_id or "nobody")
+
+
+async def queued(world: World, *, all_quiet: bool) -> dict[str, int]:
+    """{"messages in <queue>": how many wait or are being worked on}, as the broker says.
+
+    While VMs live, inspections go back and forth; then only dead letters count.
+    """
+    admin = world.colobus.admin
+    broker = urlsplit(str.__str__(admin.admin_amqp_management_url))
+    base = f"http://{broker.hostname}:{broker.port}/api/queues/{world.colobus.name}"
+    login = aiohttp.encode_basic_auth(broker.username or "", broker.password or "")
+    async with (
+        aiohttp.ClientSession(headers={"Authorization": login}) as session,
+        session.get(base) as answer,
+    ):
+        queues = {queue["name"]: queue for queue in await answer.json()}
+    durable = ["dead_letters", "scheduler.dead_commands"]
+    if all_quiet:
+        durable = [q.name for q in TOPOLOGY.work_queues]
+        durable += [q.name for q in TOPOLOGY.delay_queues]
+    return {f"messages in {name}": int(queues[name].get("messages", 0)) for name in durable}
+
+
+def servers_made(world: World, ids: frozenset[str], since: str) -> Counter[str]:
+    """How many servers Nova was ever asked for by each of these VMs, the deleted ones included."""
+    compute = world.cloud.admin.compute
+    made: Counter[str] = Counter()
+    for deleted in ("true", "false"):
+        url = f"/servers/detail?all_tenants=true&deleted={deleted}&changes-since={since}"
+        while url:
+            page = compute.get(url, microversion="2.69").json()
+            found = [server for server in page["servers"] if server["name"] in ids]
+            made.update({server["id"]: server["name"] for server in found}.values())
+            links = [link["href"] for link in page.get("servers_links", ())]
+            url = f"/servers/detail?{urlsplit(links[0]).query}" if links else ""
+    return made

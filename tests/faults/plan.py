@@ -1,0 +1,87 @@
+"""What the twenty requests of a burst are: pure, and from the seed alone."""
+
+from __future__ import annotations
+
+import enum
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from colobus.models import CreateVm, Phase
+
+#: What the tenants of the harness may hold: fewer floating IPs than they ask for, so some wait.
+QUOTAS = {"bigtop": {"vms": 12, "floating_ips": 4}, "openlab": {"vms": 8, "floating_ips": 3}}
+#: What a VM has to be ready in when Nova itself may lose its build, in seconds: nothing but a
+#: deadline ends the wait for a server that stays in BUILD for ever.
+PATIENCE_WITH_NOVA = 150
+
+
+class Ending(enum.StrEnum):
+    """What its requester does with a VM."""
+
+    KEEP = "keeps it"
+    AT_ONCE = "deletes it at once"
+    IN_BUILD = "deletes it in mid-build"
+    HURRY = "gives it a deadline that it can't keep"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One request. ``key`` is its idempotency key; ``twice``: it is sent two times at once."""
+
+    key: str
+    tenant: str
+    ending: Ending
+    floating_ip: bool
+    twice: bool
+    deadline: int | None
+
+    def request(self, callback_url: str) -> CreateVm:
+        """Return the body of the request."""
+        slow = self.ending in {Ending.IN_BUILD, Ending.HURRY}
+        return CreateVm(
+            image="debian-12",
+            flavor="slow" if slow else "small",
+            floating_ip=self.floating_ip,
+            deadline=10 if self.ending is Ending.HURRY else self.deadline,
+            callback_url=callback_url,
+        )
+
+    @property
+    def settles_in(self) -> frozenset[Phase]:
+        """The phases in which the VM may come to rest, if nothing but time fails it."""
+        return frozenset(_RESTS[self.ending])
+
+
+_RESTS = {
+    Ending.KEEP: {Phase.ACTIVE},
+    Ending.AT_ONCE: {Phase.DELETED},
+    Ending.IN_BUILD: {Phase.DELETED},
+    Ending.HURRY: {Phase.FAILED},
+}
+
+
+def plans(seed: int, *, nova_may_lose: bool = False, share: Sequence[int] = (12, 8)) -> list[Plan]:
+    """Return the burst of ``seed``; ``share``: how many requests each tenant makes."""
+    draw = random.Random(f"plans {seed}")
+    made = []
+    for (tenant, quota), count in zip(QUOTAS.items(), share, strict=True):
+        short = [ending for ending in Ending if ending is not Ending.KEEP]
+        kept = count - len(short)
+        # What is kept leaves one floating IP, which all others take in turns.
+        requests: list[tuple[Ending, bool]] = [(ending, True) for ending in short]
+        requests += [(Ending.KEEP, number < quota["floating_ips"] - 1) for number in range(kept)]
+        draw.shuffle(requests)
+        made += [
+            Plan(
+                key=f"seed-{seed}-{tenant}-{number}",
+                tenant=tenant,
+                ending=ending,
+                floating_ip=floating_ip,
+                twice=draw.random() < 0.3,
+                deadline=PATIENCE_WITH_NOVA if nova_may_lose else None,
+            )
+            for number, (ending, floating_ip) in enumerate(requests)
+        ]
+    draw.shuffle(made)
+    return made

@@ -1,0 +1,133 @@
+"""One seed from its first request to its last: the burst and what goes wrong meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from tests.faults import evidence
+from tests.faults.burst import Burst, Progress, a_burst
+from tests.faults.census import Evidence, judge
+from tests.faults.evidence import Before
+from tests.faults.faults import fault
+from tests.faults.plan import Plan
+from tests.faults.schedule import MADE, Fault, touches_nova
+from tests.faults.world import World
+
+#: How long everything that is at rest may take to be all written down and delivered, in seconds.
+SETTLING = 120
+
+
+@dataclass
+class Result:
+    """What became of a seed. All times are in seconds.
+
+    ``settled``: from the last fault's end to all gone; ``ready``: from the first request to all
+    at rest.
+    """
+
+    faults: Sequence[Fault]
+    findings: list[str] = field(default_factory=list)
+    seconds: float = 0
+    ready: float = 0
+    settled: float = 0
+    phases: Counter[str] = field(default_factory=Counter)
+    duplicates: Counter[str] = field(default_factory=Counter)
+    journal: list[str] = field(default_factory=list)
+    begun: float = field(default_factory=time.monotonic)
+    servers_made: int = 0
+    servers_wanted: int = 0
+    webhooks: int = 0
+
+    def note(self, text: str) -> None:
+        """Write into the journal, with the seconds since the beginning."""
+        self.journal.append(f"{time.monotonic() - self.begun:6.1f} s  {text}")
+
+
+class Saboteur:
+    """Brings the faults of a schedule about, each when its share of the burst is done."""
+
+    def __init__(self, world: World, result: Result, progress: Progress) -> None:
+        self._world, self._note = world, result.note
+        faults = result.faults
+        self._progress = progress
+        self._turns = {one.target: asyncio.Lock() for one in faults}
+        self._tasks = {one: asyncio.create_task(self._bring(one)) for one in faults}
+        self.last_mended = time.monotonic()
+
+    async def _bring(self, what: Fault) -> None:
+        await self._progress.reached(what.at)
+        async with self._turns[what.target]:
+            self._note(f"begins: {what}")
+            async with fault(self._world, what):
+                await asyncio.sleep(what.seconds)
+            self.last_mended = time.monotonic()
+            self._note(f"mended: {what}")
+
+    async def mended(self, up_to: float) -> None:
+        """Wait until all that was due up to this share of the burst is over."""
+        await asyncio.gather(*(task for one, task in self._tasks.items() if one.at <= up_to))
+
+    async def stop(self) -> None:
+        """Mend what is broken, and break nothing more."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+
+async def run(world: World, plans: list[Plan], faults: Sequence[Fault]) -> Result:
+    """Play the burst under these faults and judge it twice: when all is made, and all unmade."""
+    result = Result(faults)
+    since, before = datetime.now(UTC), await evidence.look_before(world)
+    world.duplicates.clear()
+    world.receiver.received.clear()
+    async with a_burst(world, plans, before.positions, result.note) as burst:
+        saboteur = Saboteur(world, result, burst.progress)
+        try:
+            for unmade in (False, True):
+                unsettled = await (burst.unmake() if unmade else burst.make())
+                at_rest = time.monotonic()
+                result.ready = result.ready or at_rest - result.begun
+                result.note("all is gone" if unmade else "all is at rest")
+                if not unsettled:
+                    await saboteur.mended(1 if unmade else MADE)
+                result.settled = max(0.0, at_rest - saboteur.last_mended)
+                judged = await _judged(burst, before, faults, unsettled, unmade=unmade)
+                result.findings += judge(judged)
+                result.note("the census is taken")
+                if not unmade:
+                    result.phases.update(row.phase.value for row in judged.ledger)
+                if unsettled:
+                    break
+        finally:
+            await saboteur.stop()
+    await world.count_duplicates("vm_worker")
+    result.duplicates += world.duplicates
+    ids = frozenset(id for ids in burst.answers.values() for id in ids)
+    made = await asyncio.to_thread(evidence.servers_made, world, ids, since.isoformat()[:19] + "Z")
+    result.servers_made, result.servers_wanted = made.total(), len(made)
+    result.webhooks = len(evidence.webhooks(world, before))
+    result.seconds = time.monotonic() - result.begun
+    return result
+
+
+async def _judged(
+    burst: Burst, before: Before, faults: Sequence[Fault], unsettled: list[str], *, unmade: bool
+) -> Evidence:
+    """Gather until nothing is wrong any more, or it stays so: what is on its way may arrive."""
+    deadline = time.monotonic() + (0 if unsettled else SETTLING)
+    while True:
+        found = await evidence.gather(
+            burst,
+            before,
+            unsettled=unsettled,
+            nova_may_lose=touches_nova(faults),
+            unmade=unmade,
+        )
+        if not judge(found) or time.monotonic() > deadline:
+            return found
+        await asyncio.sleep(0.5)

@@ -1,0 +1,95 @@
+"""What goes wrong when: pure, and from the seed alone, so that a seed can be played again."""
+
+from __future__ import annotations
+
+import enum
+import random
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tests.support.installation import SERVICES
+
+
+class Kind(enum.StrEnum):
+    """How something goes wrong."""
+
+    KILL = "kill -9"
+    PAUSE = "pause"
+    CUT = "cut"
+    REFUSE = "refuse"
+    SILENCE = "silence"
+
+
+#: Parts of the cloud, as devcloud calls them, that may go.
+NOVA = ("nova-api", "nova-compute1", "nova-compute2")
+COMPONENTS = ("rabbitmq", "postgresql", *NOVA)
+#: Connections that lead through a proxy: who is at this end, and what at the other.
+CABLES = (
+    *(f"{service}-broker" for service in SERVICES),
+    *(f"{service}-database" for service in SERVICES if service != "vm_worker"),
+    *(f"vm_worker-{api}" for api in ("keystone", "nova", "neutron")),
+)
+#: Each kind's share of the draws, what it may hit, and for how long (seconds, from and to).
+_DRAWS: dict[Kind, tuple[int, Sequence[str], tuple[float, float]]] = {
+    Kind.KILL: (5, (*SERVICES, *COMPONENTS), (0.2, 4)),
+    Kind.PAUSE: (2, (*SERVICES, *COMPONENTS), (1, 8)),
+    Kind.CUT: (2, CABLES, (0, 0)),
+    Kind.REFUSE: (1, CABLES, (1, 6)),
+    Kind.SILENCE: (2, CABLES, (2, 8)),
+}
+#: Between making and unmaking everything is counted; progress then stands at this share.
+MADE = 2 / 3
+
+
+@dataclass(frozen=True, order=True)
+class Fault:
+    """``at``: the share of the burst that is done when it begins; ``seconds``: how long it lasts.
+
+    ``loses``: what a silent connection held never arrives.
+    """
+
+    at: float
+    kind: Kind
+    target: str
+    seconds: float
+    loses: bool = False
+
+    def __str__(self) -> str:
+        lasting = f" for {self.seconds:.1f} s" if self.seconds else ""
+        lost = ", and what it held is lost" if self.loses else ""
+        return f"at {self.at:4.0%} of the burst: {self.kind} {self.target}{lasting}{lost}"
+
+
+def schedule(seed: int, count: int = 8) -> tuple[Fault, ...]:
+    """Return what goes wrong under ``seed``, in order of time.
+
+    Every seed kills one after the other of services and components, so that a row of nine misses
+    none; the rest is drawn.
+    """
+    draw = random.Random(f"faults {seed}")
+    kills = _DRAWS[Kind.KILL][1]
+    first = _fault(draw, Kind.KILL, kills[seed % len(kills)])
+    kinds = draw.choices(list(_DRAWS), [share for share, _, _ in _DRAWS.values()], k=count - 1)
+    others = [_fault(draw, kind, draw.choice(_DRAWS[kind][1])) for kind in kinds]
+    return tuple(sorted([first, *others]))
+
+
+def _fault(draw: random.Random, kind: Kind, target: str) -> Fault:
+    shortest, longest = _DRAWS[kind][2]
+    return Fault(
+        at=round(draw.uniform(0.02, 0.95), 2),
+        kind=kind,
+        target=target,
+        seconds=round(draw.uniform(shortest, longest), 1),
+        loses=kind is Kind.SILENCE and draw.random() < 0.5,
+    )
+
+
+def touches_nova(faults: Sequence[Fault]) -> bool:
+    """Tell whether Nova itself may lose a build: then a VM may fail for that, and rightly."""
+    return any(fault.target in NOVA and fault.kind in {Kind.KILL, Kind.PAUSE} for fault in faults)
+
+
+if __name__ == "__main__":
+    sys.stdout.writelines(f"{fault}\n" for fault in schedule(int(sys.argv[1])))

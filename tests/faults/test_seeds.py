@@ -1,0 +1,42 @@
+"""A burst of twenty while everything is killed, paused and cut off: 0 lost, doubled, leaked, stuck.
+
+The seed alone decides what is asked and what goes wrong when; ``make faults SEED=17`` plays it
+again. ``COLOBUS_FAULT_SEEDS`` names the seeds (``17`` or ``1-10``), ``COLOBUS_FAULT_BURST`` the
+requests of the two tenants (``12,8``).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.faults.plan import plans
+from tests.faults.report import Report
+from tests.faults.run import run
+from tests.faults.schedule import schedule, touches_nova
+from tests.faults.world import World
+
+_FIRST, _, _LAST = os.environ.get("COLOBUS_FAULT_SEEDS", "1-10").partition("-")
+SEEDS = range(int(_FIRST), int(_LAST or _FIRST) + 1)
+BURST = tuple(int(n) for n in os.environ.get("COLOBUS_FAULT_BURST", "12,8").split(","))
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_nothing_is_lost_doubled_leaked_or_stuck(
+    world: World, report: Report, kept: Path, seed: int
+) -> None:
+    """Whatever goes wrong under this seed, the census of all places agrees in the end."""
+    faults = schedule(seed)
+    listed = "\n".join(str(fault) for fault in faults)
+    (kept / "schedule.txt").write_text(listed)
+    burst = plans(seed, nova_may_lose=touches_nova(faults), share=BURST)
+    result = await run(world, burst, faults)
+    report.results[f"{seed}"] = result
+    wrong = "\n".join(result.findings)
+    (kept / "journal.txt").write_text("\n".join(result.journal))
+    (kept / "findings.txt").write_text(wrong)
+    assert not result.findings, f"{wrong}\nlogs: {kept}\nagain: make faults SEED={seed}\n{listed}"

@@ -1,0 +1,128 @@
+"""What is broken and mended: one installation behind cables that can be pulled, and its cloud."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import yaml
+
+from devcloud.api import Supervisor
+from tests.faults.schedule import CABLES, COMPONENTS
+from tests.support.cloud import Cloud
+from tests.support.installation import SERVICES, Installation
+from tests.support.proxy import Proxy
+from tests.support.webhooks import Receiver, receiving
+
+_DUPLICATES = "colobus_worker_duplicates_removed_total"
+#: Short enough that what a killed sender had claimed is tried again within the test's patience.
+_WEBHOOKS = {"COLOBUS_WEBHOOK_TIMEOUT": "4", "COLOBUS_WEBHOOK_LEASE": "8"}
+
+
+@dataclass
+class World:
+    """``duplicates``: {what: how many second objects the workers have found and removed}."""
+
+    colobus: Installation
+    cloud: Cloud
+    receiver: Receiver
+    cables: dict[str, Proxy]
+    duplicates: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def supervisor(self) -> Supervisor:
+        """Who starts and stops the parts of the cloud."""
+        return self.cloud.supervisor
+
+    async def count_duplicates(self, process: str) -> None:
+        """Add up what the process has counted, before its counters are gone."""
+        url = f"{self.colobus.url_of(process)}/metrics"
+        timeout = aiohttp.ClientTimeout(total=2)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as session,
+                session.get(url) as answer,
+            ):
+                text = await answer.text()
+        except (aiohttp.ClientError, TimeoutError):
+            return  # it is paused, or cut off: what it has counted stays unknown
+        for line in text.splitlines():
+            if line.startswith(_DUPLICATES):
+                name, _, value = line.rpartition(" ")
+                self.duplicates[name.partition('what="')[2].partition('"')[0]] += int(float(value))
+
+    def ended(self) -> list[str]:
+        """Return the services that have ended by themselves."""
+        return [
+            f"{name} ended with {process.returncode}"
+            for name, process in self.colobus.processes.items()
+            if process.poll() is not None
+        ]
+
+
+@asynccontextmanager
+async def a_world(
+    environment: dict[str, str], colobus: Installation, cloud: Cloud
+) -> AsyncIterator[World]:
+    """Run ``colobus`` behind proxies; everything stands at the end as it did before."""
+    async with AsyncExitStack() as stack:
+        receiver = await stack.enter_async_context(receiving())
+        cables = {
+            name: await stack.enter_async_context(Proxy.to(target))
+            for name, target in _targets(environment, colobus, cloud).items()
+        }
+        assert set(cables) == set(CABLES)
+        _lead_through(colobus, cables)
+        world = World(colobus, cloud, receiver, cables)
+        for component in COMPONENTS:  # a run that was killed may have left some paused
+            world.supervisor.resume(component)
+        for service in SERVICES:
+            colobus.spawn(service)
+        for service in SERVICES:
+            await asyncio.to_thread(colobus.wait_ready, service)
+        try:
+            yield world
+        finally:
+            await asyncio.to_thread(colobus.stop)
+
+
+def _targets(environment: dict[str, str], colobus: Installation, cloud: Cloud) -> dict[str, str]:
+    """Return where each cable leads."""
+    found = {"vm_worker-keystone": environment["DEVCLOUD_AUTH_URL"]}
+    for api, kind in (("nova", "compute"), ("neutron", "network")):
+        found[f"vm_worker-{api}"] = cloud.admin.session.get_endpoint(service_type=kind)
+    for service in SERVICES:
+        variables = colobus.environment(service)
+        found[f"{service}-broker"] = variables["COLOBUS_AMQP_URLS"]
+        if "COLOBUS_DATABASE_DSN" in variables:
+            found[f"{service}-database"] = variables["COLOBUS_DATABASE_DSN"]
+    return found
+
+
+def _lead_through(colobus: Installation, cables: dict[str, Proxy]) -> None:
+    for service in SERVICES:
+        variables = colobus.extra.setdefault(service, {})
+        variables["COLOBUS_AMQP_URLS"] = cables[f"{service}-broker"].url
+        if f"{service}-database" in cables:
+            variables["COLOBUS_DATABASE_DSN"] = cables[f"{service}-database"].url
+    worker = colobus.extra["vm_worker"]
+    clouds = yaml.safe_load(Path(worker["COLOBUS_CLOUDS_FILE"]).read_text())
+    worker["COLOBUS_CLOUDS_FILE"] = str(_clouds_file(colobus.folder, clouds, cables))
+    colobus.extra["webhook_worker"] |= _WEBHOOKS
+
+
+def _clouds_file(folder: Path, clouds: dict[str, Any], cables: dict[str, Proxy]) -> Path:
+    devcloud = clouds["clouds"]["devcloud"]
+    auth = devcloud["auth"]
+    auth["auth_url"] = cables["vm_worker-keystone"].instead_of(auth["auth_url"])
+    devcloud["compute_endpoint_override"] = cables["vm_worker-nova"].url
+    devcloud["network_endpoint_override"] = cables["vm_worker-neutron"].url
+    path = folder / "clouds.yaml"
+    path.write_text(yaml.safe_dump(clouds))
+    return path

@@ -1,0 +1,96 @@
+"""The census finds what it is there to find: each fault is planted, and named."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from colobus.models import Phase
+from tests.faults.census import Evidence, Held, Row, Told, judge
+from tests.faults.plan import Ending, Plan
+
+KEPT = Plan("kept", "bigtop", Ending.KEEP, floating_ip=True, twice=False, deadline=None)
+GONE = Plan("gone", "bigtop", Ending.AT_ONCE, floating_ip=False, twice=True, deadline=None)
+LEDGER = (
+    Row("vm-1", "bigtop", Phase.ACTIVE, 3),
+    Row("vm-2", "bigtop", Phase.DELETED, 2, "delete_requested"),
+)
+TIMELINE = (
+    Told("vm-1", 1, Phase.REQUESTED),
+    Told("vm-1", 2, Phase.PROVISIONING),
+    Told("vm-1", 3, Phase.ACTIVE),
+    Told("vm-2", 1, Phase.REQUESTED),
+    Told("vm-2", 2, Phase.DELETED),
+)
+HELD = tuple(Held(what, f"{what}-1", "vm-1") for what in ("server", "port", "floating_ip"))
+GOOD = Evidence(
+    plans=(KEPT, GONE),
+    answers={"kept": ("vm-1",), "gone": ("vm-2", "vm-2")},
+    ledger=LEDGER,
+    read_model=LEDGER,
+    timeline=TIMELINE,
+    streamed=TIMELINE,
+    webhooks=(*TIMELINE, TIMELINE[0]),  # at least once
+    held=HELD,
+    usage={("bigtop", "vms"): 1, ("bigtop", "floating_ips"): 1},
+    demands={"vm-1": {"vms": 1, "floating_ips": 1}, "vm-2": {"vms": 1}},
+    left_over={"timers": 0},
+)
+
+
+def found(**changes: Any) -> str:
+    """Judge the good evidence with these changes."""
+    return "\n".join(judge(dataclasses.replace(GOOD, **changes)))
+
+
+def test_where_all_agree_nothing_is_wrong() -> None:
+    """Also when a webhook came twice, or a request was sent twice."""
+    assert judge(GOOD) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "finding"),
+    [
+        ({"held": (*HELD, Held("server", "server-2", "vm-1"))}, "doubled: vm-1 has 2 servers"),
+        ({"held": (*HELD, Held("port", "port-2", "vm-1"))}, "doubled: vm-1 has 2 ports"),
+        ({"held": HELD[:2]}, "lost: vm-1 has 0 floating_ips"),
+        ({"held": (*HELD, Held("port", "port-2", "vm-2"))}, "leaked: vm-2 has 1 ports"),
+        ({"held": (*HELD, Held("server", "server-9", "vm-9"))}, "leaked: vm-9 has 1 servers"),
+        ({"answers": {"kept": ("vm-1",)}}, "gone was answered with 0 ids"),
+        ({"answers": {**GOOD.answers, "gone": ("vm-2", "vm-3")}}, "lost: vm-3 is not in the"),
+        ({"ledger": LEDGER[:1]}, "lost: vm-2 is not in the ledger"),
+        ({"read_model": LEDGER[1:]}, "lost: vm-1 is not in the read model"),
+        ({"ledger": (*LEDGER, Row("vm-9", "bigtop", Phase.DELETED, 0))}, "nobody knows vm-9"),
+        (
+            {"read_model": (dataclasses.replace(LEDGER[0], revision=2), LEDGER[1])},
+            "the front door shows",
+        ),
+        ({"usage": {("bigtop", "vms"): 2, ("bigtop", "floating_ips"): 1}}, "counts 2, but 1"),
+        ({"left_over": {"timers": 1}}, "left over: 1 timers"),
+        ({"unsettled": ("vm-1",)}, "stuck: vm-1"),
+        ({"ended": ("scheduler ended with 1",)}, "a service gave up"),
+        ({"timeline": TIMELINE[1:], "streamed": TIMELINE[1:]}, "the timeline of vm-1 lacks [1]"),
+        ({"streamed": TIMELINE[:-1]}, "did not come by the stream"),
+        ({"streamed": (*TIMELINE, TIMELINE[0])}, "2 times"),
+        ({"webhooks": TIMELINE[:2] + TIMELINE[3:]}, "did not come by the webhook log"),
+        ({"webhooks": (*TIMELINE, Told("vm-1", 4, Phase.FAILED))}, "which never was"),
+    ],
+)
+def test_what_is_wrong_is_found(changes: dict[str, Any], finding: str) -> None:
+    """A doubled server, a lost webhook, a leaked port: each is planted alone."""
+    assert finding in found(**changes)
+
+
+@pytest.mark.parametrize("nova_may_lose", [True, False])
+def test_a_failed_build_needs_an_excuse(nova_may_lose: bool) -> None:
+    """Only where Nova itself was killed may a VM fail that its requester wanted to keep."""
+    failed = dataclasses.replace(LEDGER[0], phase=Phase.FAILED, reason="build_failed")
+    wrong = found(ledger=(failed, LEDGER[1]), nova_may_lose=nova_may_lose)
+    assert ("vm-1 (kept, keeps it) is failed for build_failed" in wrong) is not nova_may_lose
+
+
+def test_in_the_end_everything_is_deleted() -> None:
+    """What was right when all was made is wrong when all is unmade."""
+    assert "vm-1 (kept, keeps it) is active" in found(unmade=True)
