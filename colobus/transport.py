@@ -8,7 +8,9 @@ Retry-After says (RFC 9110 §10.2.3, delay in seconds) or else a growing pause w
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -34,6 +36,8 @@ T = TypeVar("T")
 CONNECT_SECONDS = 10.0
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 5.0
+#: Nothing else may get from the environment into a header.
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}(-[0-9a-f]{32})(-[0-9a-f]{16})-[0-9a-f]{2}")
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,9 @@ def decoded(body: bytes | str, wanted: type[T]) -> T:
 class Transport:
     """``retry_for`` and ``timeout`` are seconds: of all tries together, and of each one.
 
-    ``on_retry`` is told of every error that is followed by another try.
+    ``on_retry`` is told of every error that is followed by another try. ``traceparent`` (W3C Trace
+    Context) makes all requests part of the caller's trace; by default the environment's, as
+    OpenTelemetry's "Environment Variables as Context Propagation Carriers" has it.
     """
 
     url: str
@@ -69,6 +75,7 @@ class Transport:
     retry_for: float = 60.0
     timeout: float = 30.0
     on_retry: Callable[[ColobusError], None] | None = None
+    traceparent: str | None = field(default_factory=lambda: os.environ.get("TRACEPARENT"))
     _session: aiohttp.ClientSession | None = field(default=None, repr=False)
 
     @property
@@ -152,6 +159,8 @@ class Transport:
         """Send with credentials; a 401 is sent again once, when fresh credentials can be had."""
         for may_renew in (True, False):
             sent = {"Content-Type": "application/json"} if data is not None else {}
+            if self.traceparent is not None and _TRACEPARENT.fullmatch(self.traceparent):
+                sent["traceparent"] = self.traceparent
             sent |= {**(headers or {}), **await self.credentials.headers(self.session)}
             async with self.session.request(
                 method,

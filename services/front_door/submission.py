@@ -79,6 +79,7 @@ class Submitter:
         Raises `RequestFault` 422 when the key was used for another body, and `BackendUnavailable`
         when the broker has not confirmed in time.
         """
+        structlog.contextvars.bind_contextvars(resource=message.resource_id)
         row, is_new = await self._store.insert(self.prepare(ask, message), created)
         if is_new:
             await self._publish(row, repeated=False)

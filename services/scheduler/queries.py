@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any
 
 from services.scheduler import cloud_health
 from services.scheduler.admitting import candidates
@@ -12,7 +10,7 @@ from services.scheduler.cloud_health import Health
 from services.scheduler.context import Context
 from services.scheduler.ledger import utc_now
 from services.scheduler.usage import usage_of
-from shared.contract.codec import Envelope
+from shared.bus import QueryHandlers
 from shared.contract.messages import (
     CapacityReported,
     CloudCapacity,
@@ -21,22 +19,21 @@ from shared.contract.messages import (
     Message,
     QuotaReported,
 )
-from shared.contract.problems import Reason
 from shared.runtime.errors import PermanentError
 from shared.runtime.tenants import Tenant
 
 
-def _tenant(envelope: Envelope, context: Context) -> Tenant:
-    tenant = context.tenants.by_name(envelope.tenant)
+def _tenant(name: str, context: Context) -> Tenant:
+    tenant = context.tenants.by_name(name)
     if tenant is None:
-        raise PermanentError(f"unknown tenant {envelope.tenant!r}", reason=None)
+        raise PermanentError(f"unknown tenant {name!r}", reason=None)
     return tenant
 
 
-async def get_quota(envelope: Envelope, query: GetQuota, context: Context) -> Message:
+async def get_quota(name: str, query: GetQuota, context: Context) -> Message:
     """What the tenant may hold, and holds."""
     del query
-    tenant = _tenant(envelope, context)
+    tenant = _tenant(name, context)
     async with context.database.connection() as connection:
         used = await usage_of(connection, [tenant.name])
         waiting = await connection.fetchval(
@@ -53,10 +50,10 @@ def _resting_until(health: Health | None) -> datetime | None:
     return until if until is not None and until > utc_now() else None
 
 
-async def get_capacity(envelope: Envelope, query: GetCapacity, context: Context) -> Message:
+async def get_capacity(name: str, query: GetCapacity, context: Context) -> Message:
     """What the tenant's clouds can take now."""
     del query
-    tenant = _tenant(envelope, context)
+    tenant = _tenant(name, context)
     async with context.database.connection() as connection:
         clouds = await candidates(connection, context)
         healths = await cloud_health.healths(connection)
@@ -76,16 +73,7 @@ async def get_capacity(envelope: Envelope, query: GetCapacity, context: Context)
     return CapacityReported(clouds=reported, waiting=waiting)
 
 
-QUERY_HANDLERS: dict[type[Message], Callable[[Envelope, Any, Context], Awaitable[Message]]] = {
+QUERY_HANDLERS: QueryHandlers[Context] = {
     GetQuota: get_quota,
     GetCapacity: get_capacity,
 }
-
-
-async def answer_query(envelope: Envelope, query: Message, context: Context) -> Message:
-    """Answer one query; one that isn't ours is a refusal."""
-    handler = QUERY_HANDLERS.get(type(query))
-    if handler is None:
-        detail = f"the scheduler knows no query {envelope.message_name}"
-        raise PermanentError(detail, reason=Reason.COMMAND_REJECTED)
-    return await handler(envelope, query, context)

@@ -19,7 +19,7 @@ from services.scheduler.handlers import handle_dead_command, handle_event, handl
 from services.scheduler.ledger import Ledger
 from services.scheduler.requests import refusal
 from services.scheduler.settings import Settings
-from shared.bus import Bus
+from shared.bus import Bus, answering
 from shared.runtime.health import serve_health
 from shared.runtime.service import Service, patiently
 from shared.runtime.settings import load
@@ -83,4 +83,5 @@ async def _consume(context: Context) -> None:
         ("scheduler.dead_commands", handle_dead_command),
     ):
         await context.bus.consume(queue, partial(handler, context=context))
-    await context.bus.serve_queries("scheduler", partial(queries.answer_query, context=context))
+    answers = answering("scheduler", queries.QUERY_HANDLERS, context)
+    await context.bus.serve_queries("scheduler", answers)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from services.vm_worker.context import Context
-from shared.contract.codec import Envelope
-from shared.contract.messages import CloudCatalog, GetVmCatalog, Message, VmCatalogReported
+from shared.bus import QueryHandlers
+from shared.contract.messages import CloudCatalog, GetVmCatalog, VmCatalogReported
 from shared.contract.problems import Problem
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import ColobusError, PermanentError
@@ -15,20 +15,11 @@ from shared.runtime.errors import ColobusError, PermanentError
 _PATIENCE = 8.0
 
 
-async def answer_query(envelope: Envelope, query: Message, context: Context) -> Message:
-    """Answer one query, or raise a `ColobusError`, which the bus turns into `QueryFailed`."""
-    if isinstance(query, GetVmCatalog):
-        return await get_vm_catalog(envelope, query, context)
-    raise PermanentError(f"vm_worker answers no {envelope.message_name}", status=400)
-
-
-async def get_vm_catalog(
-    envelope: Envelope, _: GetVmCatalog, context: Context
-) -> VmCatalogReported:
+async def get_vm_catalog(name: str, _: GetVmCatalog, context: Context) -> VmCatalogReported:
     """What the tenant can ask for, on each of its clouds."""
-    tenant = context.tenants.by_name(envelope.tenant)
+    tenant = context.tenants.by_name(name)
     if tenant is None:
-        raise PermanentError(f"unknown tenant {envelope.tenant!r}", status=404)
+        raise PermanentError(f"unknown tenant {name!r}", status=404)
     answers = await asyncio.gather(
         *(_catalog(context, cloud, tenant.name) for cloud in tenant.projects)
     )
@@ -48,3 +39,6 @@ async def _catalog(context: Context, cloud: str, tenant: str) -> CloudCatalog | 
     except TimeoutError:
         detail = f"Cloud {cloud} did not answer within {_PATIENCE:.0f} s."
         return Problem(title="Cloud timeout", detail=detail, retryable=True)
+
+
+QUERY_HANDLERS: QueryHandlers[Context] = {GetVmCatalog: get_vm_catalog}

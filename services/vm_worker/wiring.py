@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from services.vm_worker.context import Context, backend_of
 from services.vm_worker.handlers import HANDLERS
 from services.vm_worker.listening import listen
@@ -11,9 +9,9 @@ from services.vm_worker.openstack_backend import HttpBounds
 from services.vm_worker.openstack_calls.clouds import OpenStackBackend
 from services.vm_worker.provisioner.default_network import DefaultNetworks, Plan
 from services.vm_worker.provisioner.kit import WORKER, Kit
-from services.vm_worker.queries import answer_query
+from services.vm_worker.queries import QUERY_HANDLERS
 from services.vm_worker.settings import VmWorkerSettings
-from shared.bus import Bus
+from shared.bus import Bus, answering
 from shared.runtime.health import serve_health
 from shared.runtime.secrets import SealingKey
 from shared.runtime.service import Service, patiently
@@ -47,7 +45,7 @@ async def wire(service: Service) -> None:
     limits = Limits(WORKER, backend_of, maximum=settings.cloud_concurrency)
     worker = CommandWorker(WORKER, bus, HANDLERS, context, kind="vm", limits=limits)
     await worker.start(prefetch=settings.command_prefetch)
-    await bus.serve_queries(WORKER, partial(answer_query, context=context))
+    await bus.serve_queries(WORKER, answering(WORKER, QUERY_HANDLERS, context))
     listen(service, settings.notifications_urls, context, bus)
     service.on_drain(lambda: bus.drain(settings.drain_seconds))
 

@@ -6,15 +6,13 @@ The tenant is the envelope's. What is another tenant's doesn't exist here: 404.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 import msgspec
 
 from services.webhook_worker import deliveries, subscriptions
 from services.webhook_worker.context import Context
 from services.webhook_worker.signing import CALLBACK, SigningKey
-from shared.contract.codec import Envelope
+from shared.bus import QueryHandlers
 from shared.contract.messages import (
     CallbackSecretIssued,
     CreateWebhook,
@@ -32,7 +30,7 @@ from shared.contract.messages import (
     WebhookRedeliveryQueued,
     WebhooksListed,
 )
-from shared.contract.problems import FieldError, Problem, Reason
+from shared.contract.problems import FieldError, Problem
 from shared.runtime.errors import PermanentError
 from shared.runtime.secrets import seal
 from shared.runtime.url_policy import check_callback_url
@@ -146,7 +144,7 @@ async def redeliver_webhook(tenant: str, query: RedeliverWebhook, context: Conte
     return WebhookRedeliveryQueued(count=count)
 
 
-QUERY_HANDLERS: dict[type[Message], Callable[[str, Any, Context], Awaitable[Message]]] = {
+QUERY_HANDLERS: QueryHandlers[Context] = {
     CreateWebhook: create_webhook,
     ListWebhooks: list_webhooks,
     GetWebhook: get_webhook,
@@ -156,15 +154,6 @@ QUERY_HANDLERS: dict[type[Message], Callable[[str, Any, Context], Awaitable[Mess
     ListWebhookDeliveries: list_webhook_deliveries,
     RedeliverWebhook: redeliver_webhook,
 }
-
-
-async def answer_query(envelope: Envelope, query: Message, context: Context) -> Message:
-    """Answer one query; one that isn't ours is a refusal."""
-    handler = QUERY_HANDLERS.get(type(query))
-    if handler is None:
-        detail = f"the webhook worker knows no query {envelope.message_name}"
-        raise PermanentError(detail, reason=Reason.COMMAND_REJECTED, status=400)
-    return await handler(envelope.tenant, query, context)
 
 
 def _check_url(url: str, context: Context) -> None:

@@ -15,7 +15,7 @@ from services.webhook_worker.outcomes import Tolerance
 from services.webhook_worker.sender import Sender
 from services.webhook_worker.settings import WebhookSettings
 from services.webhook_worker.signing import Signer
-from shared.bus import Bus
+from shared.bus import Bus, answering
 from shared.runtime.errors import ConfigurationError
 from shared.runtime.health import serve_health
 from shared.runtime.secrets import master_key
@@ -52,7 +52,7 @@ async def wire(service: Service) -> None:
     ):
         service.spawn(name, retention.run_round(context, name, seconds, do))
     await bus.consume(f"{NAME}.status", partial(handle_status, context=context))
-    await bus.serve_queries(NAME, partial(queries.answer_query, context=context))
+    await bus.serve_queries(NAME, answering(NAME, queries.QUERY_HANDLERS, context))
     service.on_drain(lambda: bus.drain(settings.drain_seconds))
     service.on_drain(sender.drain)
 

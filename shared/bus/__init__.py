@@ -17,6 +17,7 @@ from shared.bus.errors import (
     Unroutable,
 )
 from shared.bus.notifications import Notifications
+from shared.bus.query_table import QueryHandlers, answering
 
 __all__ = [
     "Bus",
@@ -29,10 +30,12 @@ __all__ = [
     "PublishFailed",
     "PublishRefused",
     "QueryHandler",
+    "QueryHandlers",
     "QueryRefused",
     "QueryTimeout",
     "QueryUndelivered",
     "RejectedMessage",
     "TopologyMissing",
     "Unroutable",
+    "answering",
 ]

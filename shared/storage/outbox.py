@@ -24,7 +24,7 @@ from shared.runtime.errors import BackendUnavailable, PermanentError, TemporaryE
 from shared.storage import outbox_metrics, outbox_rows
 from shared.storage.books import Books
 from shared.storage.database import Connection, Database
-from shared.storage.lanes import Lanes
+from shared.storage.in_order import InOrder
 from shared.storage.outbox_rows import Row
 
 #: Messages and bytes in hand at most; what is above stays in its row until there is room.
@@ -90,11 +90,11 @@ class Outbox:
         """
         try:
             async with asyncio.TaskGroup() as group:
-                lanes = Lanes(group, self._publish, self._skip)
+                order = InOrder(group, self._publish, self._skip)
                 group.create_task(self._look_for_left_behind(), name="outbox left behind")
                 group.create_task(self._measure(), name="outbox measure")
                 group.create_task(self._books.keep(), name="outbox books")
-                dispatch = group.create_task(self._dispatch(lanes), name="outbox dispatch")
+                dispatch = group.create_task(self._dispatch(order), name="outbox dispatch")
                 try:
                     await asyncio.wait([dispatch])
                 finally:
@@ -120,10 +120,10 @@ class Outbox:
         self._arrived.put_nowait(row)
         return True
 
-    async def _dispatch(self, lanes: Lanes[Row]) -> NoReturn:
+    async def _dispatch(self, order: InOrder[Row]) -> NoReturn:
         while True:
             row = await self._arrived.get()
-            lanes.add((row.message.exchange, outbox_rows.attributes_of(row.message).subject), row)
+            order.add((row.message.exchange, outbox_rows.attributes_of(row.message).subject), row)
 
     async def _publish(self, row: Row) -> bool:
         """Publish one row, as part of its trace; return whether its successors may follow."""

@@ -10,6 +10,7 @@ from colobus.errors import ColobusError, CredentialsError, UnexpectedAnswer, Unr
 from tests.integration.client.scripted import VM, Answer, Scripted, drops, problem, says, vm
 
 REQUEST = CreateVm(image="debian", flavor="small")
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 ACCEPTED = says(vm(Phase.REQUESTED, 1), 202)
 
 
@@ -51,6 +52,22 @@ async def test_a_given_key_is_sent(door: Scripted, client: Client) -> None:
     door.on("POST", "/v1/vms", ACCEPTED)
     await client.create_vm(REQUEST, idempotency_key="job-7")
     assert door.headers("Idempotency-Key") == ["job-7"]
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"), [(TRACE, TRACE), ("", None), ("a\r\nCookie: b", None), (None, None)]
+)
+async def test_the_callers_trace_goes_on(
+    door: Scripted, monkeypatch: pytest.MonkeyPatch, given: str | None, sent: str | None
+) -> None:
+    """Every request, repeats included, is part of the trace that TRACEPARENT names, if any."""
+    monkeypatch.delenv("TRACEPARENT", raising=False)
+    if given is not None:
+        monkeypatch.setenv("TRACEPARENT", given)
+    door.on("POST", "/v1/vms", problem(503), ACCEPTED)
+    async with Client(door.url, token="t0k3n") as client:
+        await client.create_vm(REQUEST)
+    assert door.headers("traceparent") == [sent, sent]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Work in lanes: one after the other within a lane, all lanes side by side."""
+"""Work in order: one after the other of what has the same key, all else side by side."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Generic, TypeVar
 _T = TypeVar("_T")
 
 
-class Lanes(Generic[_T]):
-    """``work`` says whether the lane goes on; if not, all that wait in it are ``skip``ped."""
+class InOrder(Generic[_T]):
+    """``work`` says whether to go on with its key; if not, all that wait there are ``skip``ped."""
 
     def __init__(
         self,
@@ -22,21 +22,21 @@ class Lanes(Generic[_T]):
         self._group = group
         self._work = work
         self._skip = skip
-        self._lanes: dict[Hashable, deque[_T]] = {}
+        self._waiting: dict[Hashable, deque[_T]] = {}
 
-    def add(self, lane: Hashable, item: _T) -> None:
-        """Put ``item`` at the end of ``lane``; a failure of work fails the group."""
-        waiting = self._lanes.get(lane)
+    def add(self, key: Hashable, item: _T) -> None:
+        """Put ``item`` behind the others of ``key``; a failure of work fails the group."""
+        waiting = self._waiting.get(key)
         if waiting is not None:
             waiting.append(item)
             return
-        self._lanes[lane] = deque([item])
-        self._group.create_task(self._drive(lane))
+        self._waiting[key] = deque([item])
+        self._group.create_task(self._drive(key))
 
-    async def _drive(self, lane: Hashable) -> None:
-        waiting = self._lanes[lane]
+    async def _drive(self, key: Hashable) -> None:
+        waiting = self._waiting[key]
         while waiting:
             if not await self._work(waiting.popleft()):
                 while waiting:
                     self._skip(waiting.popleft())
-        del self._lanes[lane]
+        del self._waiting[key]
