@@ -21,6 +21,7 @@ from services.admin.access import (
 )
 from services.admin.credentials import ADMINISTRATOR, Credentials
 from services.admin.management import Management, is_password, password_hash
+from services.admin.policies import TENANT_LIMITS, policies
 from services.admin.settings import AdminSettings
 from shared.contract.topology import TOPOLOGY, DelayQueue, QueryQueue, Topology, WorkQueue
 from shared.runtime.errors import ConfigurationError
@@ -32,6 +33,8 @@ _LISTINGS: dict[str, tuple[str, ...]] = {
     "queues": ("queues", "{vhost}"),
     "bindings": ("bindings", "{vhost}"),
     "users": ("users",),
+    "policies": ("policies", "{vhost}"),
+    "user-limits": ("user-limits",),
     "topic-permissions": ("vhosts", "{vhost}", "topic-permissions"),
     "permissions": ("vhosts", "{vhost}", "permissions"),
 }
@@ -58,11 +61,12 @@ class Declared:
 
 @dataclass(frozen=True)
 class User:
-    """A broker user, its password and its permissions."""
+    """A broker user, its password and its permissions. ``bounded``: it is a tenant's."""
 
     name: str
     password: str
     permissions: Permissions
+    bounded: bool = False
 
 
 def open_management(settings: AdminSettings) -> Management:
@@ -118,7 +122,7 @@ def users(settings: AdminSettings, credentials: Credentials, *, make: bool) -> I
         if tenant.broker_user is not None:
             name = _usable(tenant.broker_user)
             password = credentials.amqp_password(name, make=make)
-            yield User(name, password, tenant_permissions(tenant.name, name))
+            yield User(name, password, tenant_permissions(tenant.name, name), bounded=True)
 
 
 def _usable(name: str) -> str:
@@ -130,6 +134,19 @@ def _usable(name: str) -> str:
             "and none of the names that Colobus uses itself"
         )
     return name
+
+
+def bounds(vhost: str, wanted: Sequence[User]) -> Iterator[Declared]:
+    """The policies."""
+    for name, body in policies([user.name for user in wanted if user.bounded]):
+        yield Declared("policies", ("policies", vhost, name), body, {"name": name, **body})
+
+
+def limits(user: User) -> Iterator[Declared]:
+    """How much a tenant's user may have open at once; ours have no limit."""
+    marks = {"user": user.name, "value": TENANT_LIMITS}
+    for name, value in TENANT_LIMITS.items() if user.bounded else ():
+        yield Declared("user-limits", ("user-limits", user.name, name), {"value": value}, marks)
 
 
 def topic_grants(vhost: str, user: User) -> Iterator[Declared]:
@@ -173,7 +190,9 @@ async def missing(
         exchanges(vhost),
         queues(vhost),
         bindings(vhost),
+        bounds(vhost, wanted),
         (account(user, found["users"] or ()) for user in wanted),
+        (declared for user in wanted for declared in limits(user)),
         (declared for user in wanted for declared in topic_grants(vhost, user)),
         (grant(vhost, user) for user in wanted),
     ]

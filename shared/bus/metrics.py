@@ -46,6 +46,12 @@ CONNECTS = Counter(
     "Connections made to a broker (the first, and every reconnect)",
     registry=REGISTRY,
 )
+PAST_TENANTS = Counter(
+    "colobus_bus_past_tenants",
+    "Messages that a tenant's own queue had no room for and refused; ours got them directly",
+    ["exchange"],
+    registry=REGISTRY,
+)
 CONNECTED = Gauge("colobus_bus_connected", "1 while connected to a broker", registry=REGISTRY)
 NOTIFICATIONS_CONNECTED = Gauge(
     "colobus_notifications_connected",

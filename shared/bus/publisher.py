@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from weakref import WeakValueDictionary
 
@@ -29,6 +29,7 @@ from shared.bus.connection import (
     pauses,
 )
 from shared.bus.errors import BusUnavailable, PublishFailed, PublishRefused, Unroutable
+from shared.contract import topology
 from shared.contract.codec import CONTENT_TYPE
 
 #: Messages on their way at most; more wait here instead of in the socket's buffer.
@@ -155,7 +156,7 @@ class Publisher:
             session = await self._connection.session()
             try:
                 channel = await self._open(session)
-                return await send(channel, publication, session.user, self._app)
+                return await self._send(channel, publication, session)
             except ChannelRefused:
                 return await self._publish_alone(publication, trouble)
             except ChannelGone as error:
@@ -170,7 +171,7 @@ class Publisher:
                 session = await self._connection.session()
                 try:
                     channel = await session.channel(confirms=True)
-                    await send(channel, publication, session.user, self._app)
+                    await self._send(channel, publication, session)
                     return await _close(channel)
                 except ChannelRefused as error:
                     _log.error("publishing refused by broker", error=str(error))
@@ -180,6 +181,23 @@ class Publisher:
                     trouble.append(str(error))
                 except aiormq.DeliveryError as error:
                     _note_full(publication, trouble, error)
+
+    async def _send(
+        self, channel: aiormq.Channel, publication: Publication, session: Session
+    ) -> None:
+        """Publish; where a tenant's queue may be the one that is full, ours get it directly.
+
+        Ours that took it the first time have it twice, which changes nothing.
+        """
+        try:
+            await send(channel, publication, session.user, self._app)
+        except aiormq.DeliveryError:
+            if publication.exchange not in topology.OPEN_TO_TENANTS:
+                raise
+            for queue in topology.own_queues(publication.exchange, publication.routing_key):
+                direct = replace(publication, exchange="", routing_key=queue)
+                await send(channel, direct, session.user, self._app)
+            metrics.PAST_TENANTS.labels(publication.exchange).inc()
 
     async def _open(self, session: Session) -> aiormq.Channel:
         async with self._opening:

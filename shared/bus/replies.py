@@ -62,7 +62,8 @@ class Replies:
     ) -> None:
         """Send ``reply`` where ``to`` wants it; ``about`` is its envelope, where it has one.
 
-        ``subject`` is the resource that the reply tells of, if the message named none. Returns also when it could not be sent. A message without ``reply_to`` wants none.
+        ``subject`` is the resource that the reply tells of, if the message named none.
+        Returns also when it could not be sent. A message without ``reply_to`` wants none.
         """
         if to.reply_to is None:
             return

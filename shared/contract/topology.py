@@ -15,6 +15,10 @@ STATUS = "colobus.status"
 QUERIES = "colobus.queries"
 DEAD_LETTERS = "colobus.dead-letters"
 
+#: Where tenants' own users may bind queues of their own. What these do must not hold us up: a queue
+#: that refuses what it has no room for makes the broker refuse the message for all of them.
+OPEN_TO_TENANTS = frozenset({EVENTS, STATUS})
+
 #: Redeliveries before the broker itself dead-letters a message. Every kill -9 of a consumer
 #: counts against each message it had prefetched, so this is generous.
 DELIVERY_LIMIT = 50
@@ -142,3 +146,25 @@ TOPOLOGY = Topology(
         QueryQueue("webhook_worker.queries", (Binding(QUERIES, "webhook_worker.*"),)),
     ),
 )
+
+
+def own_queues(exchange: str, key: str) -> tuple[str, ...]:
+    """The work queues that a message on this exchange goes to."""
+    return tuple(
+        queue.name
+        for queue in TOPOLOGY.work_queues
+        if any(b.exchange == exchange and matches(b.key, key) for b in queue.bindings)
+    )
+
+
+def matches(pattern: str, key: str) -> bool:
+    """Tell whether a topic exchange lets ``key`` through: ``*`` is one word, ``#`` any number."""
+    return _words_match(pattern.split("."), key.split("."))
+
+
+def _words_match(pattern: list[str], words: list[str]) -> bool:
+    if not pattern:
+        return not words
+    if pattern[0] == "#":
+        return any(_words_match(pattern[1:], words[n:]) for n in range(len(words) + 1))
+    return bool(words) and pattern[0] in ("*", words[0]) and _words_match(pattern[1:], words[1:])

@@ -18,6 +18,8 @@ from msgspec import Meta
 from shared.runtime.errors import ConfigurationError
 
 Slug = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}$")]
+#: What messages name as their tenant that are about several, or about none.
+NOBODY = "colobus"
 _Text = Annotated[str, Meta(min_length=1, max_length=255)]
 _S = TypeVar("_S")
 Role = Literal["reader", "member"]
@@ -134,6 +136,8 @@ def load_tenants(path: Path) -> Tenants:
         entry = _entry(raw, _TenantEntry, f"tenants.{name}", faults)
         if slug is not None and entry is not None:
             tenants[slug] = Tenant(name=slug, **msgspec.structs.asdict(entry))
+    if NOBODY in tenants:
+        faults.append(f"tenants.{NOBODY}: the name is Colobus' own")
     faults += _shared_keys(tenants)
     known = {cloud for tenant in tenants.values() for cloud in tenant.projects}
     unused = (clouds or {}).keys() - known

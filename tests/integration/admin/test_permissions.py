@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiormq
 import asyncpg
 import pytest
+from aiormq.abc import FieldTable
 from pamqp.commands import Basic
 
 from services.admin.access import ACCESS
+from services.admin.broker import open_management, virtual_host
 from services.admin.environment import amqp_urls, environment_of
+from services.admin.management import Management
+from services.admin.policies import ENDLESS, TENANT_LIMITS, TENANT_QUEUE
 from services.admin.settings import AdminSettings
 from shared.bus import ConsumerLost, PublishRefused, RejectedMessage
 from shared.contract import topology
@@ -22,6 +27,7 @@ from shared.contract.outgoing import OutgoingMessage
 from shared.contract.topology import Binding
 from shared.runtime.errors import TemporaryError
 from tests.support.bus import Recorder, a_command, an_event, bus_at
+from tests.support.conditions import eventually
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -33,6 +39,13 @@ def _urls(settings: AdminSettings, service: str) -> str:
 def _message(exchange: str, key: str) -> OutgoingMessage:
     event = an_event()
     return OutgoingMessage(exchange, key, event.id, event.type, event.body)
+
+
+@pytest.fixture
+async def vhost_of(installation: AdminSettings) -> AsyncIterator[Management]:
+    """The broker's HTTP API, as its administrator."""
+    async with open_management(installation) as management:
+        yield management
 
 
 FORBIDDEN = [
@@ -180,6 +193,11 @@ async def test_a_tenant_can_ask_and_follow_on_the_bus(installation: AdminSetting
 
 TRESPASSES = {
     "asking for another tenant": ("publish", topology.REQUESTS, "zuul.vm.create"),
+    "asking a worker": ("publish", topology.QUERIES, "vm_worker.GetVmCatalog"),
+    "asking under no tenant's key": ("publish", topology.REQUESTS, "bigtop"),
+    "forging a status": ("publish", topology.STATUS, "bigtop.vm.active"),
+    "burying something": ("publish", topology.DEAD_LETTERS, "vm_worker.ProvisionVm"),
+    "delaying something": ("publish", topology.delay_exchange(1), "scheduler.requests"),
     "commanding a worker": ("publish", topology.COMMANDS, "vm_worker.ProvisionVm"),
     "forging an event": ("publish", topology.EVENTS, "bigtop.vm.VmObserved"),
     "writing to a queue directly": ("publish", "", "scheduler.requests"),
@@ -189,6 +207,20 @@ TRESPASSES = {
     "following commands": ("bind", topology.COMMANDS, "#"),
     "reading a work queue": ("consume", "scheduler.events", ""),
     "reading the dead letters": ("consume", "dead_letters", ""),
+    "following dead letters": ("bind", topology.DEAD_LETTERS, "#"),
+    "following requests": ("bind", topology.REQUESTS, "bigtop.#"),
+    "following queries": ("bind", topology.QUERIES, "#"),
+    "reading another tenant's queue": ("consume", "{other}.q", ""),
+    "taking a message of another tenant's": ("get", "{other}.q", ""),
+    "emptying another tenant's queue": ("purge", "{other}.q", ""),
+    "deleting another tenant's queue": ("delete", "{other}.q", ""),
+    "deleting a work queue": ("delete", "scheduler.requests", ""),
+    "unbinding a work queue": ("unbind", topology.REQUESTS, "#"),
+    "taking another tenant's name for a queue": ("declare", "{other}.q2", ""),
+    "taking a name that only begins alike": ("declare", "{user}x.q", ""),
+    "taking a name that the broker gives": ("declare", "", ""),
+    "making an exchange": ("exchange", "{user}x", ""),
+    "letting a queue's dead letters go elsewhere": ("dead-letter", topology.COMMANDS, ""),
     "taking a foreign name for a queue": ("declare", "scheduler.spy", ""),
     "posing as another user": ("pose", topology.REQUESTS, "bigtop.vm.create"),
 }
@@ -196,14 +228,17 @@ TRESPASSES = {
 
 async def test_a_tenant_cannot_trespass(installation: AdminSettings) -> None:
     """Each of the table is refused by the broker itself."""
-    tenant = "bigtop"
-    for what, where, key in TRESPASSES.values():
-        async with _tenant_channel(installation, tenant) as channel:
-            own_queue = f"{tenant}-{installation.role_suffix}.q"
-            await channel.queue_declare(own_queue, auto_delete=True)
-            refusals = (aiormq.ChannelAccessRefused, aiormq.ChannelPreconditionFailed)
-            with pytest.raises(refusals):
-                await _trespass(channel, what, where, key, own_queue)
+    user, other = (f"{tenant}-{installation.role_suffix}" for tenant in ("bigtop", "zuul"))
+    refusals = (aiormq.ChannelAccessRefused, aiormq.ChannelPreconditionFailed)
+    async with _tenant_channel(installation, "zuul") as theirs:
+        await theirs.queue_declare(f"{other}.q")
+        for what, where, key in TRESPASSES.values():
+            async with _tenant_channel(installation, "bigtop") as channel:
+                await channel.queue_declare(f"{user}.q", auto_delete=True)
+                named = where.format(user=user, other=other)
+                with pytest.raises(refusals):
+                    await _trespass(channel, what, named, key, f"{user}.q")
+        await theirs.queue_delete(f"{other}.q")
 
 
 async def _trespass(
@@ -219,10 +254,81 @@ async def _trespass(
         await channel.basic_publish(b"", exchange=where, routing_key=key, properties=posing)
     elif what == "bind":
         await channel.queue_bind(own_queue, where, routing_key=key)
+    elif what == "unbind":
+        await channel.queue_unbind("scheduler.requests", where, routing_key=key)
     elif what == "consume":
         await channel.basic_consume(where, ignore)
+    elif what == "get":
+        await channel.basic_get(where)
+    elif what == "purge":
+        await channel.queue_purge(where)
+    elif what == "delete":
+        await channel.queue_delete(where)
+    elif what == "exchange":
+        await channel.exchange_declare(where)
+    elif what == "dead-letter":
+        arguments: FieldTable = {"x-dead-letter-exchange": where}
+        await channel.queue_declare(f"{own_queue}.leak", arguments=arguments)
     else:
         await channel.queue_declare(where)
+
+
+async def test_a_tenants_queues_are_bounded_whatever_they_are_made_with(
+    installation: AdminSettings, vhost_of: Management
+) -> None:
+    """By a policy on their names, which no other queue has."""
+    user = f"bigtop-{installation.role_suffix}"
+    async with _tenant_channel(installation, "bigtop") as channel:
+        await channel.queue_declare(f"{user}.many", arguments={"x-max-length": 10**9})
+
+        async def effective() -> Mapping[str, Any] | None:
+            shown = await vhost_of.get("queues", virtual_host(installation), f"{user}.many")
+            found: Mapping[str, Any] | None = shown.get("effective_policy_definition")
+            return found
+
+        assert await eventually(effective, what="the policy is in effect") == TENANT_QUEUE
+        await channel.queue_delete(f"{user}.many")
+    limits = [e["value"] for e in await vhost_of.get("user-limits") if e["user"] == user]
+    assert limits == [TENANT_LIMITS]
+
+
+async def test_dead_letters_are_never_given_up(
+    installation: AdminSettings, vhost_of: Management
+) -> None:
+    """A limit of deliveries that RabbitMQ 3 and 4 understand, and that nobody reaches."""
+    for queue in ("dead_letters", "scheduler.dead_commands"):
+
+        async def limited(queue: str = queue) -> Any:
+            shown = await vhost_of.get("queues", virtual_host(installation), queue)
+            return (shown.get("effective_policy_definition") or {}).get("delivery-limit")
+
+        assert await eventually(limited, what=f"{queue} has its policy") == ENDLESS
+
+
+async def test_a_tenants_full_queue_holds_up_nobody(installation: AdminSettings) -> None:
+    """It refuses what it has no room for, so the broker refuses the message: ours get it directly.
+
+    A policy can't prevent it: a classic queue's own ``x-overflow`` counts more.
+    """
+    user = f"bigtop-{installation.role_suffix}"
+    front_door, webhooks = Recorder(), Recorder()
+    async with (
+        _tenant_channel(installation, "bigtop") as channel,
+        bus_at(_urls(installation, "scheduler"), name="scheduler") as scheduler,
+        bus_at(_urls(installation, "front_door"), name="front_door") as reader,
+        bus_at(_urls(installation, "webhook_worker"), name="webhook_worker") as other,
+    ):
+        arguments: FieldTable = {"x-max-length": 0, "x-overflow": "reject-publish"}
+        await channel.queue_declare(f"{user}.full", arguments=arguments)
+        await channel.queue_bind(f"{user}.full", topology.STATUS, routing_key="bigtop.#")
+        await reader.consume("front_door.status", front_door)
+        await other.consume("webhook_worker.status", webhooks)
+        message = _message(topology.STATUS, "bigtop.vm.waiting")
+        await scheduler.publish(message, timeout=10)
+        for seen in (front_door, webhooks):
+            deliveries = await seen.wait_for(1)
+            assert message.id in {one.envelope.id for one in deliveries}
+        await channel.queue_delete(f"{user}.full")
 
 
 async def test_a_role_owns_its_schema_and_nothing_else(installation: AdminSettings) -> None:

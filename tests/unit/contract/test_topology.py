@@ -5,7 +5,18 @@ from __future__ import annotations
 import pytest
 
 from shared.contract.kinds import KINDS
-from shared.contract.topology import DEAD_LETTERS, DELIVERY_LIMIT, TOPOLOGY, QueryQueue, WorkQueue
+from shared.contract.topology import (
+    COMMANDS,
+    DEAD_LETTERS,
+    DELIVERY_LIMIT,
+    EVENTS,
+    STATUS,
+    TOPOLOGY,
+    QueryQueue,
+    WorkQueue,
+    matches,
+    own_queues,
+)
 
 EXCHANGES = {exchange.name for exchange in TOPOLOGY.exchanges}
 QUEUES: tuple[WorkQueue | QueryQueue, ...] = (*TOPOLOGY.work_queues, *TOPOLOGY.query_queues)
@@ -61,3 +72,31 @@ def test_every_worker_has_its_queue_of_commands() -> None:
     for kind in KINDS.values():
         (binding,) = queues[f"{kind.worker}.commands"].bindings
         assert binding.key == f"{kind.worker}.*"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "key", "matching"),
+    [
+        ("#", "", True),
+        ("#", "a.b.c", True),
+        ("*.*", "a.b", True),
+        ("*.*", "a.b.c", False),
+        ("vm_worker.*", "vm_worker.ProvisionVm", True),
+        ("vm_worker.*", "iscsi_worker.ProvisionVm", False),
+        ("a.#", "a", True),
+        ("a.#.c", "a.b.b.c", True),
+        ("a.#.c", "a.b", False),
+        ("*", "", True),
+    ],
+)
+def test_keys_match_as_topic_exchanges_match(pattern: str, key: str, matching: bool) -> None:
+    """A star is one word, which may be empty; a hash is any number of words."""
+    assert matches(pattern, key) is matching
+
+
+def test_our_own_queues_of_a_message_are_known() -> None:
+    """They are what must have it, whatever tenants bind beside them."""
+    assert own_queues(STATUS, "bigtop.vm.active") == ("front_door.status", "webhook_worker.status")
+    assert own_queues(EVENTS, "bigtop.vm.VmObserved") == ("scheduler.events",)
+    assert own_queues(COMMANDS, "vm_worker.ProvisionVm") == ("vm_worker.commands",)
+    assert own_queues(COMMANDS, "nobody.Anything") == ()

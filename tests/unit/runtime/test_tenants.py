@@ -107,6 +107,7 @@ FAULTS = {
     "project shared": (ONE + "{projects: {devcloud: p1}}}", "tenants.two: project devcloud/p1"),
     "user shared": (ONE + "{projects: {a: b}, broker_user: u}}", "tenants.two: broker_user u"),
     "written twice": ("tenants:\n  a: {projects: {a: b}}\n  a: {projects: {a: c}}", "twice"),
+    "a name of ours": ("tenants: {colobus: {projects: {a: b}}}", "tenants.colobus: the name"),
     "operators wrong": ("operators: {projects: [a]}\ntenants: {}", "operators.projects"),
 }
 
