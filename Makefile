@@ -38,12 +38,22 @@ QUICK := -n 4 --dist loadfile tests/unit tests/contract tests/integration
 test: init ## every test, on the real parts; sets them up
 	$(PY) -m pytest $(QUICK)
 	$(PY) -m pytest tests/end_to_end
+	$(PY) -m pytest tests/faults
 
 test-compose: init ## the image and compose.yaml, with a container engine of its own where there is none
 	$(PY) -m pytest tests/compose
 
 test-fast: init ## unit, contract, and integration against RabbitMQ and PostgreSQL
 	$(PY) -m pytest --hypothesis-profile=quick $(QUICK)
+
+SEED ?= 1
+COUNT ?= 100
+faults: init ## the burst under the faults of one seed: make faults SEED=17
+	$(PY) -m tests.faults.schedule $(SEED)
+	COLOBUS_FAULT_SEEDS=$(SEED) $(PY) -m pytest tests/faults/test_seeds.py
+
+soak: init ## the same under a hundred seeds: make soak COUNT=100
+	COLOBUS_FAULT_SEEDS=1-$(COUNT) $(PY) -m pytest tests/faults/test_seeds.py
 
 models: init ## generate the client's types from the contract
 	$(PY) -m shared.contract.generate_client_models
