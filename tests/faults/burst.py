@@ -141,7 +141,7 @@ async def a_burst(
     async with contextlib.AsyncExitStack() as stack:
         clients = {
             tenant: await stack.enter_async_context(
-                Client(world.colobus.url, token=token, retry_for=PATIENCE, timeout=10)
+                Client(world.url, token=token, retry_for=PATIENCE, timeout=10)
             )
             for tenant, token in world.colobus.tokens.items()
         }

@@ -89,17 +89,20 @@ async def world(
 
 
 @pytest.fixture
-def kept(request: pytest.FixtureRequest, world: World, logs: Path) -> Iterator[Path]:
+def kept(
+    request: pytest.FixtureRequest, logs: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
     """The folder of this test's logs; it stays when the test fails, or was asked for."""
     folder = logs / request.node.name.replace("[", "-").rstrip("]")
     shutil.rmtree(folder, ignore_errors=True)
-    sizes = {log: log.stat().st_size for log in world.colobus.folder.glob("*.log")}
+    everything = tmp_path_factory.getbasetemp()
+    sizes = {log: log.stat().st_size for log in everything.glob("*/*.log")}
     folder.mkdir()
     yield folder
-    for log in world.colobus.folder.glob("*.log"):
+    for log in everything.glob("*/*.log"):
         with log.open("rb") as whole:
             whole.seek(sizes.get(log, 0))
-            (folder / log.name).write_bytes(whole.read())
+            (folder / f"{log.parent.name}-{log.name}").write_bytes(whole.read())
     if request.node.stash.get(_PASSED, False) and "COLOBUS_FAULTS_DIR" not in os.environ:
         shutil.rmtree(folder)
 

@@ -8,7 +8,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
+import aiohttp
+import asyncpg
+
+from shared.runtime.deadline import Deadline
 from tests.faults import evidence
 from tests.faults.burst import Burst, Progress, a_burst
 from tests.faults.census import Evidence, judge
@@ -17,7 +22,10 @@ from tests.faults.faults import fault
 from tests.faults.plan import Plan
 from tests.faults.schedule import MADE, Fault, touches_nova
 from tests.faults.world import World
+from tests.support.conditions import eventually
 
+#: What asking PostgreSQL or the broker raises while they are being restarted.
+OUT = (OSError, asyncpg.PostgresError, aiohttp.ClientError)
 #: How long everything that is at rest may take to be all written down and delivered, in seconds.
 SETTLING = 120
 
@@ -82,7 +90,7 @@ class Saboteur:
 async def run(world: World, plans: list[Plan], faults: Sequence[Fault]) -> Result:
     """Play the burst under these faults and judge it twice: when all is made, and all unmade."""
     result = Result(faults)
-    since, before = datetime.now(UTC), await evidence.look_before(world)
+    since, before = datetime.now(UTC), await eventually(partial(_before, world), what="a census")
     world.duplicates.clear()
     world.receiver.received.clear()
     async with a_burst(world, plans, before.positions, result.note) as burst:
@@ -115,19 +123,27 @@ async def run(world: World, plans: list[Plan], faults: Sequence[Fault]) -> Resul
     return result
 
 
+async def _before(world: World) -> Before | None:
+    try:
+        return await evidence.look_before(world)
+    except OUT:
+        return None
+
+
 async def _judged(
     burst: Burst, before: Before, faults: Sequence[Fault], unsettled: list[str], *, unmade: bool
 ) -> Evidence:
     """Gather until nothing is wrong any more, or it stays so: what is on its way may arrive."""
-    deadline = time.monotonic() + (0 if unsettled else SETTLING)
+    nova_may_lose = touches_nova(faults)
+    settling = Deadline.after(0 if unsettled else SETTLING)
     while True:
-        found = await evidence.gather(
-            burst,
-            before,
-            unsettled=unsettled,
-            nova_may_lose=touches_nova(faults),
-            unmade=unmade,
-        )
-        if not judge(found) or time.monotonic() > deadline:
-            return found
+        try:
+            found = await evidence.gather(
+                burst, before, unsettled=unsettled, nova_may_lose=nova_may_lose, unmade=unmade
+            )
+            if not judge(found) or settling.expired:
+                return found
+        except OUT:  # whom we ask is being restarted
+            if settling.expired:
+                raise
         await asyncio.sleep(0.5)

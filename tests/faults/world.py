@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,11 +15,14 @@ import yaml
 
 from devcloud.api import Supervisor
 from tests.faults.schedule import CABLES, COMPONENTS
+from tests.support.balancer import Balancer
 from tests.support.cloud import Cloud
-from tests.support.installation import SERVICES, Installation
+from tests.support.installation import SERVICES, Installation, service_of
 from tests.support.proxy import Proxy
 from tests.support.webhooks import Receiver, receiving
 
+#: Two replicas of each service.
+PAIRS = (*SERVICES, *(f"{service}.2" for service in SERVICES))
 _DUPLICATES = "colobus_worker_duplicates_removed_total"
 #: Short enough that what a killed sender had claimed is tried again within the test's patience.
 _WEBHOOKS = {"COLOBUS_WEBHOOK_TIMEOUT": "4", "COLOBUS_WEBHOOK_LEASE": "8"}
@@ -27,12 +30,16 @@ _WEBHOOKS = {"COLOBUS_WEBHOOK_TIMEOUT": "4", "COLOBUS_WEBHOOK_LEASE": "8"}
 
 @dataclass
 class World:
-    """``duplicates``: {what: how many second objects the workers have found and removed}."""
+    """``url``: where requesters go; ``cables`` is empty where nothing is to be cut.
+
+    ``duplicates``: {what: how many second objects the workers have found and removed}.
+    """
 
     colobus: Installation
     cloud: Cloud
     receiver: Receiver
-    cables: dict[str, Proxy]
+    url: str
+    cables: dict[str, Proxy] = field(default_factory=dict)
     duplicates: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -79,17 +86,36 @@ async def a_world(
         }
         assert set(cables) == set(CABLES)
         _lead_through(colobus, cables)
-        world = World(colobus, cloud, receiver, cables)
+        world = World(colobus, cloud, receiver, colobus.url, cables)
         for component in COMPONENTS:  # a run that was killed may have left some paused
             world.supervisor.resume(component)
-        for service in SERVICES:
-            colobus.spawn(service)
-        for service in SERVICES:
-            await asyncio.to_thread(colobus.wait_ready, service)
-        try:
-            yield world
-        finally:
-            await asyncio.to_thread(colobus.stop)
+        await stack.enter_async_context(running(colobus, SERVICES))
+        yield world
+
+
+@asynccontextmanager
+async def a_world_of_pairs(colobus: Installation, cloud: Cloud) -> AsyncIterator[World]:
+    """Run ``colobus`` with two replicas of each service, the front doors behind a balancer."""
+    async with AsyncExitStack() as stack:
+        receiver = await stack.enter_async_context(receiving())
+        colobus.extra["webhook_worker"] |= _WEBHOOKS
+        await stack.enter_async_context(running(colobus, PAIRS))
+        doors = [colobus.url_of(name) for name in PAIRS if service_of(name) == "front_door"]
+        balancer = await stack.enter_async_context(Balancer.to(*doors))
+        yield World(colobus, cloud, receiver, balancer.url)
+
+
+@asynccontextmanager
+async def running(colobus: Installation, processes: Sequence[str]) -> AsyncIterator[None]:
+    """Start these, and stop them in good order at the end."""
+    for process in processes:
+        colobus.spawn(process)
+    for process in processes:
+        await asyncio.to_thread(colobus.wait_ready, process)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(colobus.stop)
 
 
 def _targets(environment: dict[str, str], colobus: Installation, cloud: Cloud) -> dict[str, str]:
