@@ -153,6 +153,7 @@ def goodbye(site: Site, environment: dict[str, str], vm: Resource) -> None:
             ("logs", site.paths.log),
         ]
     )
+    tenant = vm.tenant
     commands = f"""
 export COLOBUS_URL={url} COLOBUS_TOKEN={environment["COLOBUS_TOKEN"]}
 {COLOBUS} vm list
@@ -162,6 +163,10 @@ export COLOBUS_URL={url} COLOBUS_TOKEN={environment["COLOBUS_TOKEN"]}
 curl -sH "Authorization: Bearer $COLOBUS_TOKEN" $COLOBUS_URL/v1/vms/{vm.id}
 curl -sH "Authorization: Bearer $COLOBUS_TOKEN" -H 'Content-Type: application/json' \\
   -d '{{"image": "{IMAGE}", "flavor": "small"}}' $COLOBUS_URL/v1/vms
+
+# on the bus, as the CI system of the tenant {tenant} (docs/bus.md):
+export COLOBUS_AMQP_URL={environment[f"DEVCLOUD_AMQP_URL_{tenant.upper().replace('-', '_')}"]}
+{sys.executable} docs/examples/request_vm.py --tenant {tenant} --image {IMAGE} --flavor small
 """
     out.print(Text(commands), soft_wrap=True)
     out.print(f"{vm.id} goes by itself when its lease of {LEASE_HOURS} h ends.", soft_wrap=True)

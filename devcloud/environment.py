@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from devcloud.components.colobus import token_name
+from devcloud.components.colobus import broker_user, token_name
 from devcloud.components.postgresql import DATABASE, SUPERUSER, PostgreSQL
 from devcloud.components.rabbitmq import RabbitMQ
 from devcloud.openstack_service import broker_url
@@ -60,7 +60,19 @@ def _colobus(site: Site) -> dict[str, str]:
         "DEVCLOUD_WEBHOOK_RECEIVER_URL": site.ports.url("webhook-receiver"),
     }
     for tenant in json.loads(site.paths.tenants_json.read_text()):
+        found |= _on_the_bus(site, tenant)
         variable = f"DEVCLOUD_COLOBUS_TOKEN_{tenant.upper().replace('-', '_')}"
         found[variable] = site.credentials[token_name(tenant)]
         found.setdefault("COLOBUS_TOKEN", found[variable])
     return found
+
+
+def _on_the_bus(site: Site, tenant: str) -> dict[str, str]:
+    """Return the broker as the tenant's own user, once the admin step has made that."""
+    user = broker_user(tenant)
+    password = site.paths.state / "colobus" / "credentials" / f"{user}.amqp"
+    if not password.exists():
+        return {}
+    login = f"{user}:{password.read_text().strip()}@{HOST}:{site.ports['rabbitmq']}"
+    variable = f"DEVCLOUD_AMQP_URL_{tenant.upper().replace('-', '_')}"
+    return {variable: f"amqp://{login}/{RabbitMQ.vhost}"}

@@ -34,6 +34,11 @@ def token_name(tenant: str) -> str:
     return f"colobus-token-{tenant}"
 
 
+def broker_user(tenant: str) -> str:
+    """Return the tenant's own user on the broker, for its CI system."""
+    return f"ci-{tenant}"
+
+
 class FromCheckout(Component):
     """Something that runs from this checkout with the Python that runs us."""
 
@@ -138,7 +143,7 @@ class ColobusInstall(FromCheckout):
         digest = hashlib.sha256(token.encode()).hexdigest()
         return {
             "projects": facts.get("projects") or {CLOUD: facts["project_id"]},
-            "broker_user": f"ci-{name}",
+            "broker_user": broker_user(name),
             "tokens": [{"name": "demo", "sha256": digest, "role": "member"}],
             "quota": QUOTA,
             "weight": WEIGHTS.get(name, 1),

@@ -114,6 +114,10 @@ class Scheduler(Service):
     name = main_port = "scheduler"
     module = "services.scheduler"
 
+    def own_settings(self) -> dict[str, str]:
+        """Return which private addresses callbacks asked for on the bus may go to."""
+        return {"COLOBUS_WEBHOOK_ALLOWED_NETWORKS": ALLOWED_NETWORKS}
+
 
 class VmWorker(Service):
     """The one who asks Nova and Neutron."""

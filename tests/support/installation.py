@@ -259,6 +259,7 @@ def _common_settings(cloud: Mapping[str, str]) -> dict[str, dict[str, str]]:
     return {
         "scheduler": {
             "COLOBUS_INSPECT_SLOW_SECONDS": "3",
+            "COLOBUS_WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
         },
         "vm_worker": {
             "COLOBUS_CLOUDS_FILE": cloud["OS_CLIENT_CONFIG_FILE"],
