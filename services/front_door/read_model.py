@@ -33,12 +33,6 @@ AND labels @> $5
 AND ($6::text IS NULL OR (ulid, id) < (right($6, 26), $6))
 ORDER BY ulid DESC, id DESC LIMIT $7
 """
-_REMOVE_DELETED = """
-WITH gone AS (
-    DELETE FROM resources WHERE phase = 'deleted' AND updated_at < now() - make_interval(days => $1)
-    RETURNING id)
-DELETE FROM events WHERE resource_id IN (SELECT id FROM gone)
-"""
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,12 +71,6 @@ async def page(database: Database, tenant: str, wanted: ResourceFilter) -> Seque
             *(wanted.labels, wanted.after, wanted.limit + 1),
         )
     return [msgspec.convert(dict(row), Shown) for row in rows]
-
-
-async def remove_deleted(database: Database, days: int) -> None:
-    """Forget resources that were deleted ``days`` ago, with their timelines."""
-    async with database.connection() as connection:
-        await connection.execute(_REMOVE_DELETED, days)
 
 
 def as_requested(resource: Resource) -> Shown:

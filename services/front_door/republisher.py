@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 from typing import NoReturn
 
 import structlog
 
-from services.front_door import read_model
 from services.front_door.request_store import RequestStore
 from services.front_door.submission import Submitter
 from shared.runtime.errors import TemporaryError
-from shared.storage import Database
 
 #: How many rows are brought on at once.
 BATCH = 50
-#: How often old rows are looked for, in seconds.
-CLEANUP_SECONDS = 600
 
 _log = structlog.get_logger(__name__)
 
@@ -44,16 +39,3 @@ async def republish_batch(store: RequestStore, submitter: Submitter) -> int:
         if isinstance(error, BaseException):
             raise error
     return len(rows)
-
-
-async def clean_up(
-    database: Database, store: RequestStore, *, requests: timedelta, deleted_days: int
-) -> NoReturn:
-    """Forget settled requests older than ``requests``, and resources deleted long ago."""
-    while True:
-        try:
-            await store.remove_old(requests)
-            await read_model.remove_deleted(database, deleted_days)
-        except TemporaryError as error:
-            _log.warning("cannot clean up now", error=str(error))
-        await asyncio.sleep(CLEANUP_SECONDS)

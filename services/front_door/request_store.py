@@ -71,10 +71,6 @@ _WITHDRAW = """
 UPDATE requests SET withdrawn_at = coalesce(withdrawn_at, now())
 WHERE id = $1 AND confirmed_at IS NULL RETURNING resource_id
 """
-_REMOVE_OLD = """
-DELETE FROM requests WHERE created_at < now() - $1::interval
-AND (confirmed_at IS NOT NULL OR withdrawn_at IS NOT NULL)
-"""
 
 
 class RequestRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -207,11 +203,6 @@ class RequestStore:
             if resource_id is not None and compensation is not None:
                 await read_model.remove_requested(tx, resource_id)
                 await _insert(tx, compensation, timedelta())
-
-    async def remove_old(self, age: timedelta) -> None:
-        """Remove what was settled before ``age`` ago."""
-        async with self._database.connection() as connection:
-            await connection.execute(_REMOVE_OLD, age)
 
 
 def _row(found: asyncpg.Record) -> RequestRow:

@@ -18,7 +18,7 @@ class FrontDoorSettings(DatabaseSettings, frozen=True, kw_only=True):
     workers, ``vm_worker=<base64>``; ``keystone_urls`` are ``cloud=http://host:port/v3``.
     ``confirm_seconds`` is how long an answer waits for the broker's confirm; ``rate_limit`` is in
     requests per second; it, ``max_streams`` and ``max_waits`` are per tenant and replica.
-    ``retention_days``: for how long what was deleted stays visible.
+    ``retention_days``: for how long what ended (was deleted, or failed) stays visible.
     """
 
     tenants_file: Path

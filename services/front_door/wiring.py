@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import aiohttp
 
-from services.front_door import event_handlers, republisher, wakeups
+from services.front_door import event_handlers, republisher, retention, wakeups
 from services.front_door.application import make_application
 from services.front_door.auth import Authenticator
 from services.front_door.callback_urls import CallbackUrls
@@ -89,11 +89,11 @@ async def start(service: Service, settings: FrontDoorSettings) -> FrontDoor:
     )
     service.spawn(
         "cleanup",
-        republisher.clean_up(
+        retention.run(
             database,
-            store,
-            requests=timedelta(hours=settings.idempotency_hours),
-            deleted_days=settings.retention_days,
+            requests=(remembered := timedelta(hours=settings.idempotency_hours)),
+            # Not before the keys under which it may still be asked for.
+            resources=max(remembered, timedelta(days=settings.retention_days)),
         ),
     )
     service.add_readiness("database", database.ping)

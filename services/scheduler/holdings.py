@@ -49,10 +49,12 @@ _THINGS = """
 SELECT place, what, id, tenant, resource_id, seen_at, seen_before, orders, order_after, verdict
 FROM holdings WHERE resource_id = ANY($1) ORDER BY place, what, id
 """
-# An answered step leaves both fields out, since those are their defaults.
+# An answered step leaves both fields out, since those are their defaults. What was left behind on
+# another cloud is still being undone there.
 _KNOWN = """
 SELECT id, kind, tenant, phase, cloud, updated_at, state->'handles' AS handles,
-    jsonb_path_exists(state, '$.progress.* ? (@.answered == false || @.accepted == true)') AS busy
+    jsonb_path_exists(state, '$.progress.* ? (@.answered == false || @.accepted == true)')
+    OR jsonb_path_exists(state, '$.left_behind[0]') AS busy
 FROM resources WHERE id = ANY($1)
 """
 

@@ -1,7 +1,8 @@
 """Requests of tenants' own users, known by (tenant, source, id): asked again, not done again.
 
 The row is written in the transaction that records the request's effect. It is kept, unlike the
-inbox's, as long as the resource: a CI system may publish again whenever it has doubts.
+inbox's, as long as the resource is (`retention`): a CI system may publish again whenever it has
+doubts.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from shared.bus import RejectedMessage
 from shared.contract.codec import Envelope
 from shared.contract.kinds import SEALED
 from shared.contract.messages import RequestSubmitted
+from shared.runtime.errors import TemporaryError
 
 _INSERT = """
 INSERT INTO tenant_requests (tenant, source, id, digest, resource_id) VALUES ($1, $2, $3, $4, $5)
@@ -39,7 +41,8 @@ async def remember(
     if await tx.execute(_INSERT, *key, asked, resource_id) == "INSERT 0 1":
         return None
     found = await tx.fetchrow(_SELECT, *key)
-    assert found is not None, "rows are never deleted"
+    if found is None:  # forgotten in this moment, with its resource
+        raise TemporaryError("the request is asked anew", reason=None)
     if found["digest"] != asked:
         raise RejectedMessage(
             f"id: {envelope.id!r} stood for another request of this source before",

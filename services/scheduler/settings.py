@@ -27,6 +27,9 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True):
     Every ``census_seconds`` each cloud is asked what it holds. What belongs to a resource that
     ended is an orphan when two censuses begun ``orphan_margin_seconds`` after its end show it: the
     margin must be longer than the clocks of scheduler and workers are apart.
+
+    What ended (was deleted, or failed) is known for ``retention_days``, and a day longer; the same
+    setting of the front door says for how long it is shown.
     """
 
     tenants_file: Path
@@ -43,3 +46,4 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True):
     rest_seconds: _Seconds = 10
     rest_most_seconds: _Seconds = 120
     inbox_days: Annotated[int, Meta(ge=1, le=365)] = 7
+    retention_days: Annotated[int, Meta(ge=3, le=3650)] = 30

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from services.front_door import retention
 from services.front_door.creation import requested
 from services.front_door.request_store import RequestRow, RequestStore
 from services.front_door.submission import Ask
@@ -182,9 +183,9 @@ async def test_settled_rows_are_kept_for_their_time_and_open_ones_for_ever(
     ask = Ask(tenant.name, "POST /v1/vms", "open", b"", correlationid="x")
     await store.insert(door.parts.submitter.prepare(ask, message), resource)
     count = "SELECT count(*) FROM requests WHERE tenant = $1"
-    await store.remove_old(timedelta(hours=48))
+    await retention.forget_requests(door.parts.database, timedelta(hours=48))
     assert (await house.sql(count, tenant.name))[0][0] == 2
     age = "UPDATE requests SET created_at = now() - interval '49 hours' WHERE tenant = $1"
     await house.sql(age, tenant.name)
-    await store.remove_old(timedelta(hours=48))
+    await retention.forget_requests(door.parts.database, timedelta(hours=48))
     assert (await house.sql(count, tenant.name))[0][0] == 1
