@@ -8,11 +8,15 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import aiormq
+
 from colobus.client import Client
 from colobus.models import Phase, Resource, TimelineEvent
+from shared.runtime.deadline import Deadline
 from tests.faults.plan import Ending, Plan
 from tests.faults.schedule import MADE
 from tests.faults.world import World
+from tests.support.ci import CiSystem, accepted
 
 #: How long a requester goes on trying, and waits for its VM to come to rest, in seconds.
 PATIENCE = 300
@@ -20,23 +24,40 @@ REST = frozenset({Phase.ACTIVE, Phase.FAILED, Phase.DELETED})
 
 
 class Progress:
-    """How much of the burst is done: each VM counts when accepted, at rest, and gone."""
+    """How much of the burst is done: each VM goes through six stages, four of them in making.
+
+    Accepted, its port made, its server asked for, at rest; then its deletion begun, and gone.
+    """
+
+    STAGES = 6
 
     def __init__(self, requests: int) -> None:
-        self._of = 3 * requests
-        self._done = 0
+        self._of = self.STAGES * requests
+        self._stages: dict[str, int] = {}
         self._news = asyncio.Condition()
 
-    async def step(self) -> None:
-        """One more."""
+    async def reach(self, vm: str, stage: int) -> None:
+        """Note that this VM has come so far."""
         async with self._news:
-            self._done += 1
+            self._stages[vm] = max(stage, self._stages.get(vm, 0))
             self._news.notify_all()
 
     async def reached(self, share: float) -> None:
         """Wait until this share is done."""
         async with self._news:
-            await self._news.wait_for(lambda: self._done >= share * self._of)
+            await self._news.wait_for(lambda: sum(self._stages.values()) >= share * self._of)
+
+
+def stage_of(resource: Resource, *, unmaking: bool) -> int:
+    """Return how far a VM has come."""
+    if unmaking and resource.status.phase is Phase.DEPROVISIONING:
+        return 5
+    if unmaking and resource.status.phase is Phase.DELETED:
+        return 6
+    if _rests(resource):
+        return 4
+    outputs = resource.status.outputs
+    return 3 if "server_id" in outputs else 2 if "mac_address" in outputs else 1
 
 
 @dataclass
@@ -55,6 +76,7 @@ class Burst:
     answers: dict[str, list[str]] = field(default_factory=dict)
     told: dict[str, list[TimelineEvent]] = field(default_factory=dict)
     newest: dict[str, Resource] = field(default_factory=dict)
+    _unmaking: bool = False
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     def id_of(self, plan: Plan) -> str:
@@ -67,6 +89,7 @@ class Burst:
 
     async def unmake(self) -> list[str]:
         """Delete everything, wait until all is gone; return what never went."""
+        self._unmaking = True
         return await self._all(self._unmake)
 
     async def _all(self, do: Callable[[Plan], Coroutine[None, None, None]]) -> list[str]:
@@ -83,15 +106,9 @@ class Burst:
 
     async def _make(self, plan: Plan) -> None:
         client = self.clients[plan.tenant]
-        request = plan.request(self.world.receiver.url())
-        made = await asyncio.gather(
-            *(
-                client.create_vm(request, idempotency_key=plan.key)
-                for _ in range(2 if plan.twice else 1)
-            )
-        )
-        self.answers[plan.key] = [vm.id for vm in made]
-        await self.progress.step()
+        ask = self._by_bus if plan.by_bus else self._by_http
+        times = 2 if plan.twice else 1
+        self.answers[plan.key] = await asyncio.gather(*(ask(plan) for _ in range(times)))
         vm = self.id_of(plan)
         self.note(f"{plan.key} is {vm}: its requester {plan.ending.value}")
         if plan.ending is Ending.IN_BUILD:
@@ -101,13 +118,30 @@ class Burst:
             await self._seen(vm, lambda it: it.status.phase is Phase.DELETED)
         await self._seen(vm, _rests)
         self.note(f"{plan.key} is {self.newest[vm].status.phase}")
-        await self.progress.step()
+
+    async def _by_http(self, plan: Plan) -> str:
+        request = plan.request(self.world.receiver.url())
+        client = self.clients[plan.tenant]
+        return (await client.create_vm(request, idempotency_key=plan.key)).id
+
+    async def _by_bus(self, plan: Plan) -> str:
+        """Publish the same event until it is answered, which is all that a CI system has to do."""
+        url, patience = self.world.colobus.amqp_url(plan.tenant), Deadline.after(PATIENCE)
+        event = plan.event(self.world.receiver.url())
+        while True:
+            try:
+                async with asyncio.timeout(10), CiSystem.of(plan.tenant, url) as ci:
+                    answer = await ci.ask(event, id=plan.key, source="/ci/faults")
+                    return str(accepted(answer)["id"])
+            except (OSError, aiormq.AMQPError):  # TimeoutError is one
+                patience.check()
+            await asyncio.sleep(0.5)
 
     async def _unmake(self, plan: Plan) -> None:
         vm = self.id_of(plan)
         await self.clients[plan.tenant].delete(vm)
         await self._seen(vm, lambda it: it.status.phase is Phase.DELETED)
-        await self.progress.step()
+        await self.progress.reach(vm, Progress.STAGES)
 
     async def _seen(self, vm: str, done: Callable[[Resource], bool]) -> None:
         async with asyncio.timeout(PATIENCE), self._news:
@@ -122,6 +156,8 @@ class Burst:
                 if event.resource is None:
                     continue
                 told.append(event)
+                stage = stage_of(event.resource, unmaking=self._unmaking)
+                await self.progress.reach(event.resource_id, stage)
                 async with self._news:
                     known = self.newest.get(event.resource_id)
                     if known is None or known.revision < event.resource.revision:
@@ -155,4 +191,4 @@ async def a_burst(
             await asyncio.gather(*following, return_exceptions=True)
 
 
-assert MADE == 2 / 3, "`Progress` counts three steps, of which two are making"
+assert Progress.STAGES * MADE == 4, "the stages of making"

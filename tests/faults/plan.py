@@ -6,6 +6,7 @@ import enum
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from colobus.models import CreateVm, Phase
 
@@ -27,14 +28,18 @@ class Ending(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Plan:
-    """One request. ``key`` is its idempotency key; ``twice``: it is sent two times at once."""
+    """One request. ``key`` is its idempotency key; ``twice``: it is sent two times at once.
+
+    ``by_bus``: published under the tenant's own broker user, instead of a POST.
+    """
 
     key: str
     tenant: str
     ending: Ending
     floating_ip: bool
     twice: bool
-    deadline: int | None
+    deadline: int | None = None
+    by_bus: bool = False
 
     def request(self, callback_url: str) -> CreateVm:
         """Return the body of the request."""
@@ -46,6 +51,17 @@ class Plan:
             deadline=10 if self.ending is Ending.HURRY else self.deadline,
             callback_url=callback_url,
         )
+
+    def event(self, callback_url: str) -> dict[str, Any]:
+        """Return the same as the data of an event on the bus."""
+        request = self.request(callback_url)
+        spec = {
+            "image": request.image,
+            "flavor": request.flavor,
+            "floating_ip": request.floating_ip,
+        }
+        common = {"callback_url": callback_url, "deadline": request.deadline}
+        return {"verb": "create", "kind": "vm", "spec": spec, **common}
 
     @property
     def settles_in(self) -> frozenset[Phase]:
@@ -80,6 +96,7 @@ def plans(seed: int, *, nova_may_lose: bool = False, share: Sequence[int] = (12,
                 floating_ip=floating_ip,
                 twice=draw.random() < 0.3,
                 deadline=PATIENCE_WITH_NOVA if nova_may_lose else None,
+                by_bus=draw.random() < 0.3,
             )
             for number, (ending, floating_ip) in enumerate(requests)
         ]

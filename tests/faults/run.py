@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 
 import aiohttp
@@ -90,7 +89,7 @@ class Saboteur:
 async def run(world: World, plans: list[Plan], faults: Sequence[Fault]) -> Result:
     """Play the burst under these faults and judge it twice: when all is made, and all unmade."""
     result = Result(faults)
-    since, before = datetime.now(UTC), await eventually(partial(_before, world), what="a census")
+    before = await eventually(partial(_before, world), what="a census")
     world.duplicates.clear()
     world.receiver.received.clear()
     async with a_burst(world, plans, before.positions, result.note) as burst:
@@ -115,8 +114,8 @@ async def run(world: World, plans: list[Plan], faults: Sequence[Fault]) -> Resul
             await saboteur.stop()
     await world.count_duplicates("vm_worker")
     result.duplicates += world.duplicates
-    ids = frozenset(id for ids in burst.answers.values() for id in ids)
-    made = await asyncio.to_thread(evidence.servers_made, world, ids, since.isoformat()[:19] + "Z")
+    ids = {id for ids in burst.answers.values() for id in ids}
+    made = await asyncio.to_thread(evidence.servers_made, world, ids)
     result.servers_made, result.servers_wanted = made.total(), len(made)
     result.webhooks = len(evidence.webhooks(world, before))
     result.seconds = time.monotonic() - result.begun

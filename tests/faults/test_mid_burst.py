@@ -60,7 +60,9 @@ async def test_killed_in_mid_burst_of_twenty(
 ) -> None:
     """Twenty VMs are asked for, the process dies and comes back: twenty are active, no more."""
     plans = [
-        Plan(f"mid-burst-{process}-{tenant}-{n}", tenant, Ending.KEEP, False, False, None)
+        Plan(
+            f"mid-burst-{process}-{tenant}-{n}", tenant, Ending.KEEP, floating_ip=False, twice=False
+        )
         for tenant, quota in QUOTAS.items()
         for n in range(quota["vms"])
     ]

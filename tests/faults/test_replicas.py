@@ -95,7 +95,7 @@ class Pause:
 
 def _plans(name: str, bigtop: int, openlab: int) -> list[Plan]:
     return [
-        Plan(f"{name}-{tenant}-{n}", tenant, Ending.KEEP, n < 2, n % 2 == 0, None)
+        Plan(f"{name}-{tenant}-{n}", tenant, Ending.KEEP, floating_ip=n < 2, twice=n % 2 == 0)
         for tenant, count in (("bigtop", bigtop), ("openlab", openlab))
         for n in range(count)
     ]
