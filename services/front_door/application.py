@@ -7,15 +7,16 @@ from aiohttp import web
 
 from services.front_door.context import FRONT_DOOR, FrontDoor
 from services.front_door.guard import guarded
-from services.front_door.http_handlers.documents import OPENAPI
+from services.front_door.http_handlers.documents import ASYNCAPI, OPENAPI
 from services.front_door.middleware import add_headers, observed
 from services.front_door.openapi import openapi_document
 from services.front_door.routes import ROUTES
+from shared.contract.asyncapi import asyncapi_document
 from shared.contract.http import MAX_BODY
 from shared.runtime.health import add_health_routes
 from shared.runtime.lifecycle import Service
 
-#: The version of the HTTP interface.
+#: The version of the interface: HTTP and bus.
 VERSION = "1.0.0"
 
 
@@ -28,6 +29,7 @@ def make_application(parts: FrontDoor, service: Service) -> web.Application:
     )
     app[FRONT_DOOR] = parts
     app[OPENAPI] = msgspec.json.encode(openapi_document(ROUTES, VERSION))
+    app[ASYNCAPI] = msgspec.json.encode(asyncapi_document(VERSION))
     app.on_response_prepare.append(add_headers)
     for route in ROUTES:
         handler = guarded(route)

@@ -65,6 +65,7 @@ ROUTES: tuple[Route, ...] = (
            answer=information.Catalog, **_info),
 
     _route("GET", "/openapi.json", documents.openapi, "This document", **_open),
+    _route("GET", "/asyncapi.json", documents.asyncapi, "The bus, as AsyncAPI", **_open),
     _route("GET", "/docs", documents.docs, "This document, for people",
            media_type="text/html", **_open),
     _route("GET", "/docs/{file}", documents.docs_file, "A part of the documentation page",

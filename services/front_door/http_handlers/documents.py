@@ -1,4 +1,4 @@
-"""Documents: OpenAPI, and a page that shows it to people without anything from elsewhere."""
+"""Documents: OpenAPI, AsyncAPI, and a page for people without anything from elsewhere."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from aiohttp import web
 from services.front_door.answers import json_answer
 from services.front_door.faults import not_found
 
-#: The document as JSON, made once at the start (`services.front_door.application`).
+#: The documents as JSON, made once at the start (`services.front_door.application`).
 OPENAPI = web.AppKey("openapi", bytes)
+ASYNCAPI = web.AppKey("asyncapi", bytes)
 
 _STATIC = Path(__file__).parents[1] / "static"
 #: What the page consists of; everything else is 404.
@@ -24,6 +25,11 @@ _POLICY = {
 async def openapi(request: web.Request) -> web.Response:
     """``GET /openapi.json``."""
     return json_answer(request.app[OPENAPI])
+
+
+async def asyncapi(request: web.Request) -> web.Response:
+    """``GET /asyncapi.json``."""
+    return json_answer(request.app[ASYNCAPI])
 
 
 async def docs(_: web.Request) -> web.Response:

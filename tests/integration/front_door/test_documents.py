@@ -20,6 +20,13 @@ async def test_the_served_openapi_document_is_valid(door: Door) -> None:
     assert answer.json["openapi"].startswith("3.1")
 
 
+async def test_the_bus_is_described_too(door: Door) -> None:
+    """As AsyncAPI 3 (`tests/contract/test_asyncapi.py` looks at it closely)."""
+    answer = await door.request("GET", "/asyncapi.json")
+    assert answer.json["asyncapi"] == "3.0.0"
+    assert "colobus.requests" in answer.json["channels"]
+
+
 async def test_the_documentation_page_needs_nothing_from_elsewhere(door: Door) -> None:
     """Every address in the page and its parts is our own, and is there; `/` leads to it."""
     home = await door.request("GET", "/")
