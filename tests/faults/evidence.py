@@ -183,6 +183,25 @@ def _held(what: str, id: str, resource_id: str | None) -> Held:
     return Held(what, id, resource_id or "nobody")
 
 
+async def unanswered(world: World, ids: Iterable[str]) -> int:
+    """How many attempts of these VMs' steps were given up since no answer came: rescued, but slow.
+
+    It takes three minutes, and says that a command or its answer was lost, or a worker overloaded.
+    """
+    connection = await asyncpg.connect(_dsn(world))
+    try:
+        return int(
+            await connection.fetchval(
+                """SELECT count(DISTINCT (e.resource_id, s->>'name', s->>'attempt'))
+                FROM front_door.events e, json_array_elements(e.document->'status'->'steps') s
+                WHERE e.resource_id = ANY($1) AND s->'error'->>'title' = 'No answer'""",
+                list(ids),
+            )
+        )
+    finally:
+        await connection.close()
+
+
 async def queued(world: World, *, all_quiet: bool) -> dict[str, int]:
     """{"messages in <queue>": how many wait or are being worked on}, as the broker says.
 

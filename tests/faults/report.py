@@ -28,7 +28,7 @@ class Report:
 
     def _table(self) -> Table:
         table = Table(title="Faults in a burst", title_justify="left")
-        for column in ("seed", "faults", "outcome", "servers", "doubles", "webhooks"):
+        for column in ("seed", "faults", "outcome", "servers", "doubles", "unanswered", "webhooks"):
             table.add_column(column)
         for column in ("seconds", "settled after"):
             table.add_column(column, justify="right")
@@ -40,6 +40,7 @@ class Report:
                 _counted(result.phases),
                 f"{result.servers_made} for {result.servers_wanted}",
                 _counted(result.duplicates) or "none",
+                str(result.unanswered),
                 str(result.webhooks),
                 f"{result.seconds:.0f}",
                 f"{result.settled:.1f}",
@@ -53,7 +54,7 @@ def _counted(counts: Counter[str]) -> str:
 
 
 def _text(table: Table) -> str:
-    console = Console(file=io.StringIO(), width=150)
+    console = Console(file=io.StringIO(), width=160)
     console.print(table)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()

@@ -49,6 +49,7 @@ class Result:
     servers_made: int = 0
     servers_wanted: int = 0
     webhooks: int = 0
+    unanswered: int = 0
 
     def note(self, text: str) -> None:
         """Write into the journal, with the seconds since the beginning."""
@@ -117,6 +118,7 @@ async def run(world: World, plans: list[Plan], faults: Sequence[Fault]) -> Resul
     ids = {id for ids in burst.answers.values() for id in ids}
     made = await asyncio.to_thread(evidence.servers_made, world, ids)
     result.servers_made, result.servers_wanted = made.total(), len(made)
+    result.unanswered = await evidence.unanswered(world, ids)
     result.webhooks = len(evidence.webhooks(world, before))
     result.seconds = time.monotonic() - result.begun
     return result
