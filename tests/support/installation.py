@@ -263,7 +263,7 @@ def _common_settings(cloud: Mapping[str, str]) -> dict[str, dict[str, str]]:
         },
         "vm_worker": {
             "COLOBUS_CLOUDS_FILE": cloud["OS_CLIENT_CONFIG_FILE"],
-            "COLOBUS_NOTIFICATIONS_URLS": f"devcloud={cloud['DEVCLOUD_NOTIFICATIONS_AMQP_URL']}",
+            "COLOBUS_NOTIFICATIONS_URLS": _notifications(cloud),
         },
         "webhook_worker": {
             "COLOBUS_WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
@@ -274,6 +274,12 @@ def _common_settings(cloud: Mapping[str, str]) -> dict[str, dict[str, str]]:
             "COLOBUS_WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
         },
     }
+
+
+def _notifications(cloud: Mapping[str, str]) -> str:
+    """The cloud's own broker; none where a test has no cloud."""
+    url = cloud.get("DEVCLOUD_NOTIFICATIONS_AMQP_URL")
+    return f"devcloud={url}" if url else ""
 
 
 async def _remove(admin: AdminSettings, name: str) -> None:
