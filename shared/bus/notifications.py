@@ -68,9 +68,11 @@ class Notifications:
         name: str,
         queue: str,
         bindings: Sequence[Binding],
+        rebind_seconds: float = REBIND_SECONDS,
     ) -> None:
         """Raises `ConfigurationError` when a URL can't be read. ``name`` is the service's."""
         self._handler = handler
+        self._rebind_seconds = rebind_seconds
         self._queue = queue
         self._declare = shared_queue(queue, bindings)
         self._arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
@@ -134,7 +136,7 @@ class Notifications:
 
     async def _rebind(self) -> NoReturn:
         while True:
-            await asyncio.sleep(REBIND_SECONDS)
+            await asyncio.sleep(self._rebind_seconds)
             session = self._connection.current
             if session is None or not self._subscription.attached:
                 continue
