@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import msgspec
@@ -18,6 +21,7 @@ from services.scheduler.placement import Candidate, Choice
 from services.scheduler.usage import building_on, usage_of
 from services.scheduler.workflows import WORKFLOWS
 from shared.contract.problems import Problem, Reason
+from shared.contract.resources import Phase
 from shared.runtime.errors import TemporaryError
 
 log = structlog.get_logger()
@@ -25,7 +29,24 @@ log = structlog.get_logger()
 INTERVAL = 1.0
 #: How many of each tenant's waiting one round looks at: a burst of one hides no other's.
 LIMIT = 1000
+#: Of all time, rounds take half at most: with many in the queue one costs, and each event asks for
+#: one. This is the longest pause that follows from it (s).
+LONGEST_PAUSE = 1.0
 _LOCK = 0x434F4C4F  # "COLO": the advisory lock of admission
+_QUEUES = """
+SELECT id, tenant, phase, demand, state->'resource'->'spec'->>'arch' AS arch,
+    state->'refusals' AS refusals, state->'left_behind' AS left_behind,
+    ARRAY[shown->>'reason', shown->>'message', shown->'queue'->>'position'] AS told
+FROM (
+    SELECT *, row_number() OVER (PARTITION BY tenant ORDER BY id) AS place,
+        state->'resource'->'status' AS shown
+    FROM resources WHERE phase IN ('requested', 'waiting')) AS queues
+WHERE place <= $1 ORDER BY id
+"""
+_FREE = """
+SELECT id FROM resources WHERE id = ANY($1) AND phase IN ('requested', 'waiting')
+ORDER BY id FOR UPDATE SKIP LOCKED
+"""
 
 
 async def run(context: Context) -> NoReturn:
@@ -34,15 +55,21 @@ async def run(context: Context) -> NoReturn:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(context.admission_wanted.wait(), INTERVAL)
         context.admission_wanted.clear()
+        began = time.monotonic()
         try:
             await hold_round(context)
         except TemporaryError as error:
             log.warning("admission waits", error=str(error))
             await asyncio.sleep(INTERVAL)
+        await asyncio.sleep(min(time.monotonic() - began, LONGEST_PAUSE))
 
 
 async def hold_round(context: Context) -> None:
-    """Let start who may, tell the others why they wait."""
+    """Let start who may, tell the others why they wait.
+
+    Only what changes is locked; what is locked by others is left to the next round, and then the
+    round is decided without it.
+    """
     async with context.recording() as recording:
         tx = recording.tx
         if not await tx.fetchval(
@@ -50,23 +77,41 @@ async def hold_round(context: Context) -> None:
         ):
             return
         await tx.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-        rows = await tx.fetch(
-            "SELECT id, tenant, demand, state->'resource'->'spec'->>'arch' AS arch,"
-            " state->'refusals' AS refusals, state->'left_behind' AS left_behind"
-            " FROM resources WHERE phase IN ('requested', 'waiting') AND id IN ("
-            "  SELECT id FROM ("
-            "   SELECT id, row_number() OVER (PARTITION BY tenant ORDER BY id) AS place"
-            "   FROM resources WHERE phase IN ('requested', 'waiting')) AS queues"
-            "  WHERE place <= $1)"
-            " ORDER BY id FOR UPDATE SKIP LOCKED",
-            LIMIT,
-        )
+        rows = await tx.fetch(_QUEUES, LIMIT)
         waiting = [_waiting(row) for row in rows]
+        told = {row["id"]: row["told"] for row in rows if row["phase"] == Phase.WAITING}
         shares = await _shares(tx, context, {one.tenant for one in waiting})
         known = [one for one in waiting if one.tenant in shares]
         clouds = await candidates(tx, context)
-        outcome = admission.admit(known, shares, clouds, utc_now())
+        while True:
+            outcome = admission.admit(known, shares, clouds, utc_now())
+            starting = await _free(tx, _leaving(outcome))
+            if len(starting) == len(_leaving(outcome)):
+                break
+            busy = set(_leaving(outcome)) - starting
+            known = [one for one in known if one.id not in busy]
+        news = [one for one in outcome.held if told.get(one.id) != _told(one)]
+        free = await _free(tx, [one.id for one in news])
+        outcome = replace(outcome, held=tuple(one for one in news if one.id in free))
         await _record(outcome, context, recording)
+
+
+def _leaving(outcome: Admission) -> list[str]:
+    """Those that don't wait any more: they start, or fail."""
+    decided = (*outcome.admitted, *outcome.hopeless, *outcome.too_large)
+    return [resource_id for resource_id, _ in decided]
+
+
+def _told(held: Held) -> list[str | None]:
+    """What the ledger says of one that was held, in the form of `_QUEUES`."""
+    return [held.reason.value, held.message, str(admission.shown_position(held.position))]
+
+
+async def _free(tx: Transaction, ids: Sequence[str]) -> set[str]:
+    """Lock those of these that still wait and that nobody else has locked."""
+    if not ids:
+        return set()
+    return {row["id"] for row in await tx.fetch(_FREE, list(ids))}
 
 
 def _waiting(row: Any) -> Waiting:
