@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from shared.contract.resources import Phase, Verb
+from shared.runtime import trace_context
 from tests.integration.front_door.harness import (
     A_VM,
     Door,
@@ -51,6 +52,23 @@ async def test_a_request_is_accepted_visible_and_published(
     assert message.spec == {**A_VM, "floating_ip": True}
     assert (message.labels, message.lease_ttl, message.deadline) == ({"job": "unit"}, 3600, 600)
     assert not delivery.repeated
+
+
+async def test_a_request_without_a_trace_of_its_own_begins_one(
+    door: Door, neighbours: Neighbours, tenant: Tenant
+) -> None:
+    """Also when what it sent is malformed; the answer, its problem and the message name it."""
+    for number, sent in enumerate(({}, {"traceparent": "00-x"}), start=1):
+        answer = await door.post("/v1/vms", tenant, A_VM, headers=sent)
+        place = trace_context.parse(answer.headers["traceresponse"])
+        assert place is not None
+        assert answer.headers["X-Request-Id"] == place.trace_id
+        envelope = (await neighbours.deliveries(tenant, number))[-1].envelope
+        assert envelope.traceparent == place.traceparent
+        assert envelope.correlationid == place.trace_id
+    refused = await door.post("/v1/vms", tenant, {})
+    trace_id = refused.headers["traceresponse"].split("-")[1]
+    assert refused.json["instance"] == f"urn:colobus:request:{trace_id}"
 
 
 async def test_user_data_is_sealed_before_it_is_written_anywhere(

@@ -13,7 +13,9 @@ from shared.contract.resources import Phase, Resource, Status
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
-def status_message(id: str, *, resource_id: str = "vm-1", revision: int = 1) -> OutgoingMessage:
+def status_message(
+    id: str, *, resource_id: str = "vm-1", revision: int = 1, traceparent: str | None = None
+) -> OutgoingMessage:
     """A status message with this id about this resource."""
     resource = Resource(
         id=resource_id,
@@ -34,5 +36,6 @@ def status_message(id: str, *, resource_id: str = "vm-1", revision: int = 1) -> 
         tenant="bigtop",
         time=NOW,
         sequence=revision,
+        traceparent=traceparent,
     )
     return outgoing.status(envelope, message)

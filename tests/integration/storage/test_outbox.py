@@ -12,6 +12,7 @@ import pytest
 
 from shared.bus import Bus
 from shared.contract.outgoing import OutgoingMessage
+from shared.runtime import tracing
 from shared.runtime.errors import BackendUnavailable
 from shared.storage import Database, Outbox
 from tests.integration.storage.broker import Reader, bind, cut_connections, unbind
@@ -81,6 +82,7 @@ async def _put_and_fail(database: Database, outbox: Outbox) -> None:
 
 KILLED_AFTER_COMMIT = """
 import asyncio, os, signal, sys
+from shared.runtime import tracing
 from shared.runtime.errors import BackendUnavailable
 from shared.storage import Database, Outbox
 from tests.integration.storage.samples import status_message
@@ -231,3 +233,31 @@ async def test_a_process_that_stops_publishes_first_what_it_has_in_hand(
         await publish(database, outbox, *messages)
     assert await observer.fetchval("SELECT count(*) FROM outbox") == 0
     await reader.until(50)
+
+
+class _Tracing:
+    """A publisher that notes in which trace it is asked."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str | None]] = []
+
+    async def publish(
+        self, message: OutgoingMessage, *, repeated: bool = False, timeout: float = 15
+    ) -> None:
+        self.seen.append((message.id, tracing.traceparent()))
+
+
+async def test_what_a_dead_process_left_behind_is_published_in_its_own_trace(
+    database: Database, observer: Observer
+) -> None:
+    """The row keeps it, as part of the message; so does what is sent at once."""
+    traces = {"left": f"00-{'a' * 32}-{'b' * 16}-01", "sent": f"00-{'c' * 32}-{'d' * 16}-01"}
+    publisher = _Tracing()
+    outbox = Outbox(database, publisher)
+    async with database.transaction() as tx:
+        await outbox.put(tx, [status_message("left", traceparent=traces["left"])])
+    await expire_claims(observer)
+    async with running(outbox):
+        await publish(database, outbox, status_message("sent", traceparent=traces["sent"]))
+        await until_empty(observer)
+    assert dict(publisher.seen) == traces
