@@ -128,7 +128,7 @@ class Driver:
 
     def see(self, **fields: Any) -> Driver:
         self.now += timedelta(seconds=1)
-        seen = VmObserved(observed_at=self.now, **{"server_id": "server-1", **fields})
+        seen = VmObserved(**{"observed_at": self.now, "server_id": "server-1", **fields})
         self._take(workflow.observe(self.state, VM_WORKFLOW, self.now, seen))
         return self
 
