@@ -34,6 +34,7 @@ from shared.contract.messages import (
     VmPowerChangeStarted,
 )
 from shared.contract.problems import Problem, Reason
+from shared.runtime import tracing
 from shared.storage import first_delivery
 
 log = structlog.get_logger()
@@ -74,10 +75,12 @@ async def observe_resource(delivery: Delivery, event: VmObserved, context: Conte
         if state is None:
             return
         definition = WORKFLOWS[state.resource.kind]
-        decision = workflow.observe(state, definition, utc_now(), event)
-        recording.send(await context.ledger.save(recording.tx, state, decision))
-        rarely = context.settings.inspect_pushed_seconds
-        await push.note_sight(recording.tx, state, decision.state, event, rarely)
+        # A look at many resources has a trace of its own; what it shows is part of each one's.
+        with tracing.resumed(state.traceparent or tracing.traceparent()):
+            decision = workflow.observe(state, definition, utc_now(), event)
+            recording.send(await context.ledger.save(recording.tx, state, decision))
+            rarely = context.settings.inspect_pushed_seconds
+            await push.note_sight(recording.tx, state, decision.state, event, rarely)
     context.admission_wanted.set()
 
 

@@ -66,6 +66,8 @@ class Recorder(Protocol):
 
 
 _current: ContextVar[TraceContext | None] = ContextVar("trace", default=None)
+#: Where the work at hand came from, when `resumed` turned it to another trace.
+_left: ContextVar[TraceContext | None] = ContextVar("left trace", default=None)
 _recorder: Recorder | None = None
 
 
@@ -110,18 +112,23 @@ def traceparent() -> str | None:
 
 
 class resumed:  # noqa: N801 - it reads as what it does
-    """Within it, the work at hand is for this ``traceparent``; no span of its own."""
+    """Within it, the work at hand is for this ``traceparent``; no span of its own.
+
+    Turning to another trace than that of the work at hand is remembered, for `part_of`'s link.
+    """
 
     def __init__(self, parent: str | None) -> None:
         self._place = trace_context.parse(parent)
-        self._token: Token[TraceContext | None] | None = None
+        here = _current.get()
+        self._left = here if _differ(here, self._place) else None
 
     def __enter__(self) -> None:
-        self._token = _current.set(self._place)
+        self._tokens = (_current.set(self._place), _left.set(self._left))
 
     def __exit__(self, *_: object) -> None:
-        assert self._token is not None, "entered"
-        _current.reset(self._token)
+        place, left = self._tokens
+        _current.reset(place)
+        _left.reset(left)
 
 
 class Span:
@@ -149,11 +156,12 @@ class Span:
         kind: Kind = Kind.INTERNAL,
         parent: str | None = CURRENT,
         attributes: Attributes | None = None,
+        link: TraceContext | None = None,
     ) -> None:
         here = _current.get()
         self._name, self._kind, self._attributes = name, kind, attributes
         self._parent = here if parent is CURRENT else trace_context.parse(parent)
-        self._link = here if kind is Kind.INTERNAL and _differ(here, self._parent) else None
+        self._link = here if kind is Kind.INTERNAL and _differ(here, self._parent) else link
         self._recording: Recording | None = None
         self._error: str | None = None
         self._token: Token[TraceContext | None] | None = None
@@ -198,12 +206,14 @@ span = Span
 def part_of(parent: str | None, name: str) -> AbstractContextManager[object]:
     """Within it, the work at hand is part of the trace of ``parent``.
 
-    When it is already (or there is no such trace) nothing happens; else that is a span of ``name``.
+    When it always was (or there is no such trace) nothing happens; when it turns to it, or has
+    turned, that is a span of ``name``, linked to where it came from.
     """
-    here, there = _current.get(), trace_context.parse(parent)
-    if there is None or (here is not None and here.trace_id == there.trace_id):
+    here, there, left = _current.get(), trace_context.parse(parent), _left.get()
+    is_there = here is not None and there is not None and here.trace_id == there.trace_id
+    if there is None or (is_there and left is None):
         return nullcontext()
-    return span(name, parent=parent)
+    return span(name, parent=parent, link=left)
 
 
 def _differ(here: TraceContext | None, there: TraceContext | None) -> bool:

@@ -135,6 +135,8 @@ async def traced_work(service: Service) -> None:
                 raise LookupError("hidden")
             with tracing.part_of(OTHER_TRACE, "turned"):
                 pass
+            with tracing.resumed(OTHER_TRACE), tracing.part_of(OTHER_TRACE, "resumed"):
+                pass
             log.info("worked", loaded="opentelemetry" in sys.modules)
     await service.draining.wait()
 

@@ -38,7 +38,7 @@ async def test_spans_are_exported_with_their_place_and_without_what_they_raised(
     async with started("with_traces", COLOBUS_OTLP_ENDPOINT=collector.url, **SOON) as service:
         await service.say(PARENT)
         line = await service.until("worked")
-        await collector.until(lambda: len(collector.spans) == 3)
+        await collector.until(lambda: len(collector.spans) == 4)
         await _stop(service)
     by_name = {span.name: span for span in collector.spans}
     outer, inner, turned = by_name["outer"], by_name["inner"], by_name["turned"]
@@ -47,8 +47,9 @@ async def test_spans_are_exported_with_their_place_and_without_what_they_raised(
     assert (inner.trace_id, inner.parent_id, inner.kind) == (TRACE, outer.span_id, "INTERNAL")
     assert inner.failed
     assert inner.attributes == {"a": 1, "error.type": "LookupError"}
-    assert (turned.trace_id, turned.parent_id) == tuple(OTHER_TRACE.split("-")[1:3])
-    assert turned.links == (TRACE,)
+    for one in (turned, by_name["resumed"]):
+        assert (one.trace_id, one.parent_id) == tuple(OTHER_TRACE.split("-")[1:3])
+        assert one.links == (TRACE,)
     assert not outer.failed
     assert outer.resource["service.name"] == "sample"
     assert outer.resource["colobus.installation"] == "test"
@@ -61,7 +62,7 @@ async def test_what_is_left_is_exported_at_the_end(collector: Collector) -> None
         await service.say(PARENT)
         await service.until("worked")
         await _stop(service)
-    assert len(collector.spans) == 3
+    assert len(collector.spans) == 4
 
 
 async def test_without_an_endpoint_nobody_is_asked(collector: Collector) -> None:

@@ -70,3 +70,13 @@ def test_a_resumed_trace_is_that_of_the_message() -> None:
         assert tracing.current() == trace_context.parse(PARENT)
         with tracing.resumed(None):
             assert tracing.current() is None
+
+
+def test_what_turned_to_another_trace_is_known_to_have_come_from_elsewhere() -> None:
+    """So that a span of it is linked to its cause; nothing of that is left afterwards."""
+    with tracing.span("look", parent=PARENT):
+        with tracing.resumed(OTHER):
+            assert isinstance(tracing.part_of(OTHER, "decide"), tracing.Span)
+        assert not isinstance(tracing.part_of(PARENT, "decide"), tracing.Span)
+        with tracing.resumed(PARENT):
+            assert not isinstance(tracing.part_of(PARENT, "decide"), tracing.Span)
