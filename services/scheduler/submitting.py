@@ -34,8 +34,8 @@ from shared.storage import first_delivery
 #: long, in seconds …
 PATIENCE_FOR_CREATION = 600
 #: … and any so often at least: a message that lay in its queue has had no time yet. Somebody who
-#: waits for the answer waits for half a minute.
-TRIES_FOR_CREATION = 4
+#: waits for the answer gets it within seconds.
+TRIES_FOR_CREATION = 3
 
 
 async def submit_request(delivery: Delivery, request: RequestSubmitted, context: Context) -> None:
