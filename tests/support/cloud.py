@@ -39,12 +39,13 @@ class Cloud:
         self.admin = self.connect("devcloud-admin")
         self.supervisor: Supervisor = open_devcloud()
 
-    def connect(self, name: str) -> Any:
-        """A connection as one of the users of clouds.yaml."""
+    def connect(self, name: str, project_id: str | None = None) -> Any:
+        """A connection as one of the users of clouds.yaml, inside a project if one is named."""
         config = openstack.config.OpenStackConfig(
             config_files=[self._environment["OS_CLIENT_CONFIG_FILE"]]
         )
-        return openstack.connection.Connection(config=config.get_one(cloud=name))
+        project = {} if project_id is None else {"auth": {"project_id": project_id}}
+        return openstack.connection.Connection(config=config.get_one(cloud=name, **project))
 
     def holds(self, resource_id: str | None = None) -> Holdings:
         """What there is of one resource, or of the whole installation (ports of VMs only)."""
