@@ -137,6 +137,11 @@ def database_role(service: str, suffix: str = "") -> str:
     return f"{service}_{suffix}" if suffix else service
 
 
+def schema_owner(service: str, suffix: str = "") -> str:
+    """Who owns the service's schema: a role that only the admin step acts as."""
+    return database_role(f"{service}_owner", suffix)
+
+
 def _names(names: Iterable[str]) -> list[str]:
     return [re.escape(name) for name in names]
 

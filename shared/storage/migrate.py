@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import psycopg
 import structlog
@@ -30,14 +30,17 @@ _SCHEMA = re.compile(r"^[a-z_][a-z0-9_]{0,62}$")
 _log = structlog.get_logger(__name__)
 
 
-def migrate(dsn: str, schema: str, directory: Path) -> None:
+def migrate(dsn: str, schema: str, directory: Path, *, role: str | None = None) -> None:
     """Bring ``schema`` up to date: first the shared migrations, then those of ``directory``.
 
-    ``dsn`` is that of the role that is to own the tables. The schema is made when it is missing.
-    Concurrent callers wait for each other. Raises psycopg's errors.
+    ``role`` is to own the tables (default: the one in ``dsn``, which else must be allowed to act
+    as it). The schema is made when it is missing. Concurrent callers wait for each other. Raises
+    psycopg's errors.
     """
     if not _SCHEMA.match(schema):
         raise ConfigurationError(f"{schema!r} is no name for a schema")
+    if role is not None:
+        dsn = _acting_as(dsn, role)
     with _only_caller(dsn, schema):
         backend = _Backend(parse_uri(_yoyo_url(dsn, schema)), default_migration_table)
         with backend:
@@ -69,7 +72,17 @@ def _only_caller(dsn: str, schema: str) -> Iterator[None]:
         yield
 
 
+def _acting_as(dsn: str, role: str) -> str:
+    """Every session is this role's from its beginning; the name needs no quoting."""
+    if not _SCHEMA.match(role):
+        raise ConfigurationError(f"{role!r} is no name for a role")
+    parts = urlsplit(dsn)
+    query = [*parse_qsl(parts.query), ("options", f"-c role={role}")]
+    # A space is %20 to PostgreSQL, where a plus is a plus.
+    return urlunsplit(parts._replace(query=urlencode(query, quote_via=quote)))
+
+
 def _yoyo_url(dsn: str, schema: str) -> str:
     parts = urlsplit(dsn)
-    query = urlencode([*parse_qsl(parts.query), ("schema", schema)])
+    query = urlencode([*parse_qsl(parts.query), ("schema", schema)], quote_via=quote)
     return urlunsplit(parts._replace(scheme="postgresql+psycopg", query=query))

@@ -10,7 +10,7 @@ import aiohttp
 import asyncpg
 import pytest
 
-from services.admin.access import ACCESS, broker_user, database_role
+from services.admin.access import ACCESS, broker_user, database_role, schema_owner
 from services.admin.install import install
 from services.admin.settings import AdminSettings
 from shared.contract.identifiers import new_ulid
@@ -43,7 +43,8 @@ async def _corner(vhost: VirtualHost, dsn: str, folder: Path) -> AsyncIterator[A
     )
     users = [broker_user(service, suffix) for service in ACCESS]
     await _remove_users(vhost, [*users, *names.values()])
-    await _remove_roles(dsn, [database_role(service, suffix) for service in ACCESS])
+    roles = [role(service, suffix) for service in ACCESS for role in (database_role, schema_owner)]
+    await _remove_roles(dsn, roles)
 
 
 @pytest.fixture

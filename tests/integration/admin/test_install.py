@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import aiormq
+import asyncpg
 import msgspec
 import pytest
 
@@ -67,6 +68,20 @@ async def test_a_changed_password_is_noticed_and_set(installed: AdminSettings) -
     assert "role scheduler" in faults
     await install(installed)
     assert await check(installed) == []
+
+
+async def test_tables_that_the_service_owned_become_their_owners(installed: AdminSettings) -> None:
+    """As the first version left them; the service goes on using them."""
+    role, owner = (f"scheduler{kind}_{installed.role_suffix}" for kind in ("", "_owner"))
+    administrator = await asyncpg.connect(installed.admin_database_dsn)
+    await administrator.execute(f"REASSIGN OWNED BY {owner} TO {role}")
+    await administrator.close()
+    assert "may change tables" in " ".join(await check(installed))
+    await install(installed)
+    assert await check(installed) == []
+    service = await asyncpg.connect(environment_of("scheduler", installed)["COLOBUS_DATABASE_DSN"])
+    assert await service.fetchval("SELECT count(*) FROM outbox") == 0
+    await service.close()
 
 
 async def test_a_queue_in_another_form_is_a_clear_error(

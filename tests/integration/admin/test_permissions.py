@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiormq
 import asyncpg
@@ -16,6 +17,7 @@ from pamqp.commands import Basic
 from services.admin.access import ACCESS
 from services.admin.broker import open_management, virtual_host
 from services.admin.environment import amqp_urls, environment_of
+from services.admin.install import install
 from services.admin.management import Management
 from services.admin.policies import ENDLESS, TENANT_LIMITS, TENANT_QUEUE
 from services.admin.settings import AdminSettings
@@ -331,26 +333,85 @@ async def test_a_tenants_full_queue_holds_up_nobody(installation: AdminSettings)
         await channel.queue_delete(f"{user}.full")
 
 
-async def test_a_role_owns_its_schema_and_nothing_else(installation: AdminSettings) -> None:
-    """It lands in its schema, may make tables there, and may neither see nor make others'."""
+SCHEMAS = ("front_door", "scheduler", "webhook_worker")
+
+
+@pytest.mark.parametrize("service", SCHEMAS)
+async def test_a_service_changes_rows_of_its_schema_and_nothing_else(
+    installation: AdminSettings, service: str
+) -> None:
+    """It reads and writes its tables; it neither makes, alters nor sees anything beyond them."""
+    other = next(schema for schema in SCHEMAS if schema != service)
+    async with _as_role(installation, service) as connection:
+        assert await connection.fetchval("SELECT current_schema()") == service
+        await connection.execute("DELETE FROM outbox")
+        for statement in (
+            f"SELECT * FROM {other}.outbox",
+            f"INSERT INTO {other}.inbox DEFAULT VALUES",
+            f"CREATE TABLE {other}.mine (x int)",
+            f"SET ROLE {other}_{installation.role_suffix}",
+            "CREATE TABLE mine (x int)",
+            "ALTER TABLE outbox ADD COLUMN mine int",
+            "DROP TABLE outbox",
+            "TRUNCATE outbox",
+            "CREATE INDEX ON outbox (id)",
+            "CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+            "DELETE FROM _yoyo_migration",
+            "CREATE TABLE public.mine (x int)",
+            "CREATE SCHEMA mine",
+            "CREATE TEMPORARY TABLE mine (x int)",
+            "CREATE ROLE mine",
+            f"SET ROLE {service}_owner_{installation.role_suffix}",
+            "SET ROLE postgres",
+            "COPY outbox TO PROGRAM 'true'",
+            "SELECT pg_read_file('postgresql.conf')",
+        ):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(statement)
+
+
+@pytest.mark.parametrize("service", SCHEMAS)
+async def test_no_role_of_a_service_has_any_power_over_the_server(
+    installation: AdminSettings, service: str
+) -> None:
+    """Neither the one that logs in, nor the owner of its tables, who can't log in at all."""
+    async with _as_role(installation, service) as connection:
+        rows = await connection.fetch(
+            "SELECT rolname, rolcanlogin, rolsuper OR rolcreatedb OR rolcreaterole"
+            " OR rolreplication OR rolbypassrls AS mighty"
+            " FROM pg_roles WHERE rolname IN ($1, $2)",
+            *(f"{service}{kind}_{installation.role_suffix}" for kind in ("", "_owner")),
+        )
+    powers = {row["rolname"].removesuffix(f"_{installation.role_suffix}"): row for row in rows}
+    assert not any(row["mighty"] for row in rows)
+    assert {name: row["rolcanlogin"] for name, row in powers.items()} == {
+        service: True,
+        f"{service}_owner": False,
+    }
+
+
+async def test_a_role_connects_to_no_other_installations_database(
+    installation: AdminSettings, settings: AdminSettings
+) -> None:
+    """Roles are known to the whole server; databases take their own only."""
+    await install(settings)
+    own = environment_of("scheduler", installation)["COLOBUS_DATABASE_DSN"]
+    elsewhere = urlsplit(own)._replace(path=urlsplit(settings.admin_database_dsn).path)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="CONNECT"):
+        await asyncpg.connect(elsewhere.geturl())
+
+
+@asynccontextmanager
+async def _as_role(
+    installation: AdminSettings, service: str
+) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
     connection = await asyncpg.connect(
-        environment_of("scheduler", installation)["COLOBUS_DATABASE_DSN"]
+        environment_of(service, installation)["COLOBUS_DATABASE_DSN"]
     )
-    assert await connection.fetchval("SELECT current_schema()") == "scheduler"
-    await connection.execute("CREATE TABLE mine (x int)")
-    for statement in (
-        "SELECT * FROM front_door.outbox",
-        "SELECT * FROM webhook_worker.inbox",
-        "CREATE TABLE public.other (x int)",
-        "CREATE TABLE front_door.other (x int)",
-        "CREATE SCHEMA other",
-        "CREATE TEMPORARY TABLE other (x int)",
-        "CREATE ROLE other",
-        "SET ROLE postgres",
-    ):
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await connection.execute(statement)
-    await connection.close()
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 async def test_only_the_installations_own_roles_may_connect(installation: AdminSettings) -> None:
