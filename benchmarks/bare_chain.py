@@ -17,6 +17,7 @@ import aio_pika
 import msgspec
 import uvloop
 from aio_pika.abc import AbstractExchange, AbstractIncomingMessage
+from aiormq.abc import FieldTable
 
 from shared.contract.identifiers import new_ulid
 
@@ -52,7 +53,7 @@ async def declare(channel: aio_pika.abc.AbstractChannel) -> AbstractExchange:
     """Declare the exchange and the queues."""
     exchange = await channel.declare_exchange(EXCHANGE, "topic", durable=True)
     for name, key in QUEUES.items():
-        arguments = {"x-queue-type": "quorum", "x-overflow": "reject-publish"}
+        arguments: FieldTable = {"x-queue-type": "quorum", "x-overflow": "reject-publish"}
         queue = await channel.declare_queue(f"bench.{name}", durable=True, arguments=arguments)
         await queue.bind(exchange, key)
     return exchange

@@ -43,12 +43,14 @@ class Driven:
 
 
 class _Run:
-    def __init__(self, chain: Chain, in_flight: int) -> None:
+    def __init__(self, chain: Chain, requests: int, in_flight: int) -> None:
+        self._requests = requests
         self._chain = chain
         self._began: dict[str, float] = {}
         self._room = asyncio.Semaphore(in_flight)
         self.took: list[float] = []
         self.messages = 0
+        self.all_out = asyncio.Event()
 
     async def put(self, publish: Callable[..., Awaitable[object]]) -> None:
         async with asyncio.timeout(_PATIENCE):
@@ -65,6 +67,8 @@ class _Run:
         if began is not None:
             self.took.append(time.perf_counter() - began)
             self._room.release()
+            if len(self.took) == self._requests:
+                self.all_out.set()
 
 
 async def drive(chain: Chain, requests: int, in_flight: int) -> Driven:
@@ -74,7 +78,7 @@ async def drive(chain: Chain, requests: int, in_flight: int) -> Driven:
         out = await connection.channel(publisher_confirms=True)
         back = await connection.channel()
         await back.set_qos(_PREFETCH)
-        this = _Run(chain, in_flight)
+        this = _Run(chain, requests, in_flight)
         tag = await (queue := await back.get_queue(chain.queue)).consume(this.take)
 
         async def publish(exchange: str, key: str, message: aio_pika.Message) -> None:
@@ -82,13 +86,10 @@ async def drive(chain: Chain, requests: int, in_flight: int) -> Driven:
 
         began = time.perf_counter()
         async with asyncio.TaskGroup() as group:
-            for _ in range(requests):
-                # Confirmed side by side; the room in flight bounds how many.
-                task = group.create_task(this.put(publish))
-                del task
+            for _ in range(requests):  # confirmed side by side; the room in flight bounds them
+                group.create_task(this.put(publish))
         async with asyncio.timeout(_PATIENCE):
-            while len(this.took) < requests:
-                await asyncio.sleep(0.001)
+            await this.all_out.wait()
         seconds = time.perf_counter() - began
         await queue.cancel(tag)
         return Driven(seconds, this.took, this.messages)

@@ -13,20 +13,24 @@ import json
 import secrets
 import sys
 import time
+from functools import partial
 from typing import cast
 
 import uvloop
 
 from benchmarks.figures import percentile
 
-BODY = b'{"image":"debian-12","flavor":"small","labels":{"job":"4711"}}'
+BODY = {"image": "debian-12", "flavor": "small", "labels": {"job": "4711"}}
 
 
 class Poster(asyncio.Protocol):
     """One connection: a request, its answer, the next request, until ``ends``."""
 
-    def __init__(self, head: bytes, keyed: bool, ends: float, took: list[float]) -> None:
-        self._head, self._keyed, self._ends, self._took = head, keyed, ends, took
+    def __init__(
+        self, head: bytes, body: bytes, *, keyed: bool, ends: float, took: list[float]
+    ) -> None:
+        self._head, self._body, self._keyed = head, body, keyed
+        self._ends, self._took = ends, took
         self._answer = b""
         self._began = 0.0
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -61,7 +65,7 @@ class Poster(asyncio.Protocol):
     def _post(self) -> None:
         key = f"Idempotency-Key: {secrets.token_hex(16)}\r\n".encode() if self._keyed else b""
         self._answer, self._began = b"", time.perf_counter()
-        self._transport.write(self._head + key + b"\r\n" + BODY)
+        self._transport.write(self._head + key + b"\r\n" + self._body)
 
 
 def _length(head: bytes) -> int:
@@ -71,17 +75,21 @@ def _length(head: bytes) -> int:
 
 async def load(options: argparse.Namespace) -> dict[str, float]:
     """Load the server; return accepted requests per second and percentiles of their time (s)."""
+    body = json.dumps(BODY | ({"network": options.network} if options.network else {})).encode()
     head = (
         f"POST {options.path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
         f"Authorization: Bearer {options.token}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(BODY)}\r\n"
+        f"Content-Length: {len(body)}\r\n"
     ).encode()
     began, took = time.perf_counter(), list[float]()
     ends = began + options.seconds
-    posters = [Poster(head, options.keyed, ends, took) for _ in range(options.connections)]
+    posters = [
+        Poster(head, body, keyed=options.keyed, ends=ends, took=took)
+        for _ in range(options.connections)
+    ]
     loop = asyncio.get_running_loop()
     for poster in posters:
-        await loop.create_connection(lambda p=poster: p, "127.0.0.1", options.port)
+        await loop.create_connection(partial(_same, poster), "127.0.0.1", options.port)
     await asyncio.gather(*(poster.done for poster in posters))
     seconds = time.perf_counter() - began
     return {
@@ -89,6 +97,10 @@ async def load(options: argparse.Namespace) -> dict[str, float]:
         "p50": percentile(took, 0.5),
         "p99": percentile(took, 0.99),
     }
+
+
+def _same(poster: Poster) -> Poster:
+    return poster
 
 
 def main() -> None:
@@ -99,6 +111,7 @@ def main() -> None:
     parser.add_argument("--token", default="none")
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--network", default="")
     parser.add_argument("--keyed", action="store_true")
     sys.stdout.write(json.dumps(uvloop.run(load(parser.parse_args()))))
 

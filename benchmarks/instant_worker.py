@@ -14,7 +14,15 @@ from itertools import count
 from typing import Any, cast
 
 from services.vm_worker.backend import Compute, Networking
-from services.vm_worker.cloud_objects import FloatingIp, Network, NewPort, NewServer, Port, Server
+from services.vm_worker.cloud_objects import (
+    FloatingIp,
+    Network,
+    NewPort,
+    NewServer,
+    Port,
+    Router,
+    Server,
+)
 from services.vm_worker.context import Context, backend_of
 from services.vm_worker.handlers import HANDLERS, provision_vm
 from services.vm_worker.observer import observation_of
@@ -28,7 +36,7 @@ from shared.runtime.health import serve_health
 from shared.runtime.service import Service, run
 from shared.runtime.settings import load
 from shared.runtime.tenants import load_tenants
-from shared.worker.command import Answer, Command, Observation
+from shared.worker.command import Answer, Command, Handlers, Observation
 from shared.worker.command_worker import CommandWorker
 from shared.worker.limits import Limits
 
@@ -111,6 +119,16 @@ class InstantNetwork:
         """None."""
         return []
 
+    async def networks(self, description: str) -> list[Network]:
+        """None of the project's own."""
+        del description
+        return []
+
+    async def routers(self, description: str) -> list[Router]:
+        """None."""
+        del description
+        return []
+
     async def delete_port(self, port_id: str) -> bool:
         """It is gone."""
         return self.by_id.pop(port_id, None) is not None
@@ -141,7 +159,7 @@ async def provision_and_tell(command: Command[ProvisionVm], context: Context) ->
     project = context.project(command)
     server = await project.compute.server(getattr(answers[0], "server_id"))  # noqa: B009
     (port,) = await project.network.ports(ids=[command.message.port_id])
-    seen = observation_of(datetime.now(UTC), server, port)
+    seen = observation_of(datetime.now(UTC), server, port, notified=True)
     return [*answers, Observation(command.resource_id, command.tenant, seen)]
 
 
@@ -155,7 +173,7 @@ async def wire(service: Service) -> None:
     service.on_close(bus.close)
     service.add_readiness("broker", bus.connected)
     service.spawn("bus", bus.wait_failed())
-    handlers = {**HANDLERS, ProvisionVm: provision_and_tell}
+    handlers: Handlers[Context] = {**HANDLERS, ProvisionVm: provision_and_tell}
     limits = Limits(WORKER, backend_of, maximum=settings.cloud_concurrency)
     worker = CommandWorker(WORKER, bus, handlers, context, kind="vm", limits=limits)
     await worker.start(prefetch=settings.command_prefetch)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, NoReturn
 
 import msgspec
@@ -18,6 +19,7 @@ from services.scheduler.cloud_health import Health
 from services.scheduler.context import Context, Recording
 from services.scheduler.ledger import Transaction, utc_now
 from services.scheduler.placement import Candidate, Choice
+from services.scheduler.state import Decision, ResourceState
 from services.scheduler.usage import building_on, usage_of
 from services.scheduler.workflows import WORKFLOWS
 from shared.contract.problems import Problem, Reason
@@ -70,12 +72,13 @@ async def hold_round(context: Context) -> None:
     Only what changes is locked; what is locked by others is left to the next round, and then the
     round is decided without it.
     """
-    async with context.recording() as recording:
-        tx = recording.tx
-        if not await tx.fetchval(
+    async with context.database.connection() as connection:
+        if not await connection.fetchval(
             "SELECT EXISTS (SELECT FROM resources WHERE phase IN ('requested', 'waiting'))"
         ):
             return
+    async with context.recording() as recording:
+        tx = recording.tx
         await tx.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
         rows = await tx.fetch(_QUEUES, LIMIT)
         waiting = [_waiting(row) for row in rows]
@@ -162,8 +165,9 @@ async def candidates(tx: Transaction, context: Context) -> dict[str, Candidate]:
 
 
 async def _record(outcome: Admission, context: Context, recording: Recording) -> None:
+    decide: dict[str, Callable[[ResourceState], Decision]] = {}
     for resource_id, choice in outcome.admitted:
-        await _admit(resource_id, choice, context, recording)
+        decide[resource_id] = partial(_admit, choice=choice)
     for resource_id, choice in outcome.hopeless:
         problem = Problem(
             title="No cloud",
@@ -171,45 +175,31 @@ async def _record(outcome: Admission, context: Context, recording: Recording) ->
             reason=choice.reason,
             retryable=choice.reason is not Reason.NO_CLOUD,
         )
-        await _refuse(resource_id, context, recording, problem)
+        decide[resource_id] = partial(_refuse, problem=problem)
     for resource_id, words in outcome.too_large:
         problem = Problem(title="Over the whole quota", detail=words, reason=Reason.QUOTA_EXCEEDED)
-        await _refuse(resource_id, context, recording, problem)
+        decide[resource_id] = partial(_refuse, problem=problem)
     for held in outcome.held:
-        await _hold(held, context, recording)
-    await full_clouds.note_tries(recording.tx, outcome.tried)
-    await cloud_health.note_probes(recording.tx, outcome.probed, utc_now())
+        decide[held.id] = partial(_hold, held=held)
+    tx, ledger = recording.tx, context.ledger
+    states = await ledger.lock_all(tx, list(decide))
+    decided = [(states[one], decide[one](states[one])) for one in decide]
+    recording.send(await ledger.save_all(tx, decided))
+    await full_clouds.note_tries(tx, outcome.tried)
+    await cloud_health.note_probes(tx, outcome.probed, utc_now())
 
 
-async def _admit(resource_id: str, choice: Choice, context: Context, recording: Recording) -> None:
-    state = await context.ledger.lock(recording.tx, resource_id)
-    if state is None or choice.placement is None:
-        raise LookupError(f"{resource_id} vanished under its lock")
+def _admit(state: ResourceState, choice: Choice) -> Decision:
+    if choice.placement is None:
+        raise ValueError(f"{state.resource.id} has no place")
     definition = WORKFLOWS[state.resource.kind]
-    decision = workflow.admit(state, definition, utc_now(), choice.placement, choice.alternatives)
-    recording.send(await context.ledger.save(recording.tx, state, decision))
+    return workflow.admit(state, definition, utc_now(), choice.placement, choice.alternatives)
 
 
-async def _refuse(
-    resource_id: str, context: Context, recording: Recording, problem: Problem
-) -> None:
-    state = await context.ledger.lock(recording.tx, resource_id)
-    if state is None:
-        raise LookupError(f"{resource_id} vanished under its lock")
-    decision = workflow.no_place_left(state, WORKFLOWS[state.resource.kind], utc_now(), problem)
-    recording.send(await context.ledger.save(recording.tx, state, decision))
+def _refuse(state: ResourceState, problem: Problem) -> Decision:
+    return workflow.no_place_left(state, WORKFLOWS[state.resource.kind], utc_now(), problem)
 
 
-async def _hold(held: Held, context: Context, recording: Recording) -> None:
-    state = await context.ledger.lock(recording.tx, held.id)
-    if state is None:
-        raise LookupError(f"{held.id} vanished under its lock")
-    decision = workflow.hold(
-        state,
-        WORKFLOWS[state.resource.kind],
-        utc_now(),
-        held.reason,
-        held.message,
-        admission.shown_position(held.position),
-    )
-    recording.send(await context.ledger.save(recording.tx, state, decision))
+def _hold(state: ResourceState, held: Held) -> Decision:
+    definition, position = WORKFLOWS[state.resource.kind], admission.shown_position(held.position)
+    return workflow.hold(state, definition, utc_now(), held.reason, held.message, position)

@@ -92,6 +92,13 @@ def after_success(health: Health) -> Health:
     return Health(health.cloud, failures, health.last_failure_at)
 
 
+def tells_of_cloud(event: Message) -> bool:
+    """Tell whether `note_answer` learns anything from ``event``."""
+    if isinstance(event, CommandFailed):
+        return event.problem.reason in _CLOUDS_FAULT
+    return isinstance(event, _MADE)
+
+
 async def note_answer(
     tx: Connection, cloud: str, event: Message, now: datetime, settings: Settings
 ) -> None:

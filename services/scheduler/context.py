@@ -6,13 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 
+from services.scheduler.changing import Change, make_changes
 from services.scheduler.ledger import Ledger, Transaction
 from services.scheduler.settings import Settings
 from shared.bus import Bus
 from shared.contract.outgoing import OutgoingMessage
 from shared.runtime.tenants import Tenants
-from shared.storage import Database, Outbox
+from shared.storage import Database, Gathering, Outbox
 
 
 class Recording:
@@ -48,3 +50,16 @@ class Context:
             yield recording
             batch = await self.outbox.put(tx, recording.messages)
         self.outbox.send(batch)
+
+    @cached_property
+    def changes(self) -> Gathering[Change, None]:
+        """Changes of resources, made together; in the order of their arrival: one lane."""
+        return Gathering(self._change_all, lanes=1)
+
+    async def _change_all(self, changes: Sequence[Change]) -> Sequence[None]:
+        async with self.recording() as recording:
+            changed = await make_changes(recording.tx, self.ledger, changes)
+            recording.send(changed.messages)
+        if changed.moved:
+            self.admission_wanted.set()
+        return [None] * len(changes)

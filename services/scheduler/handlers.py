@@ -8,10 +8,11 @@ from typing import Any
 import structlog
 
 from services.scheduler import census, cloud_health, push, workflow
-from services.scheduler.context import Context, Recording
+from services.scheduler.changing import Change
+from services.scheduler.context import Context
 from services.scheduler.leaving import is_left_behind
-from services.scheduler.ledger import utc_now
-from services.scheduler.state import ResourceState
+from services.scheduler.ledger import Transaction, utc_now
+from services.scheduler.state import Decision, ResourceState
 from services.scheduler.submitting import submit_request
 from services.scheduler.workflows import WORKFLOWS
 from shared.bus import Delivery, RejectedMessage
@@ -34,10 +35,8 @@ from shared.contract.messages import (
     VmPowerChangeStarted,
 )
 from shared.contract.problems import Problem, Reason
-from shared.runtime import tracing
-from shared.storage import first_delivery
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 Handler = Callable[[Delivery, Any, Context], Awaitable[None]]
 
 
@@ -52,36 +51,29 @@ async def absorb_answer(delivery: Delivery, event: Message, context: Context) ->
             census.count_failure(delivery, event)
         return  # the answer to an inspection or a census, or what is meant for others
     step, attempt = envelope.step, envelope.attempt
-    async with context.recording() as recording:
-        if not await first_delivery(recording.tx, envelope):
-            return
-        state = await _lock(delivery, context, recording)
-        if state is None:
-            return
+
+    def decide(state: ResourceState) -> Decision:
         definition = WORKFLOWS[state.resource.kind]
-        decision = workflow.absorb(state, definition, utc_now(), step, attempt, event)
-        recording.send(await context.ledger.save(recording.tx, state, decision))
-        placed = state.resource.status.placement is not None
-        if placed and not is_left_behind(step):
-            now, settings = utc_now(), context.settings
-            await cloud_health.note_answer(recording.tx, state.cloud, event, now, settings)
-    context.admission_wanted.set()
+        return workflow.absorb(state, definition, utc_now(), step, attempt, event)
+
+    async def learn(tx: Transaction, before: ResourceState, _: ResourceState) -> None:
+        await cloud_health.note_answer(tx, before.cloud, event, utc_now(), context.settings)
+
+    teaches = cloud_health.tells_of_cloud(event) and not is_left_behind(step)
+    await context.changes.do(Change(envelope, True, decide, learn if teaches else None))
 
 
 async def observe_resource(delivery: Delivery, event: VmObserved, context: Context) -> None:
     """What a backend shows of one resource; seeing the same twice changes nothing."""
-    async with context.recording() as recording:
-        state = await _lock(delivery, context, recording)
-        if state is None:
-            return
-        definition = WORKFLOWS[state.resource.kind]
-        # A look at many resources has a trace of its own; what it shows is part of each one's.
-        with tracing.resumed(state.traceparent or tracing.traceparent()):
-            decision = workflow.observe(state, definition, utc_now(), event)
-            recording.send(await context.ledger.save(recording.tx, state, decision))
-            rarely = context.settings.inspect_pushed_seconds
-            await push.note_sight(recording.tx, state, decision.state, event, rarely)
-    context.admission_wanted.set()
+
+    def decide(state: ResourceState) -> Decision:
+        return workflow.observe(state, WORKFLOWS[state.resource.kind], utc_now(), event)
+
+    async def learn(tx: Transaction, before: ResourceState, after: ResourceState) -> None:
+        rarely = context.settings.inspect_pushed_seconds
+        await push.note_sight(tx, before, after, event, rarely)
+
+    await context.changes.do(Change(delivery.envelope, False, decide, learn))
 
 
 async def note_notifications(
@@ -107,15 +99,6 @@ async def note_failed_inspection(
             definition = WORKFLOWS[state.resource.kind]
             decision = workflow.unreachable(state, definition, utc_now(), event.problem)
             recording.send(await context.ledger.save(recording.tx, state, decision))
-
-
-async def _lock(delivery: Delivery, context: Context, recording: Recording) -> ResourceState | None:
-    envelope = delivery.envelope
-    state = await context.ledger.lock(recording.tx, envelope.subject)
-    if state is None or state.resource.tenant != envelope.tenant:
-        log.warning("event for an unknown resource", type=envelope.type, subject=envelope.subject)
-        return None
-    return state
 
 
 # ---- colobus.dead-letters

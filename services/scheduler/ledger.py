@@ -17,6 +17,7 @@ from asyncpg import Record
 from services.scheduler import full_clouds
 from services.scheduler.metrics import note_change
 from services.scheduler.state import Command, Decision, ResourceState
+from services.scheduler.timer_rows import write_timers
 from services.scheduler.usage import move_usage
 from shared.contract import outgoing
 from shared.contract.codec import envelope_for
@@ -34,6 +35,11 @@ Transaction = Connection
 
 _decoder = msgspec.json.Decoder(ResourceState)
 _SELECT = "SELECT state::text AS state FROM resources"
+_UPDATE = (
+    "UPDATE resources SET phase = $2, cloud = $3, inspection = $4, state = $5, updated_at = $6,"
+    " ended_at = CASE WHEN phase = $2 THEN ended_at"
+    " WHEN $2 IN ('deleted', 'failed') THEN $6::timestamptz END WHERE id = $1"
+)
 
 
 class Ledger:
@@ -89,35 +95,48 @@ class Ledger:
             resource.created_at,
             resource.updated_at,
         )
-        await _write_timers(tx, decision)
+        await write_timers(tx, [decision])
         return [self._status(None, state)]
+
+    async def lock_all(
+        self, tx: Transaction, resource_ids: Sequence[str]
+    ) -> dict[str, ResourceState]:
+        """Return those that there are, by id, with their rows locked."""
+        rows = await tx.fetch(
+            f"{_SELECT} WHERE id = ANY($1) ORDER BY id FOR UPDATE", list(resource_ids)
+        )
+        return {state.resource.id: state for state in map(_state, rows)}
 
     async def save(
         self, tx: Transaction, before: ResourceState, decision: Decision
     ) -> list[OutgoingMessage]:
         """Record what was decided; returns the messages to be sent. No change writes nothing."""
-        state = decision.state
-        if state != before:
-            resource = state.resource
-            placement = resource.status.placement
-            await tx.execute(
-                "UPDATE resources SET phase = $2, cloud = $3, inspection = $4, state = $5,"
-                " updated_at = $6, ended_at = CASE WHEN phase = $2 THEN ended_at"
-                " WHEN $2 IN ('deleted', 'failed') THEN $6::timestamptz END WHERE id = $1",
-                resource.id,
-                resource.status.phase.value,
-                placement.cloud if placement else None,
-                inspection_of(state),
-                state,
-                resource.updated_at,
-            )
-            await move_usage(tx, before.resource, resource)
-            await full_clouds.follow(tx, before, state)
-            note_change(before.resource, resource)
-        await _write_timers(tx, decision)
-        return self._messages(before, decision)
+        return await self.save_all(tx, [(before, decision)])
 
-    def _messages(self, before: ResourceState, decision: Decision) -> list[OutgoingMessage]:
+    async def save_all(
+        self, tx: Transaction, decided: Sequence[tuple[ResourceState, Decision]]
+    ) -> list[OutgoingMessage]:
+        """Record these, as `write` does; returns their messages."""
+        await self.write(tx, decided)
+        return [one for before, decision in decided for one in self.messages(before, decision)]
+
+    async def write(
+        self, tx: Transaction, decided: Sequence[tuple[ResourceState, Decision]]
+    ) -> None:
+        """Record these in order, the same resource perhaps twice.
+
+        Tenants' locks are taken in the order of their names, however many are concerned.
+        """
+        changed = [(before, one.state) for before, one in decided if one.state != before]
+        if changed:
+            await tx.executemany(_UPDATE, [_columns(after) for _, after in changed])
+        for before, after in sorted(changed, key=lambda one: one[0].resource.tenant):
+            await move_usage(tx, before.resource, after.resource)
+            await full_clouds.follow(tx, before, after)
+            note_change(before.resource, after.resource)
+        await write_timers(tx, [decision for _, decision in decided])
+
+    def messages(self, before: ResourceState, decision: Decision) -> list[OutgoingMessage]:
         """The messages, in the resource's own trace, whatever led to them (a timer, a round)."""
         state = decision.state
         is_news = state.resource.revision != before.resource.revision
@@ -179,23 +198,11 @@ def _state(row: Record) -> ResourceState:
     return _decoder.decode(row["state"])
 
 
-async def _write_timers(tx: Transaction, decision: Decision) -> None:
-    resource_id = decision.state.resource.id
-    if decision.clear_timers:
-        await tx.execute("DELETE FROM timers WHERE resource_id = $1", resource_id)
-    timers = decision.timers or {}
-    cancelled = [name for name, due_at in timers.items() if due_at is None]
-    if cancelled and not decision.clear_timers:
-        await tx.execute(
-            "DELETE FROM timers WHERE resource_id = $1 AND name = ANY($2)", resource_id, cancelled
-        )
-    rows = [(resource_id, name, due_at) for name, due_at in timers.items() if due_at is not None]
-    if rows:
-        await tx.executemany(
-            "INSERT INTO timers (resource_id, name, due_at) VALUES ($1, $2, $3)"
-            " ON CONFLICT (resource_id, name) DO UPDATE SET due_at = EXCLUDED.due_at",
-            rows,
-        )
+def _columns(state: ResourceState) -> tuple[object, ...]:
+    status = state.resource.status
+    cloud = status.placement.cloud if status.placement else None
+    updated_at = state.resource.updated_at
+    return state.resource.id, status.phase.value, cloud, inspection_of(state), state, updated_at
 
 
 def utc_now() -> datetime:

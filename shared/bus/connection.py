@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from itertools import count
+from types import TracebackType
 
 import aiormq
 import structlog
@@ -18,15 +18,17 @@ from prometheus_client import Gauge
 from yarl import URL
 
 from shared.bus import lenient, metrics
+from shared.bus.addresses import checked
 from shared.bus.errors import BusUnavailable
 from shared.runtime.errors import ConfigurationError
+from shared.runtime.tls import Trust
 
-#: Seconds between heartbeats that are asked of the broker when a URL says nothing else.
-HEARTBEAT = 20
 #: Seconds that one broker may take to accept a connection.
 CONNECT_TIMEOUT = 10.0
 #: Seconds in which all channels of a lost connection are told of it.
 _NOTICING = 2.0
+#: Who vouches for a broker at ``amqps://`` when nothing else is said: whom the system trusts.
+ANYBODY_KNOWN = Trust()
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 
 _log = structlog.get_logger(__name__)
@@ -45,28 +47,37 @@ class ChannelRefused(Exception):
         self.not_found = isinstance(error, aiormq.ChannelNotFoundEntity)
 
 
-@asynccontextmanager
-async def broker_errors() -> AsyncIterator[None]:
+class broker_errors:  # noqa: N801 - it reads as what it is about
     """Turn all that aiormq raises when a connection or channel goes into one of two errors.
 
     That may be a plain Exception, or even a CancelledError that nobody asked for: aiormq hands
     the reason of the closing, whatever it is, to all calls under way.
     """
-    try:
-        yield
-    except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise
-        raise ChannelGone("the connection was closed") from error
-    except (ChannelGone, ChannelRefused, aiormq.DeliveryError, ValueError, TypeError):
-        raise
-    except aiormq.AMQPChannelError as error:
-        if type(error) is aiormq.ChannelClosed and not any(error.args):
-            raise ChannelGone("the channel was closed") from error  # by ourselves
-        raise ChannelRefused(error) from error
-    except Exception as error:
-        raise ChannelGone(f"{type(error).__name__}: {error}") from error
+
+    __slots__ = ()
+
+    async def __aenter__(self) -> None:
+        pass
+
+    async def __aexit__(
+        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
+    ) -> None:
+        if error is None or isinstance(error, _KNOWN):
+            return
+        if isinstance(error, asyncio.CancelledError):
+            task = asyncio.current_task()
+            if task is None or not task.cancelling():
+                raise ChannelGone("the connection was closed") from error
+        elif isinstance(error, aiormq.AMQPChannelError):
+            if type(error) is aiormq.ChannelClosed and not any(error.args):
+                raise ChannelGone("the channel was closed") from error  # by ourselves
+            raise ChannelRefused(error) from error
+        elif isinstance(error, Exception):
+            raise ChannelGone(f"{type(error).__name__}: {error}") from error
+
+
+#: What goes through `broker_errors` as it is.
+_KNOWN = (ChannelGone, ChannelRefused, aiormq.DeliveryError, ValueError, TypeError)
 
 
 async def pauses() -> AsyncIterator[None]:
@@ -124,11 +135,19 @@ class BrokerConnection:
     """Keeps one session alive, going through the URLs in turn."""
 
     def __init__(
-        self, urls: Sequence[str], name: str, *, connected: Gauge = metrics.CONNECTED
+        self,
+        urls: Sequence[str],
+        name: str,
+        *,
+        connected: Gauge = metrics.CONNECTED,
+        trust: Trust = ANYBODY_KNOWN,
     ) -> None:
         if not urls:
             raise ConfigurationError("no broker URL given")
-        self._urls = [_checked(url) for url in urls]
+        self._urls = [checked(url) for url in urls]
+        if trust and any(url.scheme != "amqps" for url in self._urls):
+            raise ConfigurationError("certificates are given, but a broker URL is not amqps://")
+        self._trust = trust
         self._name = name
         self._connected = connected
         self._session: asyncio.Future[Session] = asyncio.get_running_loop().create_future()
@@ -138,7 +157,11 @@ class BrokerConnection:
         self.task: asyncio.Task[None] | None = None
 
     async def start(self, timeout: float) -> None:
-        """Connect, trying all brokers for ``timeout`` seconds; raises `BusUnavailable`."""
+        """Connect, trying all brokers for ``timeout`` seconds; raises `BusUnavailable`.
+
+        Files that can't be used at the start raise `ConfigurationError`; later ones are told.
+        """
+        self._trust.context()
         self.begin()
         try:
             async with asyncio.timeout(timeout):
@@ -162,6 +185,8 @@ class BrokerConnection:
 
     async def session(self) -> Session:
         """Wait for a live session (the caller bounds it); raises `BusUnavailable` once closed."""
+        if (current := self.current) is not None:
+            return current
         while True:
             session = await asyncio.shield(self._session)
             if session.alive:
@@ -210,25 +235,14 @@ class BrokerConnection:
 
     async def _try(self, url: URL) -> Session | None:
         broker = f"{url.host}:{url.port or url.scheme}{url.path}"
-        connection = aiormq.Connection(url, client_properties={"connection_name": self._name})
+        properties = {"connection_name": self._name}
         try:
+            context = self._trust.context() if self._trust else None
+            connection = aiormq.Connection(url, client_properties=properties, context=context)
             async with asyncio.timeout(CONNECT_TIMEOUT), broker_errors():
                 await connection.connect()
-        except (ChannelGone, ValueError, TypeError, TimeoutError) as error:
+        except (ChannelGone, ValueError, TypeError, TimeoutError, ConfigurationError) as error:
             self._last_error = f"{broker}: {error or 'no answer'}"
             _log.warning("broker not available", broker=broker, error=str(error) or "no answer")
             return None
         return Session(connection, broker)
-
-
-def _checked(url: str) -> URL:
-    """The URL with a heartbeat; raises `ConfigurationError`, which doesn't show the password."""
-    try:
-        parsed = URL(url)
-    except ValueError as error:
-        raise ConfigurationError("a broker URL can't be read") from error
-    if parsed.scheme not in ("amqp", "amqps") or not parsed.host:
-        raise ConfigurationError(
-            "a broker URL is not of the form amqp[s]://user:password@host/vhost"
-        )
-    return parsed if "heartbeat" in parsed.query else parsed.update_query(heartbeat=HEARTBEAT)

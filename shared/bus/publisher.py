@@ -200,6 +200,8 @@ class Publisher:
             metrics.PAST_TENANTS.labels(publication.exchange).inc()
 
     async def _open(self, session: Session) -> aiormq.Channel:
+        if (channel := self._channel) is not None and not channel.is_closed:
+            return channel
         async with self._opening:
             if self._channel is None or self._channel.is_closed:
                 self._channel = await session.channel(confirms=True)

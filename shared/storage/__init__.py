@@ -2,7 +2,7 @@
 
 from shared.storage.database import Connection, Database
 from shared.storage.gathering import Gathering
-from shared.storage.inbox import first_delivery, forget_old
+from shared.storage.inbox import first_deliveries, first_delivery, forget_old
 from shared.storage.outbox import Outbox, OutboxBatch
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Gathering",
     "Outbox",
     "OutboxBatch",
+    "first_deliveries",
     "first_delivery",
     "forget_old",
 ]

@@ -6,6 +6,7 @@ unique (CloudEvents 1.0.2 §3.1: source and id together identify an event).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 from shared.contract.codec import Envelope
@@ -26,6 +27,24 @@ async def first_delivery(tx: Connection, envelope: Envelope) -> bool:
         envelope.id,
     )
     return status == "INSERT 0 1"
+
+
+async def first_deliveries(
+    tx: Connection, envelopes: Iterable[Envelope]
+) -> set[tuple[str, str, str]]:
+    """Record these messages; return (tenant, source, id) of those not recorded before.
+
+    In one order everywhere, so that two batches never wait for each other in a circle.
+    """
+    keys = sorted({(one.tenant, one.source, one.id) for one in envelopes})
+    rows = await tx.fetch(
+        "INSERT INTO inbox (tenant, source, id)"
+        " SELECT tenant, source, id FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY"
+        " AS new (tenant, source, id, place) ORDER BY place"
+        " ON CONFLICT DO NOTHING RETURNING tenant, source, id",
+        *([key[column] for key in keys] for column in range(3)),
+    )
+    return {(row["tenant"], row["source"], row["id"]) for row in rows}
 
 
 async def forget_old(tx: Connection, older_than: timedelta) -> int:
