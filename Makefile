@@ -5,7 +5,7 @@ CACHE := $(or $(COLOBUS_CACHE_DIR),$(if $(filter 0,$(shell id -u)),/var/cache/co
 export UV_CACHE_DIR := $(CACHE)/uv
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help init lock lint format test test-fast test-compose demo up down status documents models
+.PHONY: help init lock lint format test test-fast test-compose demo up down status documents models bench
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -54,6 +54,9 @@ faults: init ## the burst under the faults of one seed: make faults SEED=17
 
 soak: init ## the same under a hundred seeds: make soak COUNT=100
 	COLOBUS_FAULT_SEEDS=1-$(COUNT) $(PY) -m pytest tests/faults/test_seeds.py
+
+bench: init ## side-by-side measurements; NAME=accept for one, ROUNDS=5
+	$(PY) -m benchmarks $(if $(ROUNDS),--rounds $(ROUNDS)) $(NAME)
 
 models: init ## generate the client's types from the contract
 	$(PY) -m shared.contract.generate_client_models
