@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import aiohttp
 import aiormq
 import pytest
+from structlog.testing import capture_logs
 from yarl import URL
 
 from shared.bus import BusUnavailable, Notifications
+from shared.contract.identifiers import new_ulid
 from shared.contract.topology import Binding
 from shared.runtime.errors import ConfigurationError
 from tests.support.broker import VirtualHost
@@ -72,6 +75,32 @@ async def _cloud(vhost: VirtualHost) -> AsyncIterator[aiormq.abc.AbstractChannel
         yield await connection.channel()
     finally:
         await connection.close()
+
+
+@asynccontextmanager
+async def _user(
+    vhost: VirtualHost, *, queue: str
+) -> AsyncIterator[tuple[str, Callable[[str], Awaitable[None]]]]:
+    """A user who may do what the manual says with queues of this pattern; and how to change it."""
+    name = f"test-{new_ulid()}"
+    login = {"Authorization": aiohttp.encode_basic_auth(vhost.user, vhost.password)}
+    base = f"{vhost.management}/api"
+    async with aiohttp.ClientSession(headers=login, raise_for_status=True) as session:
+
+        async def allow(pattern: str) -> None:
+            rights = {
+                "configure": pattern,
+                "write": pattern,
+                "read": f"^(nova|neutron)$|{pattern}",
+            }
+            await session.put(f"{base}/permissions/{vhost.name}/{name}", json=rights)
+
+        await session.put(f"{base}/users/{name}", json={"password": "s3cret", "tags": ""})
+        try:
+            await allow(queue)
+            yield str(URL(vhost.url).with_user(name).with_password("s3cret")), allow
+        finally:
+            await session.delete(f"{base}/users/{name}")
 
 
 async def _tell(cloud: aiormq.abc.AbstractChannel, *bodies: bytes, exchange: str = "nova") -> None:
@@ -199,6 +228,30 @@ async def test_a_fault_of_ours_costs_what_it_met_and_no_more(vhost: VirtualHost)
         await until(lambda: not listener.raising)
         await _tell(cloud, b"2")
         await until(lambda: listener.got == [b"2"])
+
+
+async def test_the_permissions_that_the_manual_asks_for_are_enough(vhost: VirtualHost) -> None:
+    """A cloud's operator need not let us configure the cloud's exchanges, nor write to them."""
+    listener = Listener()
+    async with _cloud(vhost) as cloud, _user(vhost, queue=r"^colobus\.tests\.") as (url, _):
+        for binding in BINDINGS:
+            await cloud.exchange_declare(binding.exchange, exchange_type="topic")
+        async with listener.listening(url, rebind=0.2):
+            await listener.attached()
+            await _tell(cloud, b"1")
+            await until(lambda: listener.got == [b"1"])
+
+
+async def test_without_permission_it_waits_for_it(vhost: VirtualHost) -> None:
+    """Refused is not lost for ever: somebody may yet allow it."""
+    listener = Listener()
+    async with _user(vhost, queue="^$") as (url, allow):
+        with capture_logs() as lines:
+            async with listener.listening(url):
+                await until(lambda: any("refused" in line["event"] for line in lines))
+                assert listener.receiving == []
+                await allow(r"^colobus\.tests\.|^nova$|^neutron$")
+                await listener.attached()
 
 
 async def test_a_url_that_cannot_be_read_is_said_at_once() -> None:
