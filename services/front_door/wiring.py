@@ -51,7 +51,7 @@ async def start(service: Service, settings: FrontDoorSettings) -> FrontDoor:
     master = secrets.master_key(settings.master_key)
     database = await patiently(lambda: _database(settings), PATIENCE, name="database")
     service.on_close(database.close)
-    bus = await Bus.connect(settings.amqp_urls, name=NAME)
+    bus = await Bus.connect(settings.amqp_urls, name=NAME, trust=settings.amqp_trust)
     service.on_close(bus.close)
     await bus.check_topology()
     session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=32))
@@ -98,7 +98,13 @@ async def start(service: Service, settings: FrontDoorSettings) -> FrontDoor:
     )
     service.add_readiness("database", database.ping)
     service.add_readiness("broker", bus.connected)
-    await serve(make_application(parts, service), service, settings.http_host, settings.http_port)
+    await serve(
+        make_application(parts, service),
+        service,
+        settings.http_host,
+        settings.http_port,
+        certificate=settings.http_certificate,
+    )
     return parts
 
 

@@ -34,7 +34,9 @@ async def wire(service: Service) -> None:
     """Connect, consume, and start the loops."""
     settings = load(Settings)
     tenants = load_tenants(settings.tenants_file)
-    await serve_health(service, settings.http_host, settings.http_port)
+    await serve_health(
+        service, settings.http_host, settings.http_port, certificate=settings.http_certificate
+    )
     database = await patiently(
         lambda: Database.connect(
             settings.database_dsn, schema="scheduler", pool_size=settings.database_pool_size
@@ -45,7 +47,9 @@ async def wire(service: Service) -> None:
     service.on_close(database.close)
     service.add_readiness("database", database.ping)
     bus = await patiently(
-        lambda: Bus.connect(settings.amqp_urls, name="scheduler"), PATIENCE, name="broker"
+        lambda: Bus.connect(settings.amqp_urls, name="scheduler", trust=settings.amqp_trust),
+        PATIENCE,
+        name="broker",
     )
     service.on_close(bus.close)
     service.add_readiness("broker", bus.connected)

@@ -33,10 +33,14 @@ async def wire(service: Service) -> None:
     tenants = load_tenants(settings.tenants_file)
     backend = make_backend(settings, tenants)
     context = make_context(settings, tenants, backend)
-    await serve_health(service, settings.http_host, settings.http_port)
+    await serve_health(
+        service, settings.http_host, settings.http_port, certificate=settings.http_certificate
+    )
     service.on_close(backend.close)
     bus = await patiently(
-        lambda: Bus.connect(settings.amqp_urls, name=WORKER), PATIENCE, name="broker"
+        lambda: Bus.connect(settings.amqp_urls, name=WORKER, trust=settings.amqp_trust),
+        PATIENCE,
+        name="broker",
     )
     service.on_close(bus.close)
     service.add_readiness("broker", bus.connected)

@@ -36,7 +36,9 @@ async def wire(service: Service) -> None:
     signer = Signer(
         master_key(settings.master_key), timedelta(seconds=settings.webhook_rotation_overlap)
     )
-    await serve_health(service, settings.http_host, settings.http_port)
+    await serve_health(
+        service, settings.http_host, settings.http_port, certificate=settings.http_certificate
+    )
     database, bus = await _connect(service, settings)
     outbox = Outbox(database, bus)
     service.spawn("outbox", outbox.run())
@@ -95,7 +97,9 @@ async def _connect(service: Service, settings: WebhookSettings) -> tuple[Databas
     service.on_close(database.close)
     service.add_readiness("database", database.ping)
     bus = await patiently(
-        lambda: Bus.connect(settings.amqp_urls, name=NAME), PATIENCE, name="broker"
+        lambda: Bus.connect(settings.amqp_urls, name=NAME, trust=settings.amqp_trust),
+        PATIENCE,
+        name="broker",
     )
     service.on_close(bus.close)
     service.add_readiness("broker", bus.connected)

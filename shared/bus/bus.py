@@ -8,7 +8,13 @@ from typing import NoReturn
 
 from shared.bus import spans
 from shared.bus.answers import QueryHandler, QueryServer, Refusal, RefusalServer
-from shared.bus.connection import BrokerConnection, ChannelGone, ChannelRefused, broker_errors
+from shared.bus.connection import (
+    ANYBODY_KNOWN,
+    BrokerConnection,
+    ChannelGone,
+    ChannelRefused,
+    broker_errors,
+)
 from shared.bus.consumer import Consumer, Handler, Settle
 from shared.bus.delivery import REPEATED, Delivery
 from shared.bus.errors import BusUnavailable, TopologyMissing
@@ -22,6 +28,7 @@ from shared.contract.codec import Envelope
 from shared.contract.messages import Message
 from shared.contract.outgoing import OutgoingMessage
 from shared.contract.topology import TOPOLOGY, Binding
+from shared.runtime.tls import Trust
 
 #: Seconds that a consumer may be missing while a broker is there, and that the first connection
 #: may take, before the process had better be started anew.
@@ -45,13 +52,21 @@ class Bus:
         self._news = asyncio.Event()
 
     @classmethod
-    async def connect(cls, urls: Sequence[str], *, name: str, patience: float = PATIENCE) -> Bus:
+    async def connect(
+        cls,
+        urls: Sequence[str],
+        *,
+        name: str,
+        patience: float = PATIENCE,
+        trust: Trust = ANYBODY_KNOWN,
+    ) -> Bus:
         """Connect to the first broker that answers.
 
-        ``name`` is the service's name; ``patience`` (seconds) see `PATIENCE`. Raises
-        `BusUnavailable` when none answers in time, `ConfigurationError` for a bad URL.
+        ``name`` is the service's name; ``patience`` (seconds) see `PATIENCE`; ``trust`` is for
+        ``amqps://``. Raises `BusUnavailable` when none answers in time, `ConfigurationError` for
+        a bad URL or file.
         """
-        connection = BrokerConnection(urls, name)
+        connection = BrokerConnection(urls, name, trust=trust)
         await connection.start(patience)
         return cls(connection, name=name, patience=patience)
 

@@ -235,10 +235,11 @@ class BrokerConnection:
 
     async def _try(self, url: URL) -> Session | None:
         broker = f"{url.host}:{url.port or url.scheme}{url.path}"
-        properties = {"connection_name": self._name}
         try:
             context = self._trust.context() if self._trust else None
-            connection = aiormq.Connection(url, client_properties=properties, context=context)
+            connection = aiormq.Connection(
+                url, client_properties={"connection_name": self._name}, context=context
+            )
             async with asyncio.timeout(CONNECT_TIMEOUT), broker_errors():
                 await connection.connect()
         except (ChannelGone, ValueError, TypeError, TimeoutError, ConfigurationError) as error:

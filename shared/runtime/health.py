@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 
 from shared.runtime import metrics
+from shared.runtime.tls import ServerCertificate
 
 if TYPE_CHECKING:
     from shared.runtime.lifecycle import ReadinessCheck, Service
@@ -37,19 +38,32 @@ def add_health_routes(app: web.Application, service: Service) -> None:
     app.router.add_get("/metrics", _metrics)
 
 
-async def serve_health(service: Service, host: str, port: int) -> None:
+async def serve_health(
+    service: Service, host: str, port: int, *, certificate: ServerCertificate | None = None
+) -> None:
     """Serve the health routes alone. Call it first in wiring: it then is the last to close."""
     app = web.Application()
     add_health_routes(app, service)
-    await serve(app, service, host, port)
+    await serve(app, service, host, port, certificate=certificate)
 
 
-async def serve(app: web.Application, service: Service, host: str, port: int) -> None:
-    """Serve ``app`` until ``service`` closes; requests under way then have some seconds left."""
+async def serve(
+    app: web.Application,
+    service: Service,
+    host: str,
+    port: int,
+    *,
+    certificate: ServerCertificate | None = None,
+) -> None:
+    """Serve ``app`` until ``service`` closes; requests under way then have some seconds left.
+
+    With a ``certificate`` it is https, and nothing else is answered.
+    """
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_GOODBYE_SECONDS)
     await runner.setup()
     service.on_close(runner.cleanup)
-    await web.TCPSite(runner, host, port).start()
+    context = None if certificate is None else certificate.context()
+    await web.TCPSite(runner, host, port, ssl_context=context).start()
     service.listening(runner.addresses)
 
 

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from shared.runtime.errors import ConfigurationError
+from shared.runtime.tls import ServerCertificate, Trust
 
 PREFIX = "COLOBUS_"
 _S = TypeVar("_S", bound=msgspec.Struct)
@@ -59,7 +60,12 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CommonSettings(ProcessSettings, frozen=True, kw_only=True):
-    """What every service needs. The URLs of a broker cluster are comma separated."""
+    """What every service needs. The URLs of a broker cluster are comma separated.
+
+    ``amqp_ca_file`` is who vouches for brokers at ``amqps://`` (default: whom the system trusts),
+    ``amqp_cert_file`` and ``amqp_key_file`` what we show them; with ``http_tls_cert_file`` and
+    ``http_tls_key_file`` our own listener speaks https. All are PEM (`shared.runtime.tls`).
+    """
 
     installation_id: Annotated[
         str,
@@ -68,6 +74,21 @@ class CommonSettings(ProcessSettings, frozen=True, kw_only=True):
     amqp_urls: Annotated[tuple[Secret, ...], Meta(min_length=1)]
     http_port: Annotated[int, Meta(ge=0, le=65535, description="a TCP port; 0 takes a free one")]
     http_host: str = "127.0.0.1"
+    amqp_ca_file: Path | None = None
+    amqp_cert_file: Path | None = None
+    amqp_key_file: Path | None = None
+    http_tls_cert_file: Path | None = None
+    http_tls_key_file: Path | None = None
+
+    @property
+    def amqp_trust(self) -> Trust:
+        """Whom to believe on the bus."""
+        return Trust(self.amqp_ca_file, self.amqp_cert_file, self.amqp_key_file)
+
+    @property
+    def http_certificate(self) -> ServerCertificate | None:
+        """What our own listener shows; raises `ConfigurationError` when it can't be used."""
+        return ServerCertificate.of(self.http_tls_cert_file, self.http_tls_key_file)
 
 
 class DatabaseSettings(CommonSettings, frozen=True, kw_only=True):
