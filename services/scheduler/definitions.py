@@ -27,11 +27,13 @@ class Absorbed:
 class Sighting:
     """What an observation says of a step that was accepted: done, failed, or (neither) go on.
 
+    ``again``: what was made is of no use, for this reason; the same command mends that.
     ``unproven``: nearly done; what is still missing is worth looking for soon.
     """
 
     done: bool = False
     failed: tuple[Reason, Problem] | None = None
+    again: Problem | None = None
     unproven: bool = False
     handles: Mapping[str, str] = field(default_factory=dict)
     outputs: Mapping[str, Any] = field(default_factory=dict)

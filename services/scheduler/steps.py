@@ -118,6 +118,8 @@ def see(walk: Walk, step: StepDefinition, seen: Message) -> None:
     if sighting.failed is not None:
         walk.answered(step.name)
         _give_up(walk, step, *sighting.failed)
+    elif sighting.again is not None:
+        failed(walk, step, sighting.again, retryable=True)
     elif sighting.done:
         walk.answered(step.name)
         walk.keep(sighting.handles, sighting.outputs)

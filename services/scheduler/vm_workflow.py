@@ -37,6 +37,14 @@ from shared.contract.problems import Problem, Reason
 from shared.contract.resources import Operation, Verb
 
 WORKER = "vm_worker"
+#: The handle that says that there may be another server of the VM.
+_DOUBTFUL = "doubtful"
+_PORT_LOST = Problem(
+    title="Port lost",
+    detail="Nova has taken the port off the server, which can't be reached any more.",
+    reason=Reason.SERVER_ERROR,
+    retryable=True,
+)
 _POWER_STATES = {"ACTIVE": "running", "SHUTOFF": "stopped", "PAUSED": "paused"}
 
 
@@ -78,7 +86,7 @@ def _port_prepared(event: VmPortPrepared) -> Absorbed:
 def _build_started(event: VmBuildStarted) -> Absorbed:
     return Absorbed(
         done=False,
-        handles={"server_id": event.server_id},
+        handles={"server_id": event.server_id, _DOUBTFUL: "yes" if event.doubtful else ""},
         outputs={"server_id": event.server_id},
     )
 
@@ -99,6 +107,10 @@ def _server_made(state: ResourceState, seen: VmObserved) -> Sighting:
     if seen.server_status == "ERROR":
         fault = seen.fault or Problem(title="Build failed", detail="Nova gave no reason.")
         return Sighting(failed=(_reason(fault, Reason.BUILD_FAILED), fault))
+    if seen.notified and state.handles.get(_DOUBTFUL):
+        return Sighting(unproven=seen.server_status == "ACTIVE")  # an inspection sees them all
+    if seen.port_lost:
+        return Sighting(again=_PORT_LOST)
     if seen.server_status == "ACTIVE" and seen.port_status == "ACTIVE":
         # Of two that a lost answer has left, this is the one that got the port.
         server_id = seen.server_id or state.handles["server_id"]
@@ -141,6 +153,8 @@ def _condition(state: ResourceState, seen: VmObserved) -> tuple[Reason, str, boo
     if seen.server_status == "ERROR":
         fault = seen.fault.detail if seen.fault else None
         return Reason.SERVER_ERROR, fault or "Nova reports the server in ERROR.", False
+    if seen.port_lost:
+        return Reason.SERVER_ERROR, _PORT_LOST.detail or _PORT_LOST.title, False
     return None
 
 

@@ -48,7 +48,7 @@ async def prepare_vm_port(command: Command[PrepareVmPort], context: Context) -> 
 async def provision_vm(command: Command[ProvisionVm], context: Context) -> Sequence[Message]:
     """→ `VmBuildStarted`; that it is built is seen by an inspection."""
     server = await servers.provision_server(context.project(command), context.kit, command)
-    return [VmBuildStarted(server_id=server.id)]
+    return [VmBuildStarted(server_id=server.id, doubtful=command.repeated)]
 
 
 async def associate_floating_ip(

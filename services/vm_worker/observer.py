@@ -35,8 +35,13 @@ def observation_of(
     *,
     server_id: str | None = None,
     notified: bool = False,
+    alone: bool = True,
 ) -> VmObserved:
-    """Return what was seen of one VM; ``server`` of None means that Nova knows none. Pure."""
+    """Return what was seen of one VM; ``server`` of None means that Nova knows none. Pure.
+
+    While it is not ``alone``, its port's state means nothing: the end of the other servers of the
+    same VM may yet take the port off it.
+    """
     if server is None:
         return VmObserved(
             observed_at=observed_at, server_id=server_id, gone=True, notified=notified
@@ -47,12 +52,13 @@ def observation_of(
         server_status=server.status,
         task_state=server.task_state,
         fault=_fault(server),
-        port_status=port.status if port else None,
+        port_status=port.status if port and alone else None,
         addresses=port.fixed_ips if port else server.addresses,
         floating_ip_port_id=floating_ip.port_id if floating_ip else None,
         floating_ip_address=floating_ip.address if floating_ip else None,
         launched_at=server.launched_at,
         notified=notified,
+        port_lost=not notified and alone and port is not None and not port.device_id,
     )
 
 
@@ -138,6 +144,7 @@ class _Inspection:
                     ports.get(look.vm.port_id or ""),
                     floating_ips.get(look.vm.floating_ip_id or ""),
                     server_id=look.vm.server_id,
+                    alone=len(look.listed) <= 1,
                 ),
             )
             for look in looks

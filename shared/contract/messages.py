@@ -228,9 +228,14 @@ class VmPortPrepared(Message, frozen=True):
 
 
 class VmBuildStarted(Message, frozen=True):
-    """Nova has accepted the server; the open step now waits for `VmObserved`."""
+    """Nova has accepted the server; the open step now waits for `VmObserved`.
+
+    ``doubtful``: an earlier try may have come through as well. Two servers with one port do each
+    other harm up to the end of the second: only an inspection, which sees all, proves the VM.
+    """
 
     server_id: str
+    doubtful: bool = False
 
 
 class FloatingIpAssociated(Message, frozen=True):
@@ -271,6 +276,8 @@ class VmObserved(Message, frozen=True):
     SHUTOFF, ERROR, …). ``gone`` means Nova knows no such server any more. ``task_state`` is Nova's
     transient state, None when nothing is under way. ``floating_ip_port_id`` is the port that the
     floating IP is on. ``notified``: the cloud told of it by itself, no inspection had to ask.
+    ``port_lost``: the server runs, alone, and its port serves nobody: when Nova gives up a second
+    server it takes the port off whichever has it.
     """
 
     observed_at: datetime
@@ -285,6 +292,7 @@ class VmObserved(Message, frozen=True):
     floating_ip_address: str | None = None
     launched_at: datetime | None = None
     notified: bool = False
+    port_lost: bool = False
 
 
 class VmInspectionFailed(Message, frozen=True):

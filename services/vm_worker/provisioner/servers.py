@@ -10,6 +10,7 @@ from services.vm_worker.cloud_objects import NewServer, Server
 from services.vm_worker.provisioner.kit import WORKER, Kit
 from shared.contract.messages import DeprovisionVm, ProvisionVm
 from shared.contract.problems import Reason
+from shared.runtime.errors import TemporaryError
 from shared.runtime.secrets import UnreadableSecret
 from shared.worker.command import Command
 from shared.worker.duplicates import keep_first, oldest_first
@@ -111,14 +112,28 @@ async def _own(project: Project, kit: Kit, resource_id: str) -> list[Server]:
 
 
 async def _keep_one(project: Project, kit: Kit, command: Command[ProvisionVm]) -> Server | None:
+    """Return the VM's server, if it has one; raises `TemporaryError` while others are going.
+
+    When a server goes, or its build is given up, Nova takes the port off whichever server has it
+    by then (nova.network.neutron, `_unbind_ports`): none can be relied on before all others are
+    gone, and one that has lost its port is replaced.
+    """
     found = await _own(project, kit, command.resource_id)
     living = [server for server in found if server.task_state != DELETING]
-    holder = ""
-    if len(living) > 1:  # a port serves one server: that one can live, the other can't
-        ports = await project.network.ports(ids=[command.message.port_id])
-        holder = ports[0].device_id if ports else ""
+    if len(living) < len(found):
+        raise _replacing("An earlier server of this VM is still being removed.")
+    ports = await project.network.ports(ids=[command.message.port_id]) if living else []
+    holder = ports[0].device_id if ports else ""
+    if len(living) == 1 and ports and not holder and living[0].status == "ACTIVE":
+        await project.compute.delete_server(living[0].id)
+        raise _replacing("Nova has taken the port off the server, which is being replaced.")
+    # A port serves one server: that one can live, the other can't.
     ordered = oldest_first(living, lambda one: (one.id != holder, one.status == "ERROR"))
     return await keep_first(WORKER, "server", ordered, project.compute.delete_server)
+
+
+def _replacing(detail: str) -> TemporaryError:
+    return TemporaryError(detail, reason=Reason.BACKEND_REFUSED)
 
 
 async def living_server(

@@ -384,3 +384,35 @@ def test_a_build_that_never_ends_is_given_up() -> None:
     assert vm.timers["overdue/server"] == START + timedelta(seconds=1800)
     vm.ring("overdue/server").undo()
     assert (vm.status.phase, vm.status.reason) == (Phase.FAILED, Reason.BACKEND_TIMEOUT)
+
+
+def test_a_server_that_lost_its_port_is_made_anew() -> None:
+    """It runs and can't be reached: that is not active, and no reason to fail."""
+    vm = Driver(floating_ip=False).admit().answer("PrepareVmPort").answer("ProvisionVm")
+    vm.see(server_status="ACTIVE", port_status="DOWN", port_lost=True)
+    assert vm.phase() is Phase.PROVISIONING
+    assert vm.step("server") is StepState.RETRYING
+    vm.ring("retry/server")
+    again = VmBuildStarted(server_id="server-2", doubtful=True)
+    vm.answer("ProvisionVm", again).see(
+        server_id="server-2", server_status="ACTIVE", port_status="ACTIVE"
+    )
+    assert vm.phase() is Phase.ACTIVE
+    assert vm.status.outputs["server_id"] == "server-2"
+
+
+def test_where_a_second_server_may_exist_only_an_inspection_proves_the_vm() -> None:
+    """What the cloud tells of one server says nothing of another, which may harm it."""
+    vm = Driver(floating_ip=False).admit().answer("PrepareVmPort")
+    vm.answer("ProvisionVm", VmBuildStarted(server_id="server-1", doubtful=True))
+    vm.see(server_status="ACTIVE", port_status="ACTIVE", notified=True)
+    assert vm.phase() is Phase.PROVISIONING
+    vm.see_active()
+    assert vm.phase() is Phase.ACTIVE
+
+
+def test_an_active_vm_that_lost_its_port_says_so() -> None:
+    """It stays, as a broken server does, with the reason."""
+    vm = Driver().make().see(server_status="ACTIVE", port_status="DOWN", port_lost=True)
+    assert (vm.phase(), vm.reason()) == (Phase.ACTIVE, Reason.SERVER_ERROR)
+    assert vm.see_active().reason() is None

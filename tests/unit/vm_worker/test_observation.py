@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -10,7 +11,7 @@ from shared.contract.messages import VmObserved
 from shared.contract.problems import Problem
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
-PORT = Port("p", "vm-1", "n", "02:00:00:00:00:01", "ACTIVE", fixed_ips=("10.0.0.5",))
+PORT = Port("p", "vm-1", "n", "02:00:00:00:00:01", "ACTIVE", "", "s", ("10.0.0.5",))
 FLOATING_IP = FloatingIp("f", "203.0.113.9", "p")
 
 
@@ -33,6 +34,22 @@ def test_a_running_server_is_seen_with_port_and_floating_ip() -> None:
         floating_ip_address="203.0.113.9",
         launched_at=NOW,
     )
+
+
+def test_a_port_that_was_taken_off_a_running_server_is_lost() -> None:
+    """Nova does that to whichever server has the port when it gives up a second one."""
+    server, free = Server("s", "n", "ACTIVE"), replace(PORT, status="DOWN", device_id="")
+    assert observation_of(NOW, server, free).port_lost
+    assert not observation_of(NOW, server, PORT).port_lost
+    assert not observation_of(NOW, server, free, notified=True).port_lost
+
+
+def test_beside_another_server_a_running_one_proves_nothing() -> None:
+    """What becomes of the port is open until the other is gone."""
+    server = Server("s", "n", "ACTIVE")
+    for port in (PORT, replace(PORT, status="DOWN", device_id="")):
+        seen = observation_of(NOW, server, port, alone=False)
+        assert (seen.server_status, seen.port_status, seen.port_lost) == ("ACTIVE", None, False)
 
 
 def test_what_was_not_asked_is_none() -> None:
