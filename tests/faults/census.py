@@ -39,11 +39,16 @@ class Told:
 
 @dataclass(frozen=True)
 class Held:
-    """One object in the cloud, of a resource of ours. ``what``: server, port or floating_ip."""
+    """One object in the cloud, of a resource of ours. ``what``: server, port or floating_ip.
+
+    ``on`` is what it serves: the server of a port, the port of a floating IP.
+    """
 
     what: str
     id: str
     resource_id: str
+    on: str | None = None
+    status: str | None = None
 
 
 @dataclass(frozen=True)
@@ -144,6 +149,20 @@ def cloud_agrees(evidence: Evidence) -> Iterator[str]:
                 yield f"{_wrong(found, right)}: {id} has {found} {what}s, not {right}"
 
 
+def what_is_active_is_whole(evidence: Evidence) -> Iterator[str]:
+    """The server runs, its port is up and on it, and the floating IP is on that port."""
+    active = {row.id for row in evidence.ledger if row.phase is Phase.ACTIVE}
+    ids = {(one.resource_id, one.what): one.id for one in evidence.held}
+    below = {"port": "server", "floating_ip": "port"}
+    for one in evidence.held:
+        if one.resource_id not in active:
+            continue
+        if one.what in {"server", "port"} and one.status != "ACTIVE":
+            yield f"{one.resource_id} is active, but its {one.what} is {one.status}"
+        if one.what in below and one.on != ids.get((one.resource_id, below[one.what])):
+            yield f"the {one.what} of {one.resource_id} is not on its {below[one.what]}"
+
+
 def _wrong(found: int, right: int) -> str:
     return "lost" if found < right else "doubled" if right else "leaked"
 
@@ -216,6 +235,7 @@ RULES: tuple[Rule, ...] = (
     read_model_agrees,
     rests_rightly,
     cloud_agrees,
+    what_is_active_is_whole,
     usage_agrees,
     nothing_left_over,
     timeline_is_whole,

@@ -96,15 +96,19 @@ def kept(
     folder = logs / request.node.name.replace("[", "-").rstrip("]")
     shutil.rmtree(folder, ignore_errors=True)
     everything = tmp_path_factory.getbasetemp()
-    sizes = {log: log.stat().st_size for log in everything.glob("*/*.log")}
+    sizes = {log: log.stat().st_size for log in _logs_below(everything)}
     folder.mkdir()
     yield folder
-    for log in everything.glob("*/*.log"):
+    for log in _logs_below(everything):
         with log.open("rb") as whole:
             whole.seek(sizes.get(log, 0))
             (folder / f"{log.parent.name}-{log.name}").write_bytes(whole.read())
     if request.node.stash.get(_PASSED, False) and "COLOBUS_FAULTS_DIR" not in os.environ:
         shutil.rmtree(folder)
+
+
+def _logs_below(folder: Path) -> list[Path]:
+    return [log for log in folder.glob("*/*.log") if not log.parent.is_symlink()]
 
 
 _PASSED = pytest.StashKey[bool]()

@@ -169,18 +169,24 @@ def webhooks(world: World, before: Before) -> tuple[Told, ...]:
 def held(world: World) -> list[Held]:
     """What the cloud's administrator sees of the installation, object by object."""
     marks, holdings = world.cloud.marks, world.cloud.holds()
+
+    def owner(tags: Iterable[str] | None, description: str | None = None) -> str:
+        return marks.resource_of(tags or (), description or "") or "nobody"
+
     return [
-        *(_held("server", s["id"], marks.resource_of(s["tags"])) for s in holdings.servers),
         *(
-            _held(what, one.id, marks.resource_of(one.tags or (), one.description or ""))
-            for what, ones in (("port", holdings.ports), ("floating_ip", holdings.floating_ips))
-            for one in ones
+            Held("server", one["id"], owner(one["tags"]), None, one["status"])
+            for one in holdings.servers
+        ),
+        *(
+            Held("port", one.id, owner(one.tags, one.description), one.device_id, one.status)
+            for one in holdings.ports
+        ),
+        *(
+            Held("floating_ip", one.id, owner(one.tags, one.description), one.port_id, one.status)
+            for one in holdings.floating_ips
         ),
     ]
-
-
-def _held(what: str, id: str, resource_id: str | None) -> Held:
-    return Held(what, id, resource_id or "nobody")
 
 
 async def unanswered(world: World, ids: Iterable[str]) -> int:

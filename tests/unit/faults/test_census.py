@@ -24,7 +24,11 @@ TIMELINE = (
     Told("vm-2", 1, Phase.REQUESTED),
     Told("vm-2", 2, Phase.DELETED),
 )
-HELD = tuple(Held(what, f"{what}-1", "vm-1") for what in ("server", "port", "floating_ip"))
+HELD = (
+    Held("server", "server-1", "vm-1", None, "ACTIVE"),
+    Held("port", "port-1", "vm-1", "server-1", "ACTIVE"),
+    Held("floating_ip", "floating_ip-1", "vm-1", "port-1", "ACTIVE"),
+)
 GOOD = Evidence(
     plans=(KEPT, GONE),
     answers={"kept": ("vm-1",), "gone": ("vm-2", "vm-2")},
@@ -58,6 +62,14 @@ def test_where_all_agree_nothing_is_wrong() -> None:
         ({"held": HELD[:2]}, "lost: vm-1 has 0 floating_ips"),
         ({"held": (*HELD, Held("port", "port-2", "vm-2"))}, "leaked: vm-2 has 1 ports"),
         ({"held": (*HELD, Held("server", "server-9", "vm-9"))}, "leaked: vm-9 has 1 servers"),
+        (
+            {"held": (HELD[0], dataclasses.replace(HELD[1], on="", status="DOWN"), HELD[2])},
+            "the port of vm-1 is not on its server",
+        ),
+        (
+            {"held": (dataclasses.replace(HELD[0], status="ERROR"), *HELD[1:])},
+            "vm-1 is active, but its server is ERROR",
+        ),
         ({"answers": {"kept": ("vm-1",)}}, "gone was answered with 0 ids"),
         ({"answers": {**GOOD.answers, "gone": ("vm-2", "vm-3")}}, "lost: vm-3 is not in the"),
         ({"ledger": LEDGER[:1]}, "lost: vm-2 is not in the ledger"),
