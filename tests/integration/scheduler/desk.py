@@ -6,13 +6,14 @@ outbox are the real ones, so that a crash between commit and publish can be play
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit, urlunsplit
 
+import msgspec
 import psycopg
 import yaml
 from psycopg import sql
@@ -31,37 +32,13 @@ from shared.contract.outgoing import OutgoingMessage
 from shared.contract.resources import Verb
 from shared.runtime.settings import Secret
 from shared.runtime.tenants import load_tenants
-from shared.storage import Database, Outbox
+from shared.storage import Database
 from shared.storage.migrate import migrate
-from shared.storage.outbox import OutboxBatch
 from tests.integration.scheduler.neighbours import SPEC
+from tests.integration.scheduler.shelf import Answers, Shelf
 
 MIGRATIONS = Path(__file__).resolve().parents[3] / "services" / "scheduler" / "migrations"
 FRONT_DOOR = "colobus-front-door"
-
-
-class Shelf(Outbox):
-    """An outbox whose messages the test takes itself, unless the process has just died."""
-
-    def __init__(self, database: Database) -> None:
-        super().__init__(database, cast(Bus, None))
-        self.sent: list[OutgoingMessage] = []
-        self.dead = False
-
-    def send(self, batch: OutboxBatch) -> None:
-        if not self.dead:
-            self.sent.extend(row.message for row in batch.rows)
-
-
-class Answers:
-    """The bus, as far as handlers use it: answers to requests are kept."""
-
-    def __init__(self) -> None:
-        self.kept: list[Message] = []
-
-    async def reply(self, delivery: Delivery, message: Message, *, subject: str) -> None:
-        del delivery, subject
-        self.kept.append(message)
 
 
 class Desk:
@@ -105,7 +82,7 @@ class Desk:
 
     async def create(self, tenant: str = "bigtop", **fields: Any) -> str:
         """Ask for a VM; return its id."""
-        vm = new_id("vm")
+        vm: str = fields.pop("vm", None) or new_id("vm")
         await self.request(Verb.CREATE, vm, tenant, **{"spec": SPEC, **fields})
         return vm
 
@@ -143,6 +120,27 @@ class Desk:
         self.shelf.sent = kept
         return taken
 
+    async def recover(self) -> list[OutgoingMessage]:
+        """Publish what a dead process left in the outbox; return it."""
+        async with self.database.connection() as connection:
+            rows = await connection.fetch("SELECT * FROM outbox ORDER BY position")
+            await connection.execute("DELETE FROM outbox")
+        left = [
+            OutgoingMessage(**{name: row[name] for name in OutgoingMessage.__struct_fields__})
+            for row in rows
+            if row["position"] not in self.shelf.published
+        ]
+        self.shelf.sent.extend(left)
+        return left
+
+    async def states(self) -> dict[str, ResourceState]:
+        """All rows of the ledger."""
+        async with self.database.connection() as connection:
+            rows = await connection.fetch("SELECT state::text AS state FROM resources")
+        decoder = msgspec.json.Decoder(ResourceState)
+        found = [decoder.decode(row["state"]) for row in rows]
+        return {state.resource.id: state for state in found}
+
     async def state(self, vm: str) -> ResourceState:
         """The ledger's row."""
         async with self.database.transaction() as tx:
@@ -153,6 +151,7 @@ class Desk:
     async def forget_everything(self) -> None:
         """Empty all tables."""
         self.shelf.sent.clear()
+        self.shelf.published.clear()
         async with self.database.connection() as connection:
             tables = await connection.fetch(
                 "SELECT quote_ident(tablename) AS name FROM pg_tables"
@@ -199,11 +198,19 @@ def ledger_database(environment: Mapping[str, str]) -> Iterator[str]:
 
 @asynccontextmanager
 async def desk(
-    dsn: str, folder: Path, quotas: Mapping[str, Mapping[str, int]], **settings: Any
+    dsn: str,
+    folder: Path,
+    quotas: Mapping[str, Mapping[str, int]],
+    *,
+    clouds: Sequence[str] = ("devcloud",),
+    **settings: Any,
 ) -> AsyncIterator[Desk]:
-    """A scheduler's rooms on an emptied ledger, with tenants of these quotas on one cloud."""
+    """A scheduler's rooms on an emptied ledger, with tenants of these quotas on these clouds."""
     tenants = {
-        tenant: {"projects": {"devcloud": f"project-{tenant}"}, "quota": dict(quota)}
+        tenant: {
+            "projects": {cloud: f"project-{tenant}-{cloud}" for cloud in clouds},
+            "quota": dict(quota),
+        }
         for tenant, quota in quotas.items()
     }
     file = folder / "tenants.yaml"
