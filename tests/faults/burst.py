@@ -19,7 +19,7 @@ from tests.faults.world import World
 from tests.support.ci import CiSystem, accepted
 
 #: How long a requester goes on trying, and waits for its VM to come to rest, in seconds.
-PATIENCE = 300
+PATIENCE = 400
 REST = frozenset({Phase.ACTIVE, Phase.FAILED, Phase.DELETED})
 
 

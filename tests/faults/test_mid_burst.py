@@ -52,7 +52,7 @@ class Watch:
         return at[-1] - at[0] + 1 if at else 0.0
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1200)
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize("process", ["scheduler", "vm_worker"])
 async def test_killed_in_mid_burst_of_twenty(

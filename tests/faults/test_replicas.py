@@ -23,7 +23,7 @@ from tests.support.broker_cluster import BrokerCluster, Node, broker_cluster
 from tests.support.cloud import Cloud
 from tests.support.installation import SERVICES, Installation, installation
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(1200)]
 
 
 @dataclass

@@ -23,7 +23,7 @@ SEEDS = range(int(_FIRST), int(_LAST or _FIRST) + 1)
 BURST = tuple(int(n) for n in os.environ.get("COLOBUS_FAULT_BURST", "12,8").split(","))
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1200)
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_nothing_is_lost_doubled_leaked_or_stuck(
