@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import structlog
@@ -13,13 +12,13 @@ from services.vm_worker.listener import Listener
 from services.vm_worker.metrics import RECEIVING
 from services.vm_worker.notifications import BINDINGS
 from services.vm_worker.provisioner.kit import WORKER
+from services.vm_worker.settings import VmWorkerSettings
 from shared.bus import Bus, Notifications
 from shared.contract import outgoing
 from shared.contract.codec import envelope_for
 from shared.contract.messages import CloudNotificationsChanged
 from shared.runtime.errors import TemporaryError
 from shared.runtime.service import Service
-from shared.runtime.settings import Secret
 
 #: The tenant of events that are about no tenant's resource.
 NOBODY = "colobus"
@@ -31,11 +30,12 @@ _PATIENCE = 5.0
 _log = structlog.stdlib.get_logger(__name__)
 
 
-def listen(service: Service, urls: Mapping[str, Secret], context: Context, bus: Bus) -> None:
+def listen(service: Service, settings: VmWorkerSettings, context: Context, bus: Bus) -> None:
     """Listen to every cloud that has a URL, in the background.
 
-    Raises `ConfigurationError` for a URL that can't be read.
+    Raises `ConfigurationError` for a URL or a CA that can't be used.
     """
+    urls = settings.notifications_urls
     clouds = {cloud for tenant in context.tenants for cloud in tenant.projects}
     for cloud in sorted(set(urls) - clouds):
         _log.warning("notifications of a cloud that no tenant has are not wanted", cloud=cloud)
@@ -53,6 +53,7 @@ def listen(service: Service, urls: Mapping[str, Secret], context: Context, bus: 
                 name=WORKER,
                 queue=f"colobus.{context.kit.marks.installation_id}.{WORKER}.{cloud}",
                 bindings=BINDINGS,
+                trust=settings.notifications_trust,
             )
             service.spawn(f"notifications of {cloud}", notifications.run())
 

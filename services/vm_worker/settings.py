@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from shared.runtime.settings import CommonSettings, Secret
+from shared.runtime.tls import Trust
 
 _Seconds = Annotated[float, Meta(gt=0, le=600, description="seconds, up to 600")]
 
@@ -21,7 +22,8 @@ class VmWorkerSettings(CommonSettings, frozen=True, kw_only=True):
     adapts below that. ``external_network`` names the network of floating IPs where a cloud has
     several; ``default_network_…`` is for tenants that name none. ``notifications_urls`` are the
     brokers on which clouds publish their own notifications: ``cloud=amqp://…``, where a cloud has
-    several of them with a ``|`` in between.
+    several of them with a ``|`` in between; at ``amqps://``, ``notifications_ca_file`` vouches for
+    them (default: whom the system trusts).
     """
 
     tenants_file: Path
@@ -35,3 +37,9 @@ class VmWorkerSettings(CommonSettings, frozen=True, kw_only=True):
     default_network_cidr: IPv4Network = IPv4Network("10.77.0.0/20")
     default_network_dns: tuple[str, ...] = ()
     notifications_urls: dict[str, Secret] = msgspec.field(default_factory=dict)
+    notifications_ca_file: Path | None = None
+
+    @property
+    def notifications_trust(self) -> Trust:
+        """Whom to believe on the clouds' brokers."""
+        return Trust(self.notifications_ca_file)

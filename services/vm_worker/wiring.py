@@ -50,7 +50,7 @@ async def wire(service: Service) -> None:
     worker = CommandWorker(WORKER, bus, HANDLERS, context, kind="vm", limits=limits)
     await worker.start(prefetch=settings.command_prefetch)
     await bus.serve_queries(WORKER, answering(WORKER, QUERY_HANDLERS, context))
-    listen(service, settings.notifications_urls, context, bus)
+    listen(service, settings, context, bus)
     service.on_drain(lambda: bus.drain(settings.drain_seconds))
 
 

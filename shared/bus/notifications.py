@@ -22,6 +22,7 @@ from aiormq.abc import DeliveredMessage, FieldTable
 
 from shared.bus import metrics
 from shared.bus.connection import (
+    ANYBODY_KNOWN,
     BrokerConnection,
     ChannelGone,
     ChannelRefused,
@@ -32,6 +33,7 @@ from shared.bus.errors import ConsumerLost, TopologyMissing
 from shared.bus.subscription import Declare, Subscription
 from shared.contract.topology import Binding
 from shared.runtime.errors import TemporaryError
+from shared.runtime.tls import Trust
 
 #: Handles what has come together, oldest first. A `TemporaryError` has it called again.
 BatchHandler = Callable[[Sequence[bytes]], Awaitable[None]]
@@ -68,16 +70,21 @@ class Notifications:
         name: str,
         queue: str,
         bindings: Sequence[Binding],
+        trust: Trust = ANYBODY_KNOWN,
         rebind_seconds: float = REBIND_SECONDS,
     ) -> None:
-        """Raises `ConfigurationError` when a URL can't be read. ``name`` is the service's."""
+        """Raises `ConfigurationError` when a URL or ``trust`` can't be used.
+
+        ``name`` is the service's, ``cloud`` for metrics.
+        """
+        trust.context()
         self._handler = handler
         self._rebind_seconds = rebind_seconds
         self._queue = queue
         self._declare = shared_queue(queue, bindings)
         self._arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
         connected = metrics.NOTIFICATIONS_CONNECTED.labels(cloud)
-        self._connection = BrokerConnection(urls, name, connected=connected)
+        self._connection = BrokerConnection(urls, name, connected=connected, trust=trust)
         self._subscription = Subscription(
             self._connection,
             queue,

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import aiohttp
 import aiormq
 import pytest
+import trustme
 from structlog.testing import capture_logs
 from yarl import URL
 
 from shared.bus import BusUnavailable, Notifications
+from shared.bus.connection import ANYBODY_KNOWN
 from shared.contract.identifiers import new_ulid
 from shared.contract.topology import Binding
 from shared.runtime.errors import ConfigurationError
+from shared.runtime.tls import Trust
 from tests.support.broker import VirtualHost
 from tests.support.bus import until
 from tests.support.proxy import Proxy
@@ -43,7 +48,9 @@ class Listener:
         self.batches.append(len(bodies))
 
     @asynccontextmanager
-    async def listening(self, url: str, *, rebind: float = 30.0) -> AsyncIterator[Listener]:
+    async def listening(
+        self, url: str, *, rebind: float = 30.0, trust: Trust = ANYBODY_KNOWN
+    ) -> AsyncIterator[Listener]:
         notifications = Notifications(
             [url],
             self.take,
@@ -52,6 +59,7 @@ class Listener:
             name="tests",
             queue=QUEUE,
             bindings=BINDINGS,
+            trust=trust,
             rebind_seconds=rebind,
         )
         task = asyncio.create_task(notifications.run())
@@ -252,6 +260,29 @@ async def test_without_permission_it_waits_for_it(vhost: VirtualHost) -> None:
                 assert listener.receiving == []
                 await allow(r"^colobus\.tests\.|^nova$|^neutron$")
                 await listener.attached()
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_clouds_own_authority_vouches_for_its_broker(known: bool, tmp_path: Path) -> None:
+    """Given, it is believed; else whom the system trusts, and nobody else."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    shown = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(shown)
+    greeted: list[bytes] = []
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        greeted.append(await reader.read(4))
+        writer.close()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0, ssl=shown)
+    url = f"amqps://somebody@localhost:{server.sockets[0].getsockname()[1]}/"
+    trust = Trust(tmp_path / "ca.pem") if known else Trust()
+    async with server:
+        with capture_logs() as lines:
+            async with Listener().listening(url, trust=trust):
+                await until(lambda: [one for one in lines if "not available" in one["event"]])
+    assert greeted[:1] == ([b"AMQP"] if known else [])
 
 
 async def test_a_url_that_cannot_be_read_is_said_at_once() -> None:
