@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
+from typing import TypeAlias
 
 import asyncpg
 import msgspec
@@ -106,13 +108,23 @@ class RequestRow(msgspec.Struct, frozen=True, kw_only=True):
         return self.idempotency_key is not None or self.compensates is not None
 
 
+#: A row that is to be written, with the columns of its statement.
+_Asked: TypeAlias = tuple[RequestRow, tuple[object, ...]]
+
+
+def _key(asked: _Asked) -> tuple[str, str, str]:
+    row = asked[0]
+    return row.tenant, row.scope, row.idempotency_key or ""
+
+
 class RequestStore:
     """The rows; ``claim_seconds`` is how long a claim holds, longer than publishing may take."""
 
     def __init__(self, database: Database, *, claim_seconds: float) -> None:
         self._database = database
         self._claim = timedelta(seconds=claim_seconds)
-        self._inserting = Gathering(self._insert_all)
+        self._asking = Gathering(partial(self._insert_all, _INSERT))
+        self._creating = Gathering(partial(self._insert_all, _INSERT_CREATE))
         self._confirming = Gathering(self._confirm_all)
 
     async def insert(self, row: RequestRow, created: Resource | None) -> tuple[RequestRow, bool]:
@@ -120,33 +132,27 @@ class RequestStore:
 
         Returns the row, and whether it is new.
         """
-        if await self._inserting.do((row, created)):
+        columns = _values(row, self._claim)
+        if created is None:
+            is_new = await self._asking.do((row, columns))
+        else:
+            is_new = await self._creating.do((row, (*columns, *read_model.values(created))))
+        if is_new:
             return row, True
         assert row.idempotency_key is not None, "else nothing stands in its way"
         found = await self.by_key(row.tenant, row.scope, row.idempotency_key)
         assert found is not None, "kept for longer than a request takes"
         return found, False
 
-    async def _insert_all(
-        self, asked: Sequence[tuple[RequestRow, Resource | None]]
-    ) -> Sequence[bool]:
-        """Write them in one transaction; tell for each whether it is new.
+    async def _insert_all(self, query: str, asked: Sequence[_Asked]) -> Sequence[bool]:
+        """Write them, by one round trip and in one transaction; tell for each whether it is new.
 
         In the order of their keys, so that two batches never wait for each other in a circle.
         """
-        by_key = sorted(asked, key=lambda one: (one[0].tenant, one[0].idempotency_key or ""))
-        plain = [_values(row, self._claim) for row, created in by_key if created is None]
-        creates = [
-            (*_values(row, self._claim), *read_model.values(created))
-            for row, created in by_key
-            if created is not None
-        ]
-        fresh: set[str] = set()
+        by_key = sorted(asked, key=_key)
         async with self._database.connection() as connection:
-            # Each is one round trip and one transaction, however many it is for.
-            for query, rows in ((_INSERT, plain), (_INSERT_CREATE, creates)):
-                if rows:
-                    fresh |= {found["id"] for found in await connection.fetchmany(query, rows)}
+            found = await connection.fetchmany(query, [columns for _, columns in by_key])
+        fresh = {row["id"] for row in found}
         return [row.id in fresh for row, _ in asked]
 
     async def by_key(self, tenant: str, scope: str, key: str) -> RequestRow | None:
