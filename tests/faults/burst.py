@@ -111,6 +111,8 @@ class Burst:
         self.answers[plan.key] = await asyncio.gather(*(ask(plan) for _ in range(times)))
         vm = self.id_of(plan)
         self.note(f"{plan.key} is {vm}: its requester {plan.ending.value}")
+        if plan.by_bus:  # the scheduler has accepted it; the front door hears of it a little later
+            await self._seen(vm, lambda it: bool(it.id))
         if plan.ending is Ending.IN_BUILD:
             await self._seen(vm, lambda it: "server_id" in it.status.outputs or _rests(it))
         if plan.ending in {Ending.AT_ONCE, Ending.IN_BUILD}:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import aiohttp
@@ -136,13 +136,13 @@ async def _judged(
 ) -> Evidence:
     """Gather until nothing is wrong any more, or it stays so: what is on its way may arrive."""
     nova_may_lose = touches_nova(faults)
-    settling = Deadline.after(0 if unsettled else SETTLING)
+    settling = Deadline.after(SETTLING)
     while True:
         try:
             found = await evidence.gather(
                 burst, before, unsettled=unsettled, nova_may_lose=nova_may_lose, unmade=unmade
             )
-            if not judge(found) or settling.expired:
+            if not judge(replace(found, unsettled=())) or settling.expired:
                 return found
         except OUT:  # whom we ask is being restarted
             if settling.expired:
