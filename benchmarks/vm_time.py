@@ -96,17 +96,22 @@ async def _make(colobus: Installation, count: int, cloud: Cloud | None = None) -
         wanted = CreateVm(image="debian-12", flavor="small", callback_url=receiver.url())
         began = time.perf_counter()
 
-        async def one() -> str:
-            return (await client.wait((await client.create_vm(wanted)).id)).id
+        ids: list[str] = []
 
-        ids = await asyncio.gather(*(one() for _ in range(count)))
-        made = Made(time.perf_counter() - began, _launches(cloud, ids) if cloud else {})
-        await receiver.until(lambda: told.keys() >= set(ids))
-        watching.cancel()
+        async def one() -> None:
+            created = await client.create_vm(wanted)
+            ids.append(created.id)
+            await client.wait(created.id)
+
+        try:
+            await asyncio.gather(*(one() for _ in range(count)))
+            made = Made(time.perf_counter() - began, _launches(cloud, ids) if cloud else {})
+            await receiver.until(lambda: told.keys() >= set(ids))
+        finally:
+            watching.cancel()
+            await asyncio.gather(*(client.delete(one_id) for one_id in ids))
+            await asyncio.gather(*(client.wait(one_id, Phase.DELETED) for one_id in ids))
         made.told = told
-        for one_id in ids:
-            await client.delete(one_id)
-        await asyncio.gather(*(client.wait(one_id, until=Phase.DELETED) for one_id in ids))
         return made
 
 
