@@ -124,7 +124,9 @@ def _is_about(state: ResourceState, seen: VmObserved) -> bool:
     return seen.server_id is not None and seen.server_id == state.handles.get("server_id")
 
 
-def _server_undone(_: ResourceState, seen: VmObserved) -> Sighting:
+def _server_undone(state: ResourceState, seen: VmObserved) -> Sighting:
+    if seen.notified and state.handles.get(_DOUBTFUL):
+        return Sighting(unproven=seen.gone)  # an inspection sees whether any other is left
     return Sighting(done=seen.gone)
 
 

@@ -109,6 +109,23 @@ def test_a_deletion_ends_when_it_is_told() -> None:
     assert vm.undo().phase() is Phase.DELETED
 
 
+def test_of_a_vm_that_may_have_two_servers_the_news_is_looked_into() -> None:
+    """One of them is told of: up, or gone. What that means for the VM an inspection sees, soon."""
+    vm = Driver(floating_ip=False).admit().answer("PrepareVmPort")
+    vm.answer("ProvisionVm", VmBuildStarted(server_id="server-1", doubtful=True))
+    for told, seen, step in (
+        (UP, {"server_status": "ACTIVE", "port_status": "ACTIVE"}, StepState.DONE),
+        ({"gone": True, "notified": True}, {"gone": True}, StepState.UNDONE),
+    ):
+        vm.see(**told)
+        assert vm.step("server") is not step
+        assert inspection_of(vm.state) == "soon"
+        vm.see(**seen)
+        assert vm.step("server") is step
+        if step is StepState.DONE:
+            vm.delete().answer("DeprovisionVm")
+
+
 def test_a_deletion_that_needs_no_wait_forgets_what_was_told() -> None:
     """The worker found that nothing was left."""
     vm = building().see(**UP).delete().see(gone=True, notified=True)
