@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from tests.faults.plan import QUOTAS
 from tests.faults.report import Report
-from tests.faults.world import World, a_world
+from tests.faults.world import World, a_world, leave_nothing
 from tests.support import devcloud
 from tests.support.cloud import Cloud
 from tests.support.installation import Installation, installation
@@ -76,7 +76,7 @@ def cloud(environment: dict[str, str], colobus: Installation) -> Iterator[Cloud]
     seen = Cloud(environment, colobus.name)
     yield seen
     colobus.stop()
-    seen.clear()
+    leave_nothing(seen)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

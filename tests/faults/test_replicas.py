@@ -18,7 +18,7 @@ from tests.faults.plan import QUOTAS, Ending, Plan
 from tests.faults.report import Report
 from tests.faults.run import Result, run
 from tests.faults.schedule import Fault, Kind
-from tests.faults.world import PAIRS, World, a_world_of_pairs
+from tests.faults.world import PAIRS, World, a_world_of_pairs, leave_nothing
 from tests.support.broker_cluster import BrokerCluster, Node, broker_cluster
 from tests.support.cloud import Cloud
 from tests.support.installation import SERVICES, Installation, installation
@@ -67,7 +67,7 @@ async def pairs(
         async with a_world_of_pairs(installed, cloud) as world:
             yield Pairs(brokers, world)
     finally:
-        cloud.clear()
+        leave_nothing(cloud)
 
 
 class Pause:

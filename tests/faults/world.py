@@ -17,6 +17,7 @@ from devcloud.api import Supervisor
 from tests.faults.schedule import CABLES, COMPONENTS
 from tests.support.balancer import Balancer
 from tests.support.cloud import Cloud
+from tests.support.conditions import eventually_sync
 from tests.support.installation import SERVICES, Installation, service_of
 from tests.support.proxy import Proxy
 from tests.support.webhooks import Receiver, receiving
@@ -116,6 +117,19 @@ async def running(colobus: Installation, processes: Sequence[str]) -> AsyncItera
         yield
     finally:
         await asyncio.to_thread(colobus.stop)
+
+
+def leave_nothing(cloud: Cloud) -> None:
+    """Remove what a failed test has left of the installation, then its networks."""
+    network, left = cloud.admin.network, cloud.holds()
+    for server in left.servers:
+        cloud.admin.compute.delete_server(server["id"])
+    eventually_sync(lambda: not cloud.holds().servers, within=120, what="the servers are gone")
+    for address in left.floating_ips:
+        network.delete_ip(address)
+    for port in left.ports:
+        network.delete_port(port)
+    cloud.clear()
 
 
 def _targets(environment: dict[str, str], colobus: Installation, cloud: Cloud) -> dict[str, str]:
