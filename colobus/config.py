@@ -6,6 +6,7 @@ Source of the file's places and form: openstacksdk's "Configuring OpenStack SDK 
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from typing import Any
 import yaml
 
 from colobus.credentials import BearerToken, Credentials, KeystoneToken, keystone_login
-from colobus.errors import CredentialsError
+from colobus.errors import ColobusError, CredentialsError
 
 URL = "COLOBUS_URL"
+CA_FILE = "COLOBUS_CA_FILE"
 TOKEN = "COLOBUS_TOKEN"  # noqa: S105 - a variable's name
 PLACES = (Path(), Path("~/.config/openstack"), Path("/etc/openstack"))
 
@@ -26,6 +28,23 @@ def find_url(given: str | None = None, environ: Mapping[str, str] = os.environ) 
     if not url:
         raise CredentialsError(f"which Colobus? Set {URL} or give --url")
     return url
+
+
+def find_trust(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext | bool:
+    """Return whom to believe at https: whom the system trusts, and who is in ``COLOBUS_CA_FILE``.
+
+    True stands for the system's alone. Raises `ColobusError` when that file can't be used.
+    """
+    own = environ.get(CA_FILE)
+    if not own:
+        return True
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(own)
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise ColobusError(f"{CA_FILE}: {own} can't be used: {why}") from error
+    return context
 
 
 def find_credentials(

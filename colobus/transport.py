@@ -21,6 +21,7 @@ from typing import TypeVar
 import aiohttp
 import msgspec
 
+from colobus.config import find_trust
 from colobus.credentials import Credentials
 from colobus.errors import ApiError, ColobusError, UnexpectedAnswer, Unreachable, api_error
 from colobus.models import Problem
@@ -28,6 +29,8 @@ from colobus.models import Problem
 #: The query string, names repeated where they have several values.
 Params = Mapping[str, str] | Sequence[tuple[str, str]]
 LOST = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError)
+#: Another try would be answered with the same certificate.
+UNTRUSTED = (aiohttp.ClientConnectorCertificateError,)
 #: Statuses that say "later" of themselves; others may say so in their problem's ``retryable``.
 LATER = frozenset({429, 502, 503, 504})
 #: Statuses whose ``retryable`` is about this request rather than about another one.
@@ -83,7 +86,8 @@ class Transport:
         """The session, opened at the first use (it needs a running loop)."""
         if self._session is None or self._session.closed:
             # Connections of streams aren't counted against those of requests.
-            self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+            connector = aiohttp.TCPConnector(limit=0, ssl=find_trust())
+            self._session = aiohttp.ClientSession(connector=connector)
         return self._session
 
     def retry(self) -> Retry:
@@ -123,6 +127,8 @@ class Transport:
             except Unreachable as error:
                 await retry.after(error)
                 continue
+            except UNTRUSTED as error:
+                raise ColobusError(f"{self.url} can't be trusted: {_said(error)}") from error
             except LOST as error:
                 await retry.after(Unreachable(f"{self.url} does not answer: {_said(error)}"))
                 continue

@@ -26,6 +26,7 @@ from services.admin.settings import AdminSettings
 from shared.contract.topology import TOPOLOGY, DelayQueue, QueryQueue, Topology, WorkQueue
 from shared.runtime.errors import ConfigurationError
 from shared.runtime.tenants import load_tenants
+from shared.runtime.tls import Trust
 
 #: What is there of the virtual host, each shown by one call.
 _LISTINGS: dict[str, tuple[str, ...]] = {
@@ -73,7 +74,8 @@ def open_management(settings: AdminSettings) -> Management:
     """Open RabbitMQ's HTTP API as the administrator."""
     url = urlsplit(settings.admin_amqp_url[0])
     user, password = unquote(url.username or "guest"), unquote(url.password or "guest")
-    return Management(settings.admin_amqp_management_url, user, password)
+    trust = Trust(settings.amqp_ca_file, settings.amqp_cert_file, settings.amqp_key_file)
+    return Management(settings.admin_amqp_management_url, user, password, trust)
 
 
 def virtual_host(settings: AdminSettings) -> str:

@@ -35,6 +35,8 @@ def environment_of(service: str, settings: AdminSettings) -> dict[str, str]:
         found["COLOBUS_DATABASE_DSN"] = service_dsn(settings, credentials, service)
     if settings.tenants_file is not None:
         found["COLOBUS_TENANTS_FILE"] = str(settings.tenants_file.absolute())
+    if settings.amqp_ca_file is not None:
+        found["COLOBUS_AMQP_CA_FILE"] = str(settings.amqp_ca_file.absolute())
     known = {
         MASTER_KEY: str(credentials.path(MASTER_KEY_FILE).absolute()),
         SEALING_KEY: str(credentials.path(SEALING_KEY_FILE).absolute()),

@@ -15,15 +15,18 @@ import aiohttp
 from yarl import URL
 
 from shared.runtime.errors import BackendUnavailable, ConfigurationError
+from shared.runtime.tls import Trust
 
 _CONNECTIONS = 8
+#: Whom the system trusts.
+_SYSTEMS = Trust()
 _TIMEOUT = aiohttp.ClientTimeout(total=60)
 
 
 class Management:
     """A session of an administrator; every path part is quoted here."""
 
-    def __init__(self, url: str, user: str, password: str) -> None:
+    def __init__(self, url: str, user: str, password: str, trust: Trust = _SYSTEMS) -> None:
         parts = urlsplit(url)
         user = unquote(parts.username or "") or user
         password = unquote(parts.password or "") or password
@@ -32,7 +35,7 @@ class Management:
         self._session = aiohttp.ClientSession(
             headers={"Authorization": aiohttp.encode_basic_auth(user, password)},
             timeout=_TIMEOUT,
-            connector=aiohttp.TCPConnector(limit=_CONNECTIONS),
+            connector=aiohttp.TCPConnector(limit=_CONNECTIONS, ssl=trust.context()),
         )
 
     async def __aenter__(self) -> Self:
@@ -70,6 +73,8 @@ class Management:
                 if answer.status >= 400:
                     raise _refusal(what, answer.status, await answer.text())
                 return await answer.json() if method == "GET" else None
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise ConfigurationError(f"RabbitMQ's HTTP API: {error}") from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise BackendUnavailable(f"RabbitMQ's HTTP API: {what}: {error}") from error
 

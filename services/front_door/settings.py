@@ -15,7 +15,8 @@ class FrontDoorSettings(DatabaseSettings, frozen=True, kw_only=True):
     """The settings of the front door.
 
     ``master_key`` is base64 of 32 or more random bytes; ``sealing_public_keys`` are those of the
-    workers, ``vm_worker=<base64>``; ``keystone_urls`` are ``cloud=http://host:port/v3``.
+    workers, ``vm_worker=<base64>``; ``keystone_urls`` are ``cloud=http://host:port/v3``,
+    ``keystone_ca_file`` who vouches for them at https (default: whom the system trusts).
     ``confirm_seconds`` is how long an answer waits for the broker's confirm; ``rate_limit`` is in
     requests per second; it, ``max_streams`` and ``max_waits`` are per tenant and replica.
     ``retention_days``: for how long what ended (was deleted, or failed) stays visible.
@@ -27,6 +28,7 @@ class FrontDoorSettings(DatabaseSettings, frozen=True, kw_only=True):
         dict[str, str], Meta(min_length=1, description="worker=<base64 of its public key>")
     ]
     keystone_urls: dict[str, str] = msgspec.field(default_factory=dict)
+    keystone_ca_file: Path | None = None
     webhook_allowed_networks: tuple[str, ...] = ()
     confirm_seconds: Annotated[float, Meta(gt=0, le=60)] = 5
     query_seconds: Annotated[float, Meta(gt=0, le=60)] = 10

@@ -30,6 +30,7 @@ from shared.runtime.lifecycle import Service
 from shared.runtime.patience import patiently
 from shared.runtime.settings import load
 from shared.runtime.tenants import load_tenants
+from shared.runtime.tls import Trust
 from shared.storage import Database
 
 NAME = "front_door"
@@ -54,7 +55,8 @@ async def start(service: Service, settings: FrontDoorSettings) -> FrontDoor:
     bus = await Bus.connect(settings.amqp_urls, name=NAME, trust=settings.amqp_trust)
     service.on_close(bus.close)
     await bus.check_topology()
-    session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=32))
+    keystones = Trust(settings.keystone_ca_file).context()
+    session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=32, ssl=keystones))
     service.on_close(session.close)
 
     waiting = Wakeups()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from urllib.parse import parse_qsl, urlsplit
 
 import asyncpg
 import msgspec
+import structlog
 
-from shared.runtime.errors import BackendUnavailable
+from shared.runtime.errors import BackendUnavailable, ConfigurationError
 from shared.storage.listener import Listener
 from shared.storage.outages import is_loss, outages_are_temporary, unavailable
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 else:
     Connection = asyncpg.pool.PoolConnectionProxy
 
+_log = structlog.get_logger(__name__)
 #: Bounds in seconds: making a connection, waiting for a free one, one statement (the server ends
 #: it at the first bound, the client gives up at the second), an idle transaction.
 CONNECT_SECONDS = 5.0
@@ -28,6 +32,8 @@ STATEMENT_SECONDS = 15.0
 _COMMAND_SECONDS = 20.0
 _IDLE_TRANSACTION_SECONDS = 60.0
 _CLOSE_SECONDS = 3.0
+#: Parameters of a DSN that name files (PostgreSQL's documentation, 34.1.2).
+_FILES = frozenset({"sslrootcert", "sslcert", "sslkey", "sslcrl"})
 #: The first byte of binary jsonb is the version of its form.
 _JSONB_VERSION = b"\x01"
 
@@ -56,20 +62,13 @@ class Database:
             "command_timeout": _COMMAND_SECONDS,
             "server_settings": _server_settings(schema),
         }
+        _check_files(dsn)
         try:
-            with outages_are_temporary():
-                pool = await asyncpg.create_pool(
-                    min_size=min(2, pool_size),
-                    max_size=pool_size,
-                    init=_prepare,
-                    reset=_refuse_leftovers,
-                    **options,
-                )
-        except (
-            asyncpg.InvalidAuthorizationSpecificationError,
-            asyncpg.InvalidCatalogNameError,
-        ) as error:
-            raise unavailable(error) from error
+            pool = await _open(pool_size, options)
+        except BackendUnavailable as error:
+            # Its own words are the operator's: refused, by a wrong certificate, by no TLS, …
+            _log.warning("database not available", cause=str(error.__cause__))
+            raise
         return cls(pool, options)
 
     @asynccontextmanager
@@ -118,6 +117,32 @@ class Database:
                 await self._pool.close()
         except TimeoutError:
             self._pool.terminate()
+
+
+async def _open(pool_size: int, options: dict[str, Any]) -> _Pool:
+    try:
+        with outages_are_temporary():
+            return await asyncpg.create_pool(
+                min_size=min(2, pool_size),
+                max_size=pool_size,
+                init=_prepare,
+                reset=_refuse_leftovers,
+                **options,
+            )
+    except (
+        asyncpg.InvalidAuthorizationSpecificationError,
+        asyncpg.InvalidCatalogNameError,
+    ) as error:
+        raise unavailable(error) from error
+    except ValueError as error:
+        raise ConfigurationError(f"COLOBUS_DATABASE_DSN: {error}") from error
+
+
+def _check_files(dsn: str) -> None:
+    """A file for TLS that isn't there would look like an outage."""
+    for name, value in parse_qsl(urlsplit(dsn).query):
+        if name in _FILES and not Path(value).is_file():
+            raise ConfigurationError(f"COLOBUS_DATABASE_DSN: {name}: no file {value}")
 
 
 def _server_settings(schema: str) -> dict[str, str]:

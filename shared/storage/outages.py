@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -54,4 +55,6 @@ def outages_are_temporary() -> Iterator[None]:
 
 def unavailable(error: BaseException) -> BackendUnavailable:
     """Return the public form of an outage; the database's own words stay out of it."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return BackendUnavailable(f"the database's certificate is refused: {error.verify_message}")
     return BackendUnavailable(f"the database is not available ({type(error).__name__})")

@@ -192,6 +192,8 @@ def _moved(entry: dict[str, object], gateway: str) -> dict[str, object]:
         "auth": {**auth, "auth_url": f"http://{gateway}:{ports['keystone']}{path}"},
         "compute_endpoint_override": f"http://{gateway}:{ports['nova-api']}/v2.1",
         "network_endpoint_override": f"http://{gateway}:{ports['neutron']}",
+        # Glance shows no version at an address of its own; without this it would be looked for.
+        "image_api_version": "2",
         "image_endpoint_override": f"http://{gateway}:{ports['glance']}",
         "placement_endpoint_override": f"http://{gateway}:{ports['placement']}",
     }

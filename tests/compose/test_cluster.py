@@ -52,7 +52,7 @@ async def test_builds_go_on_when_a_broker_and_one_of_each_service_are_killed(
         await eventually(one_is_being_built)
         victims = [cluster.container("broker"), *(cluster.container(s) for s in SERVICES)]
         await asyncio.to_thread(cluster.kill, *victims)
-        await asyncio.gather(*(second.wait(id, timeout=180) for id in ids))
+        await asyncio.gather(*(second.wait(id, timeout=240) for id in ids))
         assert len(cloud.holds().servers) == VMS, "none is lost, none made twice"
         await _told(receiver, ids, "active")
 
@@ -68,4 +68,4 @@ async def _told(receiver: Receiver, ids: set[str], phase: str) -> None:
         events = [r.event["data"]["resource"] for r in receiver.at()]
         return {e["id"] for e in events if e["status"]["phase"] == phase}
 
-    await receiver.until(lambda: told() == ids, seconds=180)
+    await receiver.until(lambda: told() == ids, seconds=240)

@@ -31,13 +31,13 @@ async def test_a_vm_is_made_told_of_and_removed(
                 callback_url=single.hook(receiver),
             )
         )
-        vm = await client.wait(vm.id, timeout=120)
+        vm = await client.wait(vm.id, timeout=240)
         assert cloud.holds(vm.id).counts == (1, 1, 1)
-        await receiver.until(lambda: "active" in [r.phase for r in receiver.at()])
+        await receiver.until(lambda: "active" in [r.phase for r in receiver.at()], seconds=60)
         secret = await client.webhooks.callback_secret()
         assert all(received.is_signed_with(secret) for received in receiver.at())
         await client.delete(vm.id)
-        await receiver.until(lambda: "deleted" in [r.phase for r in receiver.at()], seconds=120)
+        await receiver.until(lambda: "deleted" in [r.phase for r in receiver.at()], seconds=240)
     assert cloud.holds(vm.id).counts == NOTHING
 
 
