@@ -29,10 +29,13 @@ from services.admin.credentials import Credentials
 from services.admin.environment import environment_of
 from services.admin.install import install
 from services.admin.settings import AdminSettings
+from shared.runtime.patience import patiently
 from shared.runtime.settings import Secret
 from tests.support.conditions import eventually_sync
 
 ROOT = Path(__file__).resolve().parents[2]
+#: A broker on a busy machine may take its time for a new virtual host, in seconds.
+INSTALL_SECONDS = 120
 SERVICES = ("scheduler", "vm_worker", "webhook_worker", "front_door")
 
 
@@ -210,7 +213,7 @@ def installation(
     for service, variables in (extra or {}).items():
         made.extra[service] = {**made.extra.get(service, {}), **variables}
     _write_tenants(made, cloud, quotas)
-    asyncio.run(install(admin))
+    asyncio.run(patiently(lambda: install(admin), INSTALL_SECONDS, name="installation"))
     try:
         yield made
     finally:
