@@ -49,6 +49,7 @@ def traced(
         seen.clear()
 
 
+@pytest.mark.timeout(900)  # two VMs, one after the other, on a cloud that others may be busy on
 async def test_one_request_is_one_trace_by_http_and_by_bus(
     traced: tuple[Installation, int, Cloud], receiver: Receiver
 ) -> None:
@@ -80,7 +81,7 @@ async def test_one_request_is_one_trace_by_http_and_by_bus(
         _assert_nothing_secret(collector)
     _assert_subscriber_is_told(receiver, collector, vm, posted)
     _assert_subscriber_is_told(receiver, collector, of_bus, published)
-    assert {line["service"] for line in lines} >= {"front_door", "scheduler", "webhook_worker"}
+    assert {line["service"] for line in lines} >= {"front_door", "webhook_worker"}
     assert {line.get("trace_id") for line in lines} == {posted, published}
 
 
