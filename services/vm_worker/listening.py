@@ -17,7 +17,7 @@ from shared.bus import Bus, Notifications
 from shared.contract import outgoing
 from shared.contract.codec import envelope_for
 from shared.contract.messages import CloudNotificationsChanged
-from shared.runtime.errors import TemporaryError
+from shared.runtime.errors import PermanentError, TemporaryError
 from shared.runtime.service import Service
 
 #: The tenant of events that are about no tenant's resource.
@@ -65,8 +65,9 @@ class Reception:
     once: also right at the start, since a process before this one may have received them.
     """
 
-    def __init__(self, cloud: str, bus: Bus) -> None:
+    def __init__(self, cloud: str, bus: Bus, *, patience: float = _PATIENCE) -> None:
         self._cloud = cloud
+        self._patience = patience
         self._bus = bus
         self._receiving = False
         self._changed = asyncio.Event()
@@ -81,7 +82,7 @@ class Reception:
         """Tell every change, the last one for as long as it takes."""
         RECEIVING.labels(self._cloud).set(0)
         try:
-            await asyncio.wait_for(self._changed.wait(), _PATIENCE)
+            await asyncio.wait_for(self._changed.wait(), self._patience)
         except TimeoutError:
             self._changed.set()
         while True:
@@ -92,6 +93,8 @@ class Reception:
             except TemporaryError as error:
                 _log.warning("reception not told", cloud=self._cloud, error=error.detail)
                 self._changed.set()
+            except PermanentError as error:  # the scheduler will find out by itself
+                _log.error("reception can't be told", cloud=self._cloud, error=error.detail)
 
     async def _tell(self, receiving: bool) -> None:
         now = datetime.now(UTC)
