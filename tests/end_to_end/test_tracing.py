@@ -58,15 +58,15 @@ async def test_one_request_is_one_trace_by_http_and_by_bus(
     posted, deleted, published, ended = (secrets.token_hex(16) for _ in range(4))
     async with collecting(port) as collector:
         vm = await _post(colobus, receiver, posted)
-        await receiver.until(lambda: _told(receiver, vm, "active"), 240)
+        await receiver.until(lambda: _told(receiver, vm, "active"), 400)
         await _publish(colobus, receiver, published)
-        await receiver.until(lambda: bool(_subjects(receiver, published, "active")), 240)
+        await receiver.until(lambda: bool(_subjects(receiver, published, "active")), 400)
         (of_bus,) = _subjects(receiver, published, "active")
         lines = [line for one in (vm, of_bus) for line in _lines_about(colobus, one)]
         await _delete(colobus, vm, deleted)
         await _delete(colobus, of_bus, ended)
-        await receiver.until(lambda: _told(receiver, vm, "deleted"), 240)
-        await receiver.until(lambda: _told(receiver, of_bus, "deleted"), 240)
+        await receiver.until(lambda: _told(receiver, vm, "deleted"), 400)
+        await receiver.until(lambda: _told(receiver, of_bus, "deleted"), 400)
         assert cloud.holds(vm).counts == NOTHING
         await asyncio.to_thread(colobus.stop)  # every service exports what it has left
 
