@@ -15,7 +15,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -193,10 +193,15 @@ def installation(
     folder: Path,
     quotas: Mapping[str, Mapping[str, int]],
     extra: Mapping[str, Mapping[str, str]] | None = None,
+    *,
+    projects: Mapping[str, Mapping[str, str]] | None = None,
+    archs: Mapping[str, Sequence[str]] | None = None,
 ) -> Iterator[Installation]:
     """Install a Colobus for tenants named as devcloud's projects; everything goes at the end.
 
-    ``extra``: {service: {variable: value}} beyond what every installation has.
+    ``extra``: {service: {variable: value}} beyond what every installation has. ``projects``:
+    {tenant: {cloud: project id}} of those that have other ones than devcloud's first cloud.
+    ``archs``: {cloud: architectures}, where they are declared.
     """
     name = f"test{secrets.token_hex(4)}"
     admin = _admin_settings(cloud, name, folder)
@@ -212,7 +217,8 @@ def installation(
     )
     for service, variables in (extra or {}).items():
         made.extra[service] = {**made.extra.get(service, {}), **variables}
-    _write_tenants(made, cloud, quotas)
+    first = {t: {"devcloud": cloud[f"DEVCLOUD_PROJECT_ID_{t.upper()}"]} for t in quotas}
+    _write_tenants(made, {**first, **(projects or {})}, quotas, archs or {})
     asyncio.run(patiently(lambda: install(admin), INSTALL_SECONDS, name="installation"))
     try:
         yield made
@@ -238,11 +244,14 @@ def _admin_settings(cloud: Mapping[str, str], name: str, folder: Path) -> AdminS
 
 
 def _write_tenants(
-    made: Installation, cloud: Mapping[str, str], quotas: Mapping[str, Mapping[str, int]]
+    made: Installation,
+    projects: Mapping[str, Mapping[str, str]],
+    quotas: Mapping[str, Mapping[str, int]],
+    archs: Mapping[str, Sequence[str]],
 ) -> None:
     tenants = {
         tenant: {
-            "projects": {"devcloud": cloud[f"DEVCLOUD_PROJECT_ID_{tenant.upper()}"]},
+            "projects": dict(projects[tenant]),
             "broker_user": made.broker_user(tenant),
             "tokens": [
                 {
@@ -255,7 +264,9 @@ def _write_tenants(
         }
         for tenant, quota in quotas.items()
     }
-    (made.folder / "tenants.yaml").write_text(yaml.safe_dump({"tenants": tenants}))
+    clouds = {name: {"archs": list(of_cloud)} for name, of_cloud in archs.items()}
+    text = yaml.safe_dump({"tenants": tenants, "clouds": clouds})
+    (made.folder / "tenants.yaml").write_text(text)
 
 
 def _common_settings(cloud: Mapping[str, str]) -> dict[str, dict[str, str]]:
