@@ -209,8 +209,17 @@ async def install_broker(management: Management, vhost: str, wanted: Sequence[Us
     if await management.get("permissions", vhost, me) is None:
         everything = {"configure": ".*", "write": ".*", "read": ".*"}
         await management.put("permissions", vhost, me, body=everything)
+    await _drop_former_query_queues(management, vhost)
     for group in await missing(management, vhost, wanted):
         await asyncio.gather(*(management.make(d.method, d.path, d.body) for d in group))
+
+
+async def _drop_former_query_queues(management: Management, vhost: str) -> None:
+    """A queue in another form can't be redeclared; what is in these, nobody waits for any more."""
+    for queue in TOPOLOGY.query_queues:
+        found = await management.get("queues", vhost, queue.name)
+        if found is not None and found["arguments"] != queue.arguments:
+            await management.make("DELETE", ("queues", vhost, queue.name), {})
 
 
 def _is_there(declared: Declared, found: Sequence[Mapping[str, Any]] | None) -> bool:

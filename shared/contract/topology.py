@@ -99,7 +99,11 @@ class DelayQueue:
 
 @dataclass(frozen=True)
 class QueryQueue:
-    """A classic, bounded queue of queries to one owner; a query lives while its asker waits."""
+    """A bounded queue of queries to one owner; a query lives while its asker waits.
+
+    A quorum queue, although nothing in it is worth keeping: a classic one lives on one node alone,
+    and while that is away its owner can't consume.
+    """
 
     name: str
     bindings: tuple[Binding, ...]
@@ -107,7 +111,12 @@ class QueryQueue:
     @property
     def arguments(self) -> dict[str, str | int]:
         """The ``x-…`` arguments of its declaration."""
-        return {"x-max-length": 10_000, "x-overflow": "reject-publish", "x-message-ttl": 30_000}
+        return {
+            "x-queue-type": "quorum",
+            "x-max-length": 10_000,
+            "x-overflow": "reject-publish",
+            "x-message-ttl": 30_000,
+        }
 
 
 @dataclass(frozen=True)

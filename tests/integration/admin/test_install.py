@@ -96,6 +96,18 @@ async def test_a_queue_in_another_form_is_a_clear_error(
     await connection.close()
 
 
+async def test_a_queue_of_queries_in_another_form_is_replaced(
+    settings: AdminSettings, vhost: VirtualHost
+) -> None:
+    """Nobody waits for what is in it; earlier versions declared a classic one."""
+    connection = await aiormq.connect(vhost.url)
+    channel = await connection.channel()
+    await channel.queue_declare("scheduler.queries", durable=True)
+    await install(settings)
+    assert await check(settings) == []
+    await connection.close()
+
+
 async def test_without_a_broker_the_error_is_temporary(settings: AdminSettings) -> None:
     """An operator may just run it again."""
     away = msgspec.structs.replace(settings, admin_amqp_management_url=Secret("http://127.0.0.1:1"))

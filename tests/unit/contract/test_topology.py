@@ -41,6 +41,12 @@ def test_every_exchange_has_a_reader() -> None:
     assert bound | {queue.name for queue in TOPOLOGY.delay_queues} == EXCHANGES
 
 
+def test_no_declared_queue_lives_on_one_node_alone() -> None:
+    """While that is away its consumers would find nothing, and end their services."""
+    for queue in (*QUEUES, *TOPOLOGY.delay_queues):
+        assert queue.arguments["x-queue-type"] == "quorum", queue.name
+
+
 @pytest.mark.parametrize("queue", TOPOLOGY.work_queues, ids=lambda queue: str(queue.name))
 def test_a_work_queue_loses_nothing(queue: WorkQueue) -> None:
     """Quorum, bounded by refusing, and what it gives up goes to the dead letters, at least once.
