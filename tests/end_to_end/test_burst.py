@@ -11,7 +11,7 @@ import pytest
 
 from colobus.client import Client
 from colobus.models import CreateVm, Phase
-from tests.support.ci import CiSystem
+from tests.support.ci import CiSystem, shown
 from tests.support.cloud import NOTHING, Cloud
 from tests.support.conditions import eventually
 from tests.support.installation import Installation, installation
@@ -62,6 +62,7 @@ class Tenant:
         posted, published = await asyncio.gather(asyncio.gather(*by_http), asyncio.gather(*by_bus))
         self.by["http"] += [vm.id for vm in posted]
         self.by["bus"] += published
+        await asyncio.gather(*(shown(self.http, vm) for vm in published))
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ import pytest
 
 from colobus.client import Client
 from colobus.models import CreateVm, OperationState, Phase
-from tests.support.ci import SPEC, CiSystem, refused
+from tests.support.ci import SPEC, CiSystem, refused, shown
 from tests.support.cloud import NOTHING, Cloud
 from tests.support.conditions import eventually
 from tests.support.installation import ROOT, Installation
@@ -161,6 +161,7 @@ async def test_what_was_made_by_bus_is_there_by_http(
     """Read, listed, streamed, told by webhook, rebooted and deleted like any other."""
     url = receiver.url("/bus")
     vm = await ci.create(labels={"by": "bus"}, lease_ttl=600, callback_url=url)
+    await shown(bigtop, vm)
     phases = []
     async with aclosing(bigtop.events(vm)) as events:
         async for event in events:

@@ -14,6 +14,8 @@ import aiormq
 from aiormq.abc import DeliveredMessage
 from pamqp.commands import Basic
 
+from colobus.client import Client
+from colobus.errors import NotFound
 from shared.contract import topology
 from tests.support.conditions import eventually
 
@@ -152,3 +154,16 @@ def refused(answer: dict[str, Any]) -> dict[str, Any]:
     assert answer["type"] == "org.colobus.RequestRefused.v1", answer
     problem: dict[str, Any] = answer["data"]["problem"]
     return problem
+
+
+async def shown(client: Client, vm: str) -> None:
+    """Wait until the front door shows it: it learns of a request by bus from the first status."""
+
+    async def found() -> bool:
+        try:
+            await client.get(vm)
+        except NotFound:
+            return False
+        return True
+
+    await eventually(found, what=f"{vm} is shown")
