@@ -11,6 +11,7 @@ import openstack
 
 from devcloud.api import Supervisor, open_devcloud
 from shared.worker.marks import Marks
+from tests.support.conditions import eventually_sync
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ class Cloud:
             self.supervisor.start(component)
 
     def clear(self) -> None:
-        """Remove the networks that the installation made for its tenants."""
+        """Remove the networks that the installation made, and what a test that failed left."""
+        self._empty()
         network, ours = self.admin.network, self.marks.description()
         for router in [r for r in network.routers() if r.description == ours]:
             for port in network.ports(device_id=router.id, device_owner="network:router_interface"):
@@ -79,6 +81,16 @@ class Cloud:
             network.delete_router(router)
         for one in [n for n in network.networks() if n.description == ours]:
             network.delete_network(one)
+
+    def _empty(self) -> None:
+        compute, network = self.admin.compute, self.admin.network
+        for server in self.holds().servers:
+            compute.delete_server(server["id"])
+        eventually_sync(lambda: not self.holds().servers, within=120, what="no server is left")
+        for address in self.holds().floating_ips:
+            network.delete_ip(address)
+        for port in self.holds().ports:
+            network.delete_port(port)
 
     def restart(self, component: str) -> None:
         """Kill a part of the cloud as a crash would, and start it again."""
