@@ -84,8 +84,13 @@ async def pauses() -> AsyncIterator[None]:
     """Wait longer and longer between tries, with jitter: 0.1 s doubling to 5 s."""
     for attempt in count():
         yield
-        longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt, 10))
-        await asyncio.sleep(longest * _random.uniform(0.5, 1))
+        await asyncio.sleep(pause_after(attempt))
+
+
+def pause_after(attempt: int) -> float:
+    """How long to wait after the try of this number, from 0; see `pauses`."""
+    longest: float = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt, 10))
+    return longest * _random.uniform(0.5, 1)
 
 
 class Session:

@@ -12,25 +12,26 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from weakref import WeakValueDictionary
+from itertools import count
 
 import aiormq
 import structlog
-from aiormq.abc import FieldTable
-from pamqp.commands import Basic
 
-from shared.bus import metrics
+from shared.bus import frames, metrics
 from shared.bus.connection import (
     BrokerConnection,
     ChannelGone,
     ChannelRefused,
     Session,
     broker_errors,
+    pause_after,
     pauses,
 )
 from shared.bus.errors import BusUnavailable, PublishFailed, PublishRefused, Unroutable
+from shared.bus.pipeline import Pipeline
 from shared.contract import topology
 from shared.contract.codec import CONTENT_TYPE
+from shared.contract.identifiers import new_ulid
 
 #: Messages on their way at most; more wait here instead of in the socket's buffer.
 WINDOW = 512
@@ -58,46 +59,52 @@ class Publication:
     #: Whether it is tried again while a queue refuses it for being full.
     insistent: bool = True
 
-    def properties(self, user: str, app: str) -> Basic.Properties:
-        """The properties; ``user`` is checked by the broker (validated user-id)."""
-        headers: FieldTable = dict(self.headers)
-        return Basic.Properties(
-            content_type=self.content_type,
-            headers=headers or None,
-            delivery_mode=2 if self.persistent else 1,
-            correlation_id=self.correlation_id,
-            reply_to=self.reply_to,
-            expiration=None if self.expiration is None else str(int(self.expiration * 1000)),
-            message_id=self.message_id,
-            timestamp=datetime.now(UTC),
-            message_type=self.type,
-            user_id=user,
-            app_id=app,
-        )
+    def frames(self, channel: Pipeline, message_id: str, user: str, app: str) -> bytes:
+        """The message as bytes; ``user`` is checked by the broker (validated user-id).
+
+        Raises `PublishRefused` for what AMQP can't carry.
+        """
+        number, body, expiration = channel.number, self.body, self.expiration
+        try:
+            return b"".join(
+                (
+                    frames.method_frame(number, self.exchange, self.routing_key, self.mandatory),
+                    frames.header_frame(
+                        number,
+                        len(body),
+                        content_type=self.content_type,
+                        headers=self.headers,
+                        delivery_mode=2 if self.persistent else 1,
+                        correlation_id=self.correlation_id,
+                        reply_to=self.reply_to,
+                        expiration=None if expiration is None else str(int(expiration * 1000)),
+                        message_id=message_id,
+                        timestamp=datetime.now(UTC),
+                        type=self.type,
+                        user_id=user,
+                        app_id=app,
+                    ),
+                    frames.body_frames(number, body, channel.largest_part),
+                )
+            )
+        except (ValueError, TypeError) as error:
+            raise PublishRefused(f"not fit for AMQP: {error}") from error
 
 
-async def send(channel: aiormq.Channel, publication: Publication, user: str, app: str) -> None:
+async def send(channel: Pipeline, publication: Publication, user: str, app: str) -> None:
     """Publish once and wait for the confirm.
 
     Raises `ChannelGone`, `ChannelRefused`, `Unroutable`, `PublishRefused`, or aiormq's
     DeliveryError when the broker took the message but a queue refused it (it is full).
     """
+    # Without an id it gets one all the same: a returned message is known by nothing else.
+    message_id = publication.message_id or new_ulid()
     try:
-        async with broker_errors():
-            await channel.basic_publish(
-                publication.body,
-                exchange=publication.exchange,
-                routing_key=publication.routing_key,
-                properties=publication.properties(user, app),
-                mandatory=publication.mandatory,
-                wait=False,
-            )
+        await channel.publish(publication.frames(channel, message_id, user, app), message_id)
     except aiormq.PublishError as error:
         raise Unroutable(
             f"no queue takes {publication.routing_key!r} of exchange {publication.exchange!r}"
         ) from error
-    except (ValueError, TypeError) as error:
-        raise PublishRefused(f"not fit for AMQP: {error}") from error
 
 
 class Publisher:
@@ -107,10 +114,9 @@ class Publisher:
         self._connection = connection
         self._app = app
         self._window = asyncio.Semaphore(WINDOW)
-        self._channel: aiormq.Channel | None = None
+        self._pipeline: Pipeline | None = None
         self._opening = asyncio.Lock()
         self._alone = asyncio.Lock()
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def publish(self, publication: Publication, *, timeout: float) -> None:
         """Publish until confirmed, for ``timeout`` seconds.
@@ -130,16 +136,13 @@ class Publisher:
             outcome = "refused"
             raise
         finally:
-            metrics.PUBLISHED.labels(publication.exchange or "(default)", outcome).inc()
+            metrics.published(publication.exchange or "(default)", outcome).inc()
 
     async def _publish(self, publication: Publication, timeout: float) -> None:
         trouble = ["no connection to a broker"]
         try:
             async with asyncio.timeout(timeout), self._window:
-                if publication.message_id is None:
-                    return await self._persist(publication, trouble)
-                async with self._turn_of(publication.message_id):
-                    await self._persist(publication, trouble)
+                await self._persist(publication, trouble)
         except TimeoutError as error:
             raise PublishFailed(
                 f"not confirmed by the broker in {timeout:g} s: {trouble[-1]}"
@@ -147,22 +150,19 @@ class Publisher:
         except BusUnavailable as error:
             raise PublishFailed(error.detail) from error
 
-    def _turn_of(self, message_id: str) -> asyncio.Lock:
-        """One of an id at a time: aiormq knows a returned message by its id alone."""
-        return self._turns.setdefault(message_id, asyncio.Lock())
-
     async def _persist(self, publication: Publication, trouble: list[str]) -> None:
-        async for _ in pauses():
-            session = await self._connection.session()
+        for attempt in count():
+            session = self._connection.current or await self._connection.session()
             try:
-                channel = await self._open(session)
-                return await self._send(channel, publication, session)
+                pipeline = self._open_pipeline() or await self._open(session)
+                return await self._send(pipeline, publication, session)
             except ChannelRefused:
                 return await self._publish_alone(publication, trouble)
             except ChannelGone as error:
                 trouble.append(str(error))
             except aiormq.DeliveryError as error:
                 _note_full(publication, trouble, error)
+            await asyncio.sleep(pause_after(attempt))
 
     async def _publish_alone(self, publication: Publication, trouble: list[str]) -> None:
         """Publish on a channel of its own; if that is closed too, this message is the culprit."""
@@ -171,7 +171,7 @@ class Publisher:
                 session = await self._connection.session()
                 try:
                     channel = await session.channel(confirms=True)
-                    await self._send(channel, publication, session)
+                    await self._send(Pipeline(channel), publication, session)
                     return await _close(channel)
                 except ChannelRefused as error:
                     _log.error("publishing refused by broker", error=str(error))
@@ -182,9 +182,7 @@ class Publisher:
                 except aiormq.DeliveryError as error:
                     _note_full(publication, trouble, error)
 
-    async def _send(
-        self, channel: aiormq.Channel, publication: Publication, session: Session
-    ) -> None:
+    async def _send(self, channel: Pipeline, publication: Publication, session: Session) -> None:
         """Publish; where a tenant's queue may be the one that is full, ours get it directly.
 
         Ours that took it the first time have it twice, which changes nothing.
@@ -199,13 +197,16 @@ class Publisher:
                 await send(channel, direct, session.user, self._app)
             metrics.PAST_TENANTS.labels(publication.exchange).inc()
 
-    async def _open(self, session: Session) -> aiormq.Channel:
-        if (channel := self._channel) is not None and not channel.is_closed:
-            return channel
+    def _open_pipeline(self) -> Pipeline | None:
+        pipeline = self._pipeline
+        return None if pipeline is None or pipeline.is_closed else pipeline
+
+    async def _open(self, session: Session) -> Pipeline:
         async with self._opening:
-            if self._channel is None or self._channel.is_closed:
-                self._channel = await session.channel(confirms=True)
-            return self._channel
+            if (pipeline := self._open_pipeline()) is not None:
+                return pipeline
+            self._pipeline = Pipeline(await session.channel(confirms=True))
+            return self._pipeline
 
 
 def _note_full(publication: Publication, trouble: list[str], error: Exception) -> None:

@@ -29,6 +29,7 @@ from shared.bus.errors import (
     QueryUndelivered,
     Unroutable,
 )
+from shared.bus.pipeline import Pipeline
 from shared.bus.publisher import Publication, send
 from shared.contract import topology
 from shared.contract.codec import Envelope, UndecodableMessage, decode, encode
@@ -46,7 +47,7 @@ class QueryClient:
     def __init__(self, connection: BrokerConnection, app: str) -> None:
         self._connection = connection
         self._app = app
-        self._channel: aiormq.Channel | None = None
+        self._pipeline: Pipeline | None = None
         self._opening = asyncio.Lock()
         self._waiting: dict[str, asyncio.Future[bytes]] = {}
 
@@ -102,9 +103,9 @@ class QueryClient:
 
     async def _send(self, publication: Publication) -> None:
         session = await self._connection.session()
-        channel = await self._open(session)
+        pipeline = await self._open(session)
         try:
-            await send(channel, publication, session.user, self._app)
+            await send(pipeline, publication, session.user, self._app)
         except (Unroutable, aiormq.DeliveryError) as error:
             raise QueryUndelivered(
                 f"{publication.routing_key}: its queue is missing or full"
@@ -112,15 +113,15 @@ class QueryClient:
         except ChannelRefused as error:
             raise PublishRefused(str(error)) from error
 
-    async def _open(self, session: Session) -> aiormq.Channel:
+    async def _open(self, session: Session) -> Pipeline:
         async with self._opening:
-            if self._channel is None or self._channel.is_closed:
+            if self._pipeline is None or self._pipeline.is_closed:
                 channel = await session.channel(confirms=True)
                 async with broker_errors():
                     await channel.basic_consume(_REPLY_TO, self._on_reply, no_ack=True)
                 channel.closing.add_done_callback(self._on_closed)
-                self._channel = channel
-            return self._channel
+                self._pipeline = Pipeline(channel)
+            return self._pipeline
 
     async def _on_reply(self, raw: DeliveredMessage) -> None:
         reply = self._waiting.get(raw.header.properties.correlation_id or "")
