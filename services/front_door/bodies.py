@@ -34,9 +34,8 @@ async def read_body(request: web.Request, wanted: type[_S], check: Check | None 
     _check_media_type(request)
     body = await _read(request)
     value = _parse(body)
-    twice = list(islice(_duplicates(body), MAX_ERRORS))
-    if twice:
-        raise bad_fields(twice)
+    if _has_duplicates(body):
+        raise bad_fields(list(islice(_duplicates(body), MAX_ERRORS)))
     more = await check(value) if check and isinstance(value, dict) else []
     try:
         decoded = msgspec.convert(value, wanted)
@@ -79,6 +78,8 @@ def _check_media_type(request: web.Request) -> None:
 async def _read(request: web.Request) -> bytes:
     if (request.content_length or 0) > MAX_BODY:
         raise too_large()
+    if request.content.is_eof():  # it came with the head, as small ones do
+        return await request.read()
     try:
         async with asyncio.timeout(BODY_SECONDS):
             return await request.read()
@@ -102,6 +103,29 @@ def _parse(body: bytes) -> Any:
         raise RequestFault(400, "bad_json", f"The body is not JSON: {error}") from error
 
 
+class _Twice(Exception):
+    """A name comes twice in one object."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> None:
+    if len(dict(pairs)) < len(pairs):
+        raise _Twice
+
+
+_check_unique = json.JSONDecoder(object_pairs_hook=_unique).decode
+
+
+def _has_duplicates(body: bytes) -> bool:
+    """Tell whether `_duplicates` would find any, at a fraction of its cost."""
+    try:
+        _check_unique(body.decode())
+    except _Twice:
+        return True
+    except (RecursionError, ValueError) as error:
+        raise RequestFault(400, "bad_json", f"The body is not JSON: {error}") from error
+    return False
+
+
 class _Members(dict[str, Any]):
     """An object of JSON that remembers which of its names came more than once."""
 
@@ -113,10 +137,7 @@ class _Members(dict[str, Any]):
 
 def _duplicates(body: bytes) -> Iterator[FieldError]:
     """Names that come twice in one object: parsers disagree on which counts (RFC 8259 §4)."""
-    try:
-        tree = json.loads(body.decode(), object_pairs_hook=_Members)
-    except (RecursionError, ValueError) as error:
-        raise RequestFault(400, "bad_json", f"The body is not JSON: {error}") from error
+    tree = json.loads(body.decode(), object_pairs_hook=_Members)
     open_values: list[tuple[str, Any]] = [("", tree)]
     while open_values:
         at, value = open_values.pop()

@@ -17,7 +17,7 @@ from shared.storage import Connection, Database
 # The row is locked even when it is newer already, so one resource's messages take turns.
 _UPSERT = """
 INSERT INTO resources (id, ulid, tenant, kind, name, phase, labels, revision, updated_at, document)
-VALUES ($1, right($1, 26), $2, $3, $4, $5, $6, $7, $8, $9)
+VALUES ($1, right($1, 26), $2, $3, $4, $5, $6::text::jsonb, $7, $8, $9)
 ON CONFLICT (id) DO UPDATE SET
     name = EXCLUDED.name, phase = EXCLUDED.phase, labels = EXCLUDED.labels,
     revision = EXCLUDED.revision, updated_at = EXCLUDED.updated_at, document = EXCLUDED.document
@@ -82,10 +82,14 @@ def as_requested(resource: Resource) -> Shown:
 
 
 def values(resource: Resource) -> tuple[object, ...]:
-    """Return the columns of its row, in the order of the statements here, without ``ulid``."""
+    """Return the columns of its row, in the order of the statements here, without ``ulid``.
+
+    Labels are JSON in a text.
+    """
     shown = without_secrets(resource)
     document = msgspec.json.encode(shown).decode()
     return (
         *(shown.id, shown.tenant, shown.kind, shown.name, str(shown.status.phase)),
-        *(shown.labels, shown.revision, shown.updated_at, document),
+        *(msgspec.json.encode(shown.labels).decode(), shown.revision),
+        *(shown.updated_at, document),
     )
