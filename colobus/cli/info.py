@@ -43,6 +43,7 @@ def capacity(context: typer.Context, output: Output = Format.TABLE) -> None:
         ("building", lambda cloud: cloud.building),
         ("limit", lambda cloud: cloud.limit),
         ("recent failures", lambda cloud: cloud.recent_failures),
+        ("resting until", lambda cloud: cloud.resting_until),
     )
     show(found.clouds, output, columns, name=CloudCapacity.__repr__)
     details([("waiting", found.waiting)])
