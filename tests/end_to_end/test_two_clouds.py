@@ -1,0 +1,218 @@
+"""Two clouds: what one refuses the other takes."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from colobus.client import Client
+from colobus.models import CreateVm, Phase, Reason, Resource
+from devcloud.components.catalog import COMPUTE_QUOTA
+from tests.support import devcloud
+from tests.support.cloud import NOTHING, Cloud
+from tests.support.conditions import eventually
+from tests.support.installation import Installation, installation
+
+ONE, TWO = "devcloud", "devcloud-two"
+SMALL = CreateVm(image="debian-12", flavor="small")
+QUOTAS = {"bigtop": {"vms": 20, "floating_ips": 8}, "openlab": {"vms": 4}}
+SERVICE_USER = "colobus"
+#: A VM that goes to a second cloud is made twice, each time with a network of its own.
+pytestmark = pytest.mark.timeout(1200)
+
+
+@dataclass
+class TwoClouds:
+    """``projects``: {cloud: the project of bigtop there}."""
+
+    installed: Installation
+    cloud: Cloud
+    projects: dict[str, str]
+
+    def where(self, vm: str) -> list[str]:
+        """The clouds that hold anything of a VM, once for each thing."""
+        held = self.cloud.holds(vm)
+        owners = [server["tenant_id"] for server in held.servers]
+        owners += [one.project_id for one in (*held.ports, *held.floating_ips)]
+        names = {project: name for name, project in self.projects.items()}
+        return [names[owner] for owner in owners]
+
+    @contextmanager
+    def room(self, cloud: str, servers: int) -> Iterator[None]:
+        """Let Nova allow bigtop no more than so many further servers on this cloud."""
+        compute, project = self.cloud.admin.compute, self.projects[cloud]
+        usual = compute.get_quota_set(project).instances
+        there = len(list(compute.servers(all_projects=True, project_id=project)))
+        compute.update_quota_set(project, instances=there + servers)
+        try:
+            yield
+        finally:
+            compute.update_quota_set(project, instances=usual)
+
+
+@pytest.fixture(scope="module")
+def both(environment: dict[str, str]) -> dict[str, str]:
+    """The environment, with the second cloud up."""
+    return {**environment, **devcloud.up("second-cloud")}
+
+
+@contextmanager
+def _project(cloud: Cloud) -> Iterator[str]:
+    """A project of the test's own on the first cloud: its quota is nobody else's."""
+    identity, network = cloud.admin.identity, cloud.admin.network
+    project = identity.create_project(
+        name=f"two-clouds-{secrets.token_hex(4)}", domain_id="default"
+    )
+    cloud.admin.compute.update_quota_set(project.id, **COMPUTE_QUOTA)
+    member = identity.find_role("member", ignore_missing=False)
+    identity.assign_project_role_to_user(project, identity.find_user(SERVICE_USER), member)
+    try:
+        yield project.id
+    finally:
+        for group in network.security_groups(project_id=project.id):
+            network.delete_security_group(group)
+        identity.delete_project(project)
+
+
+@pytest.fixture(scope="module")
+def two(both: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoClouds]:
+    """An installation whose tenant bigtop is on both clouds, openlab on the first only."""
+    folder = tmp_path_factory.mktemp("two")
+    with _project(Cloud(both, "nobody")) as own:
+        projects = {ONE: own, TWO: both["DEVCLOUD_TWO_PROJECT_ID_BIGTOP"]}
+        archs = {ONE: ["x86_64"], TWO: ["aarch64"]}
+        options = {"projects": {"bigtop": projects}, "archs": archs}
+        with installation(both, folder, QUOTAS, **options) as made:  # type: ignore[arg-type]
+            made.start()
+            seen = Cloud(both, made.name)
+            yield TwoClouds(made, seen, projects)
+            made.stop()
+            seen.clear()
+
+
+@pytest.fixture
+async def client(two: TwoClouds) -> AsyncIterator[Client]:
+    """A client of the tenant bigtop."""
+    async with Client(two.installed.url, token=two.installed.tokens["bigtop"]) as made:
+        yield made
+
+
+def _cloud(vm: Resource) -> str:
+    assert vm.status.placement is not None
+    return vm.status.placement.cloud
+
+
+def _said_of(vm: Resource, cloud: str) -> str:
+    assert vm.status.placement is not None
+    (line,) = [one for one in vm.status.placement.explanation if one.startswith(f"{cloud}:")]
+    return line
+
+
+async def _until_waiting(client: Client, vm: str, words: str) -> Resource:
+    async def waiting() -> Resource | None:
+        seen = await client.get(vm)
+        there = seen.status.phase is Phase.WAITING and words in (seen.status.message or "")
+        return seen if there else None
+
+    return await eventually(waiting, within=180, what=f"it waits: {words}")
+
+
+async def _delete(client: Client, *vms: Resource) -> None:
+    for vm in vms:
+        await client.delete(vm.id)
+    for vm in vms:
+        await client.wait(vm.id, Phase.DELETED, timeout=300)
+
+
+async def test_no_valid_host_on_the_first_is_active_on_the_second(
+    two: TwoClouds, client: Client
+) -> None:
+    """Nothing is left on the first, and the placement says why it is where it is."""
+    vm = await client.create_vm(CreateVm(image="debian-12", flavor="huge", floating_ip=True))
+    active = await client.wait(vm.id, timeout=300)
+    assert _cloud(active) == TWO
+    assert "refused it: no_valid_host: No valid host was found" in _said_of(active, ONE)
+    assert "chosen: room for" in _said_of(active, TWO)
+    assert two.where(vm.id) == [TWO, TWO, TWO]
+    await _delete(client, active)
+    assert two.cloud.holds(vm.id).counts == NOTHING
+
+
+async def test_a_tenant_of_one_cloud_stays_there(two: TwoClouds) -> None:
+    """It has no project on the other one: no valid host means failed."""
+    async with Client(two.installed.url, token=two.installed.tokens["openlab"]) as openlab:
+        vm = await openlab.create_vm(CreateVm(image="debian-12", flavor="huge"))
+        failed = await openlab.wait(vm.id, Phase.FAILED, timeout=300)
+    assert failed.status.reason is Reason.NO_VALID_HOST
+    assert two.cloud.holds(vm.id).counts == NOTHING
+
+
+async def test_full_on_the_first_means_the_second_and_full_on_both_means_waiting(
+    two: TwoClouds, client: Client
+) -> None:
+    """In Nova's words; when something ends, one of those that wait tries, and is served."""
+    with two.room(ONE, 1), two.room(TWO, 1):
+        first = await client.create_vm(SMALL)
+        assert _cloud(await client.wait(first.id, timeout=300)) == ONE
+        second = await client.wait((await client.create_vm(SMALL)).id, timeout=300)
+        assert _cloud(second) == TWO
+        assert "Quota exceeded" in _said_of(second, ONE)
+        third = await client.create_vm(SMALL)
+        waiting = await _until_waiting(client, third.id, f"{TWO}: Quota exceeded")
+        assert waiting.status.reason is Reason.QUOTA_EXCEEDED
+        assert f"{ONE}: Quota exceeded" in (waiting.status.message or "")
+        assert two.cloud.holds(third.id).counts == NOTHING
+        behind = [await client.create_vm(SMALL) for _ in range(3)]
+        for vm in behind:
+            await _until_waiting(client, vm.id, "Quota exceeded")
+        await _delete(client, second)
+        assert _cloud(await client.wait(third.id, timeout=300)) == TWO
+        # What found room may mean more room: the next one tries. Nobody else does.
+        last = await client.get(behind[-1].id)
+        assert last.status.phase is Phase.WAITING
+        assert [step.attempt for step in last.status.steps] == [0, 0]
+        await _delete(client, first, third, *behind)
+    assert all(two.cloud.holds(vm.id).counts == NOTHING for vm in (first, second, third))
+
+
+async def test_an_image_that_the_first_does_not_have_is_found_on_the_second(
+    two: TwoClouds, client: Client
+) -> None:
+    """What a name means is each cloud's own."""
+    owner = two.cloud.connect(ONE, two.projects[TWO])
+    image = owner.image.create_image(
+        name=f"private-{secrets.token_hex(4)}",
+        data=b"x",
+        disk_format="raw",
+        container_format="bare",
+        visibility="private",
+        wait=True,
+        timeout=60,
+    )
+    try:
+        vm = await client.create_vm(CreateVm(image=image.name, flavor="small"))
+        active = await client.wait(vm.id, timeout=300)
+        assert _cloud(active) == TWO
+        assert "image_not_found" in _said_of(active, ONE)
+        await _delete(client, active)
+    finally:
+        owner.image.delete_image(image)
+    assert two.cloud.holds(vm.id).counts == NOTHING
+
+
+async def test_the_architecture_decides(two: TwoClouds, client: Client) -> None:
+    """The cloud that has it; where none has, it fails and says what there is."""
+    request = CreateVm(image="debian-12", flavor="small", arch="aarch64")
+    active = await client.wait((await client.create_vm(request)).id, timeout=300)
+    assert _cloud(active) == TWO
+    assert _said_of(active, ONE) == f"{ONE}: has x86_64, not aarch64"
+    request = CreateVm(image="debian-12", flavor="small", arch="riscv64")
+    vm = await client.create_vm(request)
+    failed = await client.wait(vm.id, Phase.FAILED, timeout=60)
+    assert failed.status.reason is Reason.NO_CLOUD
+    assert f"{TWO}: has aarch64, not riscv64" in (failed.status.message or "")
+    await _delete(client, active)
