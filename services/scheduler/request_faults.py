@@ -61,16 +61,25 @@ class Asked(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     callback_url: CallbackUrl | None = None
 
 
-def envelope_faults(delivery: Delivery, request: RequestSubmitted) -> Iterator[FieldError]:
-    """Faults of what goes round the data: what is spoken of, and where it was sent."""
-    envelope = delivery.envelope
-    if envelope.subject not in ("", request.resource_id):
-        yield FieldError(
-            detail="It must be the resource_id; left out for a create.", pointer="/subject"
-        )
-    key = outgoing.request_key(envelope.tenant, request)
+def subject_faults(delivery: Delivery, request: RequestSubmitted) -> Iterator[FieldError]:
+    """The envelope must speak of the same resource as the data."""
+    if delivery.envelope.subject not in ("", request.resource_id):
+        detail = "It must be the resource_id; left out for a create."
+        yield FieldError(detail=detail, pointer="/subject")
+
+
+def key_faults(delivery: Delivery, request: RequestSubmitted) -> Iterator[FieldError]:
+    """The broker has judged the routing key, so it must say what the message says."""
+    key = outgoing.request_key(delivery.envelope.tenant, request)
     if delivery.routing_key != key:
         yield FieldError(detail=f"It must be {key}.", parameter="routing key")
+
+
+def minted_faults(data: dict[str, Any]) -> Iterator[FieldError]:
+    """What is wrong with the data of a request by the front door, which mints the ids itself."""
+    yield from data_faults(data)
+    if data.get("resource_id") is None and data["verb"] == Verb.CREATE:
+        yield FieldError(detail="This field is required.", pointer=f"{_DATA}/resource_id")
 
 
 def own_faults(data: Any, networks: Sequence[str] = ()) -> list[FieldError]:

@@ -11,8 +11,13 @@ from typing import Any
 
 import msgspec
 
-from services.scheduler.request_faults import data_faults, envelope_faults, own_faults
-from shared.bus import Delivery, RejectedMessage
+from services.scheduler.request_faults import (
+    key_faults,
+    minted_faults,
+    own_faults,
+    subject_faults,
+)
+from shared.bus import Delivery, Refusals, RejectedMessage
 from shared.contract.codec import Envelope
 from shared.contract.field_errors import MAX_ERRORS, field_errors
 from shared.contract.http import MAX_BODY
@@ -52,16 +57,16 @@ def check_request(
             detail = f"a request may have {MAX_BODY} bytes, this one has {len(delivery.body)}"
             raise RejectedMessage(detail, reason="body_too_large", status=413)
         data = msgspec.json.decode(delivery.body).get("data")
-        faults = [*envelope_faults(delivery, request), *own_faults(data, networks)]
+        faults = [*key_faults(delivery, request), *own_faults(data, networks)]
     else:
-        faults = list(data_faults(msgspec.to_builtins(request)))
+        faults = list(minted_faults(msgspec.to_builtins(request)))
+    faults += subject_faults(delivery, request)
     if faults:
         raise RejectedMessage(
             _summary(faults),
             reason="bad_fields",
             status=422,
             errors=faults[:MAX_ERRORS],
-            bury_as=_without_clear_secrets(delivery.body, request),
         )
     return KINDS[request.kind]
 
@@ -78,29 +83,39 @@ def split_spec(kind: Kind, request: RequestSubmitted) -> tuple[dict[str, Any], d
     return msgspec.to_builtins(msgspec.convert(shown, kind.spec)), sealed
 
 
-def refusal(body: bytes, problem: Problem) -> Message:
+def _refusal(body: bytes, problem: Problem) -> Message:
     """Make the answer to what went to the dead letters; all its faults, where it is JSON."""
     if problem.errors or problem.reason != "undecodable" or len(body) > MAX_BODY:
         return RequestRefused(problem=problem)
-    try:
-        event = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return RequestRefused(problem=problem)
-    faults = field_errors(event, Envelope)
+    event = _json(body)
+    faults = [] if event is None else field_errors(event, Envelope)
     if isinstance(event, dict):
         faults += own_faults(event.get("data"))
     return RequestRefused(problem=msgspec.structs.replace(problem, errors=tuple(faults)))
 
 
-def _without_clear_secrets(body: bytes, request: RequestSubmitted) -> bytes | None:
-    """Return the message to keep instead of one with a secret in the clear; None: it has none."""
-    kind = KINDS.get(request.kind)
-    clear = [name for name in (kind.secrets if kind else ()) if name in request.spec]
-    if not clear:
-        return None
-    event = msgspec.json.decode(body)
-    event["data"]["spec"] |= dict.fromkeys(clear, "(removed: it was not sealed)")
+def _without_clear_secrets(body: bytes) -> bytes:
+    """Return the message as it may be kept; only what is no JSON at all may still have a secret."""
+    event = _json(body)
+    data = event.get("data") if isinstance(event, dict) else None
+    spec = data.get("spec") if isinstance(data, dict) else None
+    secrets = {name for kind in KINDS.values() for name in kind.secrets}
+    if not isinstance(spec, dict) or not secrets & spec.keys():
+        return body
+    spec |= dict.fromkeys(secrets & spec.keys(), "(removed: it was not sealed)")
     return msgspec.json.encode(event)
+
+
+#: What becomes of refused requests.
+REFUSALS = Refusals(answer=_refusal, keep=_without_clear_secrets)
+
+
+def _json(body: bytes) -> Any:
+    """Return the JSON, or None for what is none."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _summary(faults: list[FieldError]) -> str:

@@ -17,7 +17,7 @@ from services.scheduler import (
 from services.scheduler.context import Context
 from services.scheduler.handlers import handle_dead_command, handle_event, handle_request
 from services.scheduler.ledger import Ledger
-from services.scheduler.requests import refusal
+from services.scheduler.requests import REFUSALS
 from services.scheduler.settings import Settings
 from shared.bus import Bus, answering
 from shared.runtime.health import serve_health
@@ -81,7 +81,7 @@ def _spawn_rounds(service: Service, context: Context) -> None:
 
 async def _consume(context: Context) -> None:
     requests = partial(handle_request, context=context)
-    await context.bus.consume("scheduler.requests", requests, refusal=refusal)
+    await context.bus.consume("scheduler.requests", requests, refusals=REFUSALS)
     for queue, handler in (
         ("scheduler.events", handle_event),
         ("scheduler.dead_commands", handle_dead_command),

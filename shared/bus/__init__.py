@@ -1,6 +1,6 @@
 """The bus: the only room that speaks AMQP. `Bus` is the door."""
 
-from shared.bus.answers import QueryHandler
+from shared.bus.answers import QueryHandler, Refusals
 from shared.bus.bus import Bus
 from shared.bus.consumer import Consumer, Handler
 from shared.bus.delivery import Delivery
@@ -34,6 +34,7 @@ __all__ = [
     "QueryRefused",
     "QueryTimeout",
     "QueryUndelivered",
+    "Refusals",
     "RejectedMessage",
     "TopologyMissing",
     "Unroutable",

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 
 import structlog
 
 from shared.bus.delivery import Delivery, Incoming
+from shared.bus.errors import RejectedMessage
 from shared.bus.replies import Replies
 from shared.bus.settlement import Settlement
 from shared.contract.codec import Envelope, UndecodableMessage
@@ -20,12 +22,20 @@ from shared.contract.problems import Problem
 from shared.runtime.errors import ColobusError
 
 QueryHandler = Callable[[Envelope, Message], Awaitable[Message]]
-#: Makes the answer to a message that went to the dead letters, from its body and the problem.
-Refusal = Callable[[bytes, Problem], Message]
 
 _FAULT = Problem(title="Internal error", status=500, retryable=True)
 
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Refusals:
+    """What becomes of messages that are refused: ``answer`` makes what their sender is told, from
+    body and problem; ``keep`` what of a body may lie among the dead letters.
+    """
+
+    answer: Callable[[bytes, Problem], Message]
+    keep: Callable[[bytes], bytes]
 
 
 class QueryServer:
@@ -58,16 +68,19 @@ class QueryServer:
 class RefusalServer:
     """What a `Consumer` settles with whose senders are told what went to the dead letters."""
 
-    def __init__(self, replies: Replies, settlement: Settlement, refusal: Refusal) -> None:
+    def __init__(self, replies: Replies, settlement: Settlement, refusals: Refusals) -> None:
         self._replies = replies
         self._settlement = settlement
-        self._refusal = refusal
+        self._refusals = refusals
 
     async def __call__(self, incoming: Incoming, failure: BaseException) -> str:
         """Make the message safe elsewhere first; then its sender is told, if that was its end."""
-        outcome = await self._settlement(incoming, failure)
+        kept = incoming
+        if isinstance(failure, UndecodableMessage | RejectedMessage):
+            kept = replace(incoming, body=self._refusals.keep(incoming.body))
+        outcome = await self._settlement(kept, failure)
         if outcome == "dead_lettered" and incoming.reply_to is not None:
-            refusal = self._refusal(incoming.body, _problem(failure))
+            refusal = self._refusals.answer(incoming.body, _problem(failure))
             await self._replies.send(refusal, incoming, _envelope(incoming))
         return outcome
 

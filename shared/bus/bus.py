@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from shared.bus import spans
-from shared.bus.answers import QueryHandler, QueryServer, Refusal, RefusalServer
+from shared.bus.answers import QueryHandler, QueryServer, Refusals, RefusalServer
 from shared.bus.connection import (
     ANYBODY_KNOWN,
     BrokerConnection,
@@ -96,16 +96,16 @@ class Bus:
         handler: Handler,
         *,
         prefetch: int = 64,
-        refusal: Refusal | None = None,
+        refusals: Refusals | None = None,
     ) -> Consumer:
         """Consume a work queue with ``prefetch`` handlers at once; outcomes: see `settlement`.
 
-        ``refusal`` makes what the sender of a message is told that goes to the dead letters.
+        ``refusals`` says what the sender of a message is told that goes to the dead letters.
         Raises `TopologyMissing` when there is no such queue, `ConsumerLost` when it is refused.
         """
         settle: Settle = self._settlement
-        if refusal is not None:
-            settle = RefusalServer(self._replies, self._settlement, refusal)
+        if refusals is not None:
+            settle = RefusalServer(self._replies, self._settlement, refusals)
         return await self._start(
             Consumer(
                 self._connection,

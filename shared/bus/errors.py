@@ -44,8 +44,7 @@ class ConsumerLost(Exception):
 class RejectedMessage(PermanentError):
     """A handler's verdict: this message is not acceptable, now or later; to the dead letters.
 
-    ``errors`` name the fields at fault, for the sender where it is told. ``bury_as`` is what lies
-    among the dead letters instead of a body with a secret in it.
+    ``errors`` name the fields at fault, for the sender where it is told.
     """
 
     def __init__(
@@ -55,11 +54,9 @@ class RejectedMessage(PermanentError):
         reason: Reason | str = Reason.COMMAND_REJECTED,
         status: int | None = None,
         errors: Iterable[FieldError] = (),
-        bury_as: bytes | None = None,
     ) -> None:
         super().__init__(detail, reason=reason, status=status)
         self.errors = tuple(errors)
-        self.bury_as = bury_as
 
     def problem(self, status: int | None = None) -> Problem:
         """Return the RFC 9457 problem with its field errors."""

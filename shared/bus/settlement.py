@@ -9,8 +9,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import structlog
 
 from shared.bus import metrics
@@ -38,8 +36,6 @@ class Settlement:
         if isinstance(failure, UndecodableMessage):
             return await self.bury(incoming, str(failure), "undecodable")
         if isinstance(failure, RejectedMessage):
-            if failure.bury_as is not None:
-                incoming = replace(incoming, body=failure.bury_as)
             return await self.bury(incoming, failure.detail, "rejected")
         if isinstance(failure, TemporaryError):
             seconds = next_delay(incoming.delays, failure.retry_after)

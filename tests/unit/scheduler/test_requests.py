@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scheduler.requests import check_request, refusal, split_spec
+from services.scheduler.requests import REFUSALS, check_request, split_spec
 from shared.bus import Delivery, RejectedMessage
 from shared.contract.codec import decode, type_of
 from shared.contract.field_errors import field_errors
@@ -208,7 +208,7 @@ def test_the_verdict_is_that_of_the_post(body: dict[str, Any]) -> None:
     try:
         delivery = _delivery(event)
     except ValueError as error:  # the bus can't decode it; the answer names the fields all the same
-        answer = refusal(event, Problem(title="-", reason="undecodable", detail=str(error)))
+        answer = REFUSALS.answer(event, Problem(title="-", reason="undecodable", detail=str(error)))
         assert isinstance(answer, RequestRefused)
         errors: tuple[FieldError, ...] = answer.problem.errors
     else:
@@ -238,6 +238,35 @@ def test_what_cannot_be_decoded_is_answered_with_all_its_faults(
     body: bytes, pointers: set[str]
 ) -> None:
     """Where it is JSON at all; the codec itself stops at the first."""
-    answer = refusal(body, Problem(title="Undecodable message", reason="undecodable"))
+    answer = REFUSALS.answer(body, Problem(title="Undecodable message", reason="undecodable"))
     assert isinstance(answer, RequestRefused)
     assert {error.pointer for error in answer.problem.errors} == pointers
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {**CREATE, "spec": {**SPEC, "user_data": "hunter2"}},
+        {"verb": "crate", "spec": {"user_data": "hunter2"}},
+        {"labels": 5, "spec": {"user_data": ["hunter2"]}},
+    ],
+)
+def test_what_is_kept_of_a_refused_request_has_no_secret(data: dict[str, Any]) -> None:
+    """Also of one that can't be decoded; all else of it is kept."""
+    kept = REFUSALS.keep(_event(data, source="/ci/job"))
+    assert b"hunter2" not in kept
+    assert b"/ci/job" in kept
+
+
+@pytest.mark.parametrize(
+    "body", [b"garbage", b"[]", b"[" * 100_000, b'{"data": {"spec": []}}', _event(CREATE)]
+)
+def test_all_else_is_kept_as_it_came(body: bytes) -> None:
+    """Byte by byte."""
+    assert REFUSALS.keep(body) == body
+
+
+def test_the_front_door_names_the_id() -> None:
+    """It has told its user already."""
+    with pytest.raises(RejectedMessage, match="/data/resource_id"):
+        _check(CREATE, own=False)
