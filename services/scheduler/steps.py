@@ -125,7 +125,8 @@ def see(walk: Walk, step: StepDefinition, seen: Message) -> None:
         walk.keep(sighting.handles, sighting.outputs)
         _finish(walk, step, StepState.UNDONE if back else StepState.DONE)
         advance(walk)
-    elif sighting.unproven and not progress.unproven:
+    elif sighting.unproven:
+        walk.keep(sighting.handles, sighting.outputs)
         walk.change_progress(step.name, unproven=True)
 
 

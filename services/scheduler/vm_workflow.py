@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from services.scheduler.definitions import (
@@ -39,6 +40,10 @@ from shared.contract.resources import Operation, Verb
 WORKER = "vm_worker"
 #: The handle that says that there may be another server of the VM.
 _DOUBTFUL = "doubtful"
+#: The handle that says until when another server, though gone, may still cost this one its port:
+#: Nova's compute host ends a build that was given up a good while after the server is gone.
+_BESIDE_UNTIL = "beside_until"
+_AFTER_ANOTHER = timedelta(seconds=60)
 _PORT_LOST = Problem(
     title="Port lost",
     detail="Nova has taken the port off the server, which can't be reached any more.",
@@ -107,8 +112,11 @@ def _server_made(state: ResourceState, seen: VmObserved) -> Sighting:
     if seen.server_status == "ERROR":
         fault = seen.fault or Problem(title="Build failed", detail="Nova gave no reason.")
         return Sighting(failed=(_reason(fault, Reason.BUILD_FAILED), fault))
-    if seen.notified and state.handles.get(_DOUBTFUL):
-        return Sighting(unproven=seen.server_status == "ACTIVE")  # an inspection sees them all
+    if seen.beside:
+        until = seen.observed_at + _AFTER_ANOTHER
+        return Sighting(unproven=True, handles={_BESIDE_UNTIL: until.isoformat()})
+    if _in_doubt(state, seen):
+        return Sighting(unproven=seen.server_status == "ACTIVE")
     if seen.port_lost:
         return Sighting(again=_PORT_LOST)
     if seen.server_status == "ACTIVE" and seen.port_status == "ACTIVE":
@@ -117,6 +125,13 @@ def _server_made(state: ResourceState, seen: VmObserved) -> Sighting:
         outputs = {**_outputs(state, seen), "server_id": server_id, **_console(server_id)}
         return Sighting(done=True, handles={"server_id": server_id}, outputs=outputs)
     return Sighting(unproven=seen.server_status == "ACTIVE")
+
+
+def _in_doubt(state: ResourceState, seen: VmObserved) -> bool:
+    """Where another server may be, only an inspection sees it; where one was, it is waited for."""
+    until = state.handles.get(_BESIDE_UNTIL)
+    late_harm = until is not None and seen.observed_at < datetime.fromisoformat(until)
+    return late_harm or (seen.notified and bool(state.handles.get(_DOUBTFUL)))
 
 
 def _is_about(state: ResourceState, seen: VmObserved) -> bool:

@@ -59,6 +59,7 @@ def observation_of(
         launched_at=server.launched_at,
         notified=notified,
         port_lost=not notified and alone and port is not None and not port.device_id,
+        beside=not alone,
     )
 
 

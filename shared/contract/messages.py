@@ -277,7 +277,7 @@ class VmObserved(Message, frozen=True):
     transient state, None when nothing is under way. ``floating_ip_port_id`` is the port that the
     floating IP is on. ``notified``: the cloud told of it by itself, no inspection had to ask.
     ``port_lost``: the server runs, alone, and its port serves nobody: when Nova gives up a second
-    server it takes the port off whichever has it.
+    server it takes the port off whichever has it. ``beside``: there is such a second server.
     """
 
     observed_at: datetime
@@ -293,6 +293,7 @@ class VmObserved(Message, frozen=True):
     launched_at: datetime | None = None
     notified: bool = False
     port_lost: bool = False
+    beside: bool = False
 
 
 class VmInspectionFailed(Message, frozen=True):

@@ -112,19 +112,19 @@ async def _own(project: Project, kit: Kit, resource_id: str) -> list[Server]:
 
 
 async def _keep_one(project: Project, kit: Kit, command: Command[ProvisionVm]) -> Server | None:
-    """Return the VM's server, if it has one; raises `TemporaryError` while others are going.
+    """Return the VM's server, if it has one; raises `TemporaryError` while its last one is going.
 
     When a server goes, or its build is given up, Nova takes the port off whichever server has it
-    by then (nova.network.neutron, `_unbind_ports`): none can be relied on before all others are
-    gone, and one that has lost its port is replaced.
+    by then (nova.network.neutron, `_unbind_ports`). So none is made before the last one is gone,
+    one that has lost its port is replaced, and what there is beside it is for inspections to see.
     """
     found = await _own(project, kit, command.resource_id)
     living = [server for server in found if server.task_state != DELETING]
-    if len(living) < len(found):
+    if found and not living:
         raise _replacing("An earlier server of this VM is still being removed.")
     ports = await project.network.ports(ids=[command.message.port_id]) if living else []
     holder = ports[0].device_id if ports else ""
-    if len(living) == 1 and ports and not holder and living[0].status == "ACTIVE":
+    if len(found) == 1 and ports and not holder and living[0].status == "ACTIVE":
         await project.compute.delete_server(living[0].id)
         raise _replacing("Nova has taken the port off the server, which is being replaced.")
     # A port serves one server: that one can live, the other can't.

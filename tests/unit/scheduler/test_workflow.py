@@ -411,6 +411,19 @@ def test_where_a_second_server_may_exist_only_an_inspection_proves_the_vm() -> N
     assert vm.phase() is Phase.ACTIVE
 
 
+def test_a_second_server_is_waited_for_beyond_its_end() -> None:
+    """The host that gives up its build takes the port off the first a while after it is gone."""
+    vm = Driver(floating_ip=False).admit().answer("PrepareVmPort")
+    vm.answer("ProvisionVm", VmBuildStarted(server_id="server-1", doubtful=True))
+    vm.see(server_status="ACTIVE", beside=True).see_active()
+    assert vm.phase() is Phase.PROVISIONING
+    vm.now += timedelta(seconds=60)
+    vm.see(server_status="ACTIVE", port_status="DOWN", port_lost=True)
+    assert vm.step("server") is StepState.RETRYING
+    vm.ring("retry/server").answer("ProvisionVm").see_active()
+    assert vm.phase() is Phase.ACTIVE
+
+
 def test_an_active_vm_that_lost_its_port_says_so() -> None:
     """It stays, as a broken server does, with the reason."""
     vm = Driver().make().see(server_status="ACTIVE", port_status="DOWN", port_lost=True)

@@ -50,6 +50,7 @@ def test_beside_another_server_a_running_one_proves_nothing() -> None:
     for port in (PORT, replace(PORT, status="DOWN", device_id="")):
         seen = observation_of(NOW, server, port, alone=False)
         assert (seen.server_status, seen.port_status, seen.port_lost) == ("ACTIVE", None, False)
+        assert seen.beside
 
 
 def test_what_was_not_asked_is_none() -> None:
