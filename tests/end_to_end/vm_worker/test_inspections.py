@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 
 from services.vm_worker.queries import get_vm_catalog
-from shared.contract.codec import envelope_for
 from shared.contract.messages import (
     GetVmCatalog,
     InspectVms,
@@ -146,9 +145,7 @@ async def test_get_vm_catalog_lists_what_the_tenant_can_ask_for(
     """Images, flavors with their sizes, its own networks and groups; nobody else's."""
     await replica.vm("bigtop").port()
     world.in_project("openlab").network.create_network(name="not-yours")
-    query = GetVmCatalog()
-    envelope = envelope_for(query, source="front_door", subject="catalog", tenant="bigtop")
-    answer = await get_vm_catalog(envelope, query, replica.context)
+    answer = await get_vm_catalog("bigtop", GetVmCatalog(), replica.context)
     (catalog,) = answer.clouds
     assert answer.problems == ()
     assert catalog.cloud == CLOUD

@@ -14,7 +14,7 @@ from shared.runtime.deadline import DeadlineExpired
 from shared.runtime.errors import PermanentError, TemporaryError
 from shared.runtime.secrets import SealingKey, seal
 from shared.worker.errors import Conflict, Refused, RefusedForNow
-from tests.end_to_end.vm_worker.world import CLOUD, Replica, World, only
+from tests.end_to_end.vm_worker.world import CLOUD, Replica, Vm, World, only
 from tests.support.conditions import eventually
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJzGz me@home"

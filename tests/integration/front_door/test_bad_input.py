@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from services.front_door.bodies import MAX_BODY
+from shared.contract.http import MAX_BODY
 from shared.contract.resources import Phase
 from tests.integration.front_door.harness import (
     A_VM,

@@ -39,7 +39,12 @@ def test_the_healthy_then_the_roomy_then_the_first() -> None:
     ("candidate", "wish", "standing", "words"),
     [
         (cloud(), Wish(), Standing.FREE, "room for 9 of 9 builds, 0 recent failures"),
-        (cloud(recent_failures=1), Wish(), Standing.FREE, "room for 9 of 9 builds, 1 recent failure"),
+        (
+            cloud(recent_failures=1),
+            Wish(),
+            Standing.FREE,
+            "room for 9 of 9 builds, 1 recent failure",
+        ),
         (cloud(building=9), Wish(), Standing.BUSY, "9 of 9 builds under way"),
         (cloud(rest=RESTING), Wish(), Standing.RESTING, RESTING.words),
         (cloud(rest=TRIED), Wish(), Standing.RESTING, TRIED.words),
@@ -64,7 +69,12 @@ def test_the_healthy_then_the_roomy_then_the_first() -> None:
             Standing.UNSUITABLE,
             "has x86_64, not aarch64",
         ),
-        (cloud(archs=frozenset({"x86_64"})), Wish(arch="x86_64"), Standing.FREE, "room for 9 of 9 builds, 0 recent failures"),
+        (
+            cloud(archs=frozenset({"x86_64"})),
+            Wish(arch="x86_64"),
+            Standing.FREE,
+            "room for 9 of 9 builds, 0 recent failures",
+        ),
         (
             cloud(),
             Wish(arch="aarch64"),
