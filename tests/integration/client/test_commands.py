@@ -205,7 +205,8 @@ async def test_interrupted_waiting_says_how_to_go_on(door: Scripted) -> None:
     door.on("GET", f"/v1/vms/{VM}", says(vm(Phase.PROVISIONING, 2)))
     door.on("GET", f"/v1/vms/{VM}/events", streams(breaks=False))
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "colobus", "vm", "wait", VM),
+        # In the background of a shell without job control SIGINT is ignored, and inherited so.
+        *("env", "--default-signal=INT", sys.executable, "-m", "colobus", "vm", "wait", VM),
         env={**os.environ, "COLOBUS_URL": door.url, "COLOBUS_TOKEN": "t"},
         stderr=subprocess.PIPE,
     )
