@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from shared.runtime.errors import TemporaryError
 
@@ -52,6 +52,9 @@ class Gathering(Generic[_T, _R]):
         while self._waiting:
             size = min(len(self._waiting), self._most)
             await self._together([self._waiting.popleft() for _ in range(size)])
+        # At once, not when the loop comes to tell that this task is done: whoever asks in between,
+        # as one does who has just had its answer and asks again, would wait for nobody.
+        self._under_way.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
     async def _together(self, batch: Sequence[tuple[_T, asyncio.Future[_R]]]) -> None:
         items = [item for item, _ in batch]

@@ -74,3 +74,14 @@ async def test_a_caller_that_leaves_takes_nobody_with_it() -> None:
     assert await staying == 4
     with pytest.raises(asyncio.CancelledError):
         await leaving
+
+
+async def test_who_asks_again_as_soon_as_it_is_answered_is_served() -> None:
+    """The batch that served it is over then, and nobody else is there to start the next one."""
+
+    async def work(items: Sequence[int]) -> Sequence[int]:
+        return items
+
+    gathering = Gathering(work, lanes=1)
+    async with asyncio.timeout(20):
+        assert [await gathering.do(number) for number in range(50)] == list(range(50))
