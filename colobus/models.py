@@ -78,6 +78,9 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     errors: tuple[FieldError, ...] = ()
 
 
+Moment = Annotated[datetime, Meta(tz=True)]
+
+
 class Phase(OpenEnum):
     """Where a resource is in its life; every path ends in active, failed or deleted."""
 
@@ -139,8 +142,8 @@ class Step(_Record, frozen=True):
     worker: str
     state: StepState
     attempt: int = 0
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
+    started_at: Moment | None = None
+    finished_at: Moment | None = None
     error: Problem | None = None
 
 
@@ -150,9 +153,9 @@ class Operation(_Record, frozen=True):
     id: str
     verb: Verb
     state: OperationState
-    requested_at: datetime | None = None
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
+    requested_at: Moment | None = None
+    started_at: Moment | None = None
+    finished_at: Moment | None = None
     error: Problem | None = None
 
 
@@ -160,7 +163,7 @@ class Queue(_Record, frozen=True):
     """The place in the queue while waiting: 1 is next; ``estimated_start`` where it can be told."""
 
     position: int
-    estimated_start: datetime | None = None
+    estimated_start: Moment | None = None
 
 
 class Placement(_Record, frozen=True):
@@ -174,7 +177,7 @@ class Lease(_Record, frozen=True):
     """How long a resource lives: ``ttl`` seconds from ``active`` (or from the last extension)."""
 
     ttl: int
-    expires_at: datetime | None = None
+    expires_at: Moment | None = None
 
 
 class Status(_Record, frozen=True):
@@ -202,8 +205,8 @@ class Resource(_Record, frozen=True):
     tenant: str
     spec: dict[str, Any]
     status: Status
-    created_at: datetime
-    updated_at: datetime
+    created_at: Moment
+    updated_at: Moment
     revision: int
     name: str | None = None
     labels: dict[str, str] = {}
@@ -331,7 +334,7 @@ class CloudCapacity(Message, frozen=True):
     building: int
     limit: int
     recent_failures: int
-    resting_until: datetime | None = None
+    resting_until: Moment | None = None
 
 
 class CapacityReported(Message, frozen=True):
@@ -372,12 +375,12 @@ class Webhook(Message, frozen=True):
 
     id: str
     url: str
-    created_at: datetime
+    created_at: Moment
     phases: tuple[Phase, ...] = ()
     kinds: tuple[str, ...] = ()
     description: str | None = None
     resource_id: str | None = None
-    disabled_at: datetime | None = None
+    disabled_at: Moment | None = None
     disabled_reason: str | None = None
     sealed_secret: str | None = None
 
@@ -385,7 +388,7 @@ class Webhook(Message, frozen=True):
 class WebhookAttempt(Message, frozen=True):
     """One try: the HTTP status, or the error when there was none."""
 
-    at: datetime
+    at: Moment
     status: int | None = None
     error: str | None = None
     milliseconds: int | None = None
@@ -399,8 +402,8 @@ class WebhookDelivery(Message, frozen=True):
     resource_id: str
     sequence: int
     state: str
-    created_at: datetime
-    next_attempt_at: datetime | None = None
+    created_at: Moment
+    next_attempt_at: Moment | None = None
     attempts: tuple[WebhookAttempt, ...] = ()
 
 
@@ -438,7 +441,7 @@ class TimelineEvent(_Body, frozen=True):
 
     type: str
     resource_id: str
-    at: datetime
+    at: Moment
     id: str | None = None
     revision: int | None = None
     phase: Phase | None = None

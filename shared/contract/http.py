@@ -6,14 +6,13 @@ served in the form of its message (`shared.contract.messages`).
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from shared.contract.messages import Webhook
-from shared.contract.resources import Phase, Resource
+from shared.contract.resources import Moment, Phase, Resource
 
 #: The largest request, in bytes: a body at the front door, a message from a tenant on the bus.
 MAX_BODY = 256 * 1024
@@ -40,7 +39,7 @@ class TimelineEvent(_Body, frozen=True):
 
     type: str
     resource_id: str
-    at: datetime
+    at: Moment
     id: str | None = None
     revision: int | None = None
     phase: Phase | None = None

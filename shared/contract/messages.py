@@ -9,13 +9,12 @@ and golden files take it whole. It has no logic in it.
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from shared.contract.problems import Problem
-from shared.contract.resources import Phase, Resource, Verb
+from shared.contract.resources import Moment, Phase, Resource, Verb
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -150,7 +149,7 @@ class ChangeVmPower(Message, frozen=True):
     server_id: str
     operation_id: str
     verb: Verb
-    asked_at: datetime | None = None
+    asked_at: Moment | None = None
 
 
 class VmInspection(Message, frozen=True):
@@ -196,7 +195,7 @@ class CensusTaken(Message, frozen=True):
     """
 
     place: str
-    taken_at: datetime
+    taken_at: Moment
     holdings: tuple[Holding, ...]
     part: int = 1
     parts: int = 1
@@ -215,7 +214,7 @@ class CloudNotificationsChanged(Message, frozen=True):
 
     cloud: str
     receiving: bool
-    changed_at: datetime
+    changed_at: Moment
 
 
 class VmPortPrepared(Message, frozen=True):
@@ -280,7 +279,7 @@ class VmObserved(Message, frozen=True):
     server it takes the port off whichever has it. ``beside``: there is such a second server.
     """
 
-    observed_at: datetime
+    observed_at: Moment
     server_id: str | None = None
     gone: bool = False
     server_status: str | None = None
@@ -290,7 +289,7 @@ class VmObserved(Message, frozen=True):
     addresses: tuple[str, ...] = ()
     floating_ip_port_id: str | None = None
     floating_ip_address: str | None = None
-    launched_at: datetime | None = None
+    launched_at: Moment | None = None
     notified: bool = False
     port_lost: bool = False
     beside: bool = False
@@ -368,7 +367,7 @@ class CloudCapacity(Message, frozen=True):
     building: int
     limit: int
     recent_failures: int
-    resting_until: datetime | None = None
+    resting_until: Moment | None = None
 
 
 class CapacityReported(Message, frozen=True):
@@ -427,12 +426,12 @@ class Webhook(Message, frozen=True):
 
     id: str
     url: str
-    created_at: datetime
+    created_at: Moment
     phases: tuple[Phase, ...] = ()
     kinds: tuple[str, ...] = ()
     description: str | None = None
     resource_id: str | None = None
-    disabled_at: datetime | None = None
+    disabled_at: Moment | None = None
     disabled_reason: str | None = None
     sealed_secret: str | None = None
 
@@ -499,7 +498,7 @@ class ListWebhookDeliveries(Message, frozen=True):
 class WebhookAttempt(Message, frozen=True):
     """One try: the HTTP status, or the error when there was none."""
 
-    at: datetime
+    at: Moment
     status: int | None = None
     error: str | None = None
     milliseconds: int | None = None
@@ -513,8 +512,8 @@ class WebhookDelivery(Message, frozen=True):
     resource_id: str
     sequence: int
     state: str
-    created_at: datetime
-    next_attempt_at: datetime | None = None
+    created_at: Moment
+    next_attempt_at: Moment | None = None
     attempts: tuple[WebhookAttempt, ...] = ()
 
 

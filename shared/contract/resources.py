@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import enum
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from shared.contract.problems import Problem, Reason
+
+#: A time, RFC 3339 with its zone: without one it can't be compared with ours.
+Moment = Annotated[datetime, Meta(tz=True)]
 
 
 class Phase(enum.StrEnum):
@@ -76,8 +80,8 @@ class Step(_Record, frozen=True):
     worker: str
     state: StepState
     attempt: int = 0
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
+    started_at: Moment | None = None
+    finished_at: Moment | None = None
     error: Problem | None = None
 
 
@@ -87,9 +91,9 @@ class Operation(_Record, frozen=True):
     id: str
     verb: Verb
     state: OperationState
-    requested_at: datetime | None = None
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
+    requested_at: Moment | None = None
+    started_at: Moment | None = None
+    finished_at: Moment | None = None
     error: Problem | None = None
 
 
@@ -97,7 +101,7 @@ class Queue(_Record, frozen=True):
     """The place in the queue while waiting: 1 is next; ``estimated_start`` where it can be told."""
 
     position: int
-    estimated_start: datetime | None = None
+    estimated_start: Moment | None = None
 
 
 class Placement(_Record, frozen=True):
@@ -111,7 +115,7 @@ class Lease(_Record, frozen=True):
     """How long a resource lives: ``ttl`` seconds from ``active`` (or from the last extension)."""
 
     ttl: int
-    expires_at: datetime | None = None
+    expires_at: Moment | None = None
 
 
 class Status(_Record, frozen=True):
@@ -139,8 +143,8 @@ class Resource(_Record, frozen=True):
     tenant: str
     spec: dict[str, Any]
     status: Status
-    created_at: datetime
-    updated_at: datetime
+    created_at: Moment
+    updated_at: Moment
     revision: int
     name: str | None = None
     labels: dict[str, str] = {}

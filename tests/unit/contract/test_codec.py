@@ -16,7 +16,7 @@ from shared.contract.codec import (
     envelope_for,
     type_of,
 )
-from shared.contract.messages import RequestSubmitted, VmBuildStarted
+from shared.contract.messages import RequestSubmitted, VmBuildStarted, VmObserved
 from shared.contract.resources import Verb
 
 MESSAGE = VmBuildStarted(server_id="s1")
@@ -54,6 +54,12 @@ FAULTS = {
     "endless subject": (with_changes(subject="x" * 513), "$.subject"),
     "time is none": (with_changes(time="yesterday"), "$.time"),
     "time without zone": (with_changes(time="2026-03-01T00:00:00"), "time zone"),
+    "time in the data without zone": (
+        with_changes(
+            type=type_of(VmObserved), data={"observed_at": "2026-03-01T00:00:00", "gone": True}
+        ),
+        "$.observed_at",
+    ),
     "deadline without zone": (with_changes(notafter="2026-03-01T00:00:00"), "time zone"),
     "negative attempt": (with_changes(attempt=-1), "$.attempt"),
     "enormous sequence": (with_changes(sequence=2**40), "$.sequence"),
