@@ -15,6 +15,9 @@ from aiormq.abc import ChannelFrame
 
 from shared.bus.connection import ChannelGone, broker_errors
 
+#: How long the last confirms of a channel that is given up may take, and its closing: seconds.
+_FINISHING_SECONDS, _CLOSING_SECONDS = 30.0, 5.0
+
 
 class Pipeline:
     """A channel on which nobody publishes but this; made while it is open."""
@@ -29,6 +32,20 @@ class Pipeline:
         # aiormq rejects it with the reason, as it does with the calls under way.
         self._lost = channel.create_future()
         self._lost.add_done_callback(self._fail_all)
+        self._opened_at = self._loop.time()
+
+    @property
+    def age(self) -> float:
+        """For how long it has been open, in seconds."""
+        return self._loop.time() - self._opened_at
+
+    async def finish(self) -> None:
+        """Wait for what is under way, within bounds, then close; nothing new may be published."""
+        pending = list(self._by_id.values())
+        if pending:
+            await asyncio.wait(pending, timeout=_FINISHING_SECONDS)
+        async with asyncio.timeout(_CLOSING_SECONDS), broker_errors():
+            await self._channel.close()
 
     @property
     def is_closed(self) -> bool:

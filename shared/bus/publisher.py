@@ -36,6 +36,8 @@ from shared.contract.identifiers import new_ulid
 #: Messages on their way at most; more wait here instead of in the socket's buffer.
 WINDOW = 512
 
+#: How old a channel must be, in seconds, before a refused message makes us take another.
+STALE_SECONDS = 2.0
 _log = structlog.get_logger(__name__)
 
 
@@ -117,6 +119,7 @@ class Publisher:
         self._pipeline: Pipeline | None = None
         self._opening = asyncio.Lock()
         self._alone = asyncio.Lock()
+        self._finishing: set[asyncio.Task[None]] = set()
 
     async def publish(self, publication: Publication, *, timeout: float) -> None:
         """Publish until confirmed, for ``timeout`` seconds.
@@ -153,6 +156,7 @@ class Publisher:
     async def _persist(self, publication: Publication, trouble: list[str]) -> None:
         for attempt in count():
             session = self._connection.current or await self._connection.session()
+            pipeline = None
             try:
                 pipeline = self._open_pipeline() or await self._open(session)
                 return await self._send(pipeline, publication, session)
@@ -161,8 +165,22 @@ class Publisher:
             except ChannelGone as error:
                 trouble.append(str(error))
             except aiormq.DeliveryError as error:
+                self._retire(pipeline)
                 _note_full(publication, trouble, error)
             await asyncio.sleep(pause_after(attempt))
+
+    def _retire(self, pipeline: Pipeline | None) -> None:
+        """Let what comes next go over a new channel: this one may be refused for ever.
+
+        Seen with RabbitMQ 3.10: to a channel that first publishes to a quorum queue just when its
+        leader's node was killed, all is refused as if the queue were full, until that node is back.
+        """
+        if pipeline is None or pipeline is not self._pipeline or pipeline.age < STALE_SECONDS:
+            return
+        self._pipeline = None
+        finishing = asyncio.create_task(_finish(pipeline))
+        self._finishing.add(finishing)
+        finishing.add_done_callback(self._finishing.discard)
 
     async def _publish_alone(self, publication: Publication, trouble: list[str]) -> None:
         """Publish on a channel of its own; if that is closed too, this message is the culprit."""
@@ -213,6 +231,13 @@ def _note_full(publication: Publication, trouble: list[str], error: Exception) -
     if not publication.insistent:
         raise PublishFailed("a queue is full") from error
     trouble.append("a queue is full")
+
+
+async def _finish(pipeline: Pipeline) -> None:
+    try:
+        await pipeline.finish()
+    except (ChannelGone, ChannelRefused, TimeoutError) as error:
+        _log.debug("channel closed uncleanly", error=str(error))
 
 
 async def _close(channel: aiormq.Channel) -> None:

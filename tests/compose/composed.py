@@ -24,6 +24,8 @@ from tests.support.webhooks import Receiver
 
 SERVICES = ("front_door", "scheduler", "vm_worker", "webhook_worker")
 CLOUD_PARTS = ("keystone", "nova-api", "neutron", "glance", "placement")
+#: Not the name that the user's own installation has.
+IMAGE = "colobus-test/colobus"
 TENANT, QUOTA = "bigtop", {"vms": 12, "floating_ips": 8}
 
 
@@ -148,6 +150,7 @@ def _settings(
     images = {"BROKER": "rabbitmq", "DATABASE": "postgres"} if engine.own else {}
     return {
         "COLOBUS_INSTALLATION_ID": name,
+        "COLOBUS_IMAGE": IMAGE,
         "COLOBUS_SECRETS_DIR": str(folder / "secrets"),
         "COLOBUS_KEYSTONE_URLS": f"devcloud=http://{gateway}:{keystone}/v3",
         "COLOBUS_WEBHOOK_ALLOWED_NETWORKS": str(subnet),

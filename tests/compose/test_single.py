@@ -7,7 +7,7 @@ import json
 import pytest
 
 from colobus import Client, CreateVm
-from tests.compose.composed import SERVICES, Composed
+from tests.compose.composed import IMAGE, SERVICES, Composed
 from tests.support.cloud import NOTHING, Cloud
 from tests.support.webhooks import receiving
 
@@ -94,7 +94,7 @@ def test_the_admin_step_can_be_repeated(single: Composed) -> None:
 
 def test_the_image_is_small_and_says_what_it_is(single: Composed) -> None:
     """One image for all services; without compilers, package installers or tests in it."""
-    (image,) = json.loads(single.engine.docker("image", "inspect", "colobus:latest"))
+    (image,) = json.loads(single.engine.docker("image", "inspect", IMAGE))
     assert image["Size"] < 300 * 2**20
     assert image["Config"]["User"] == "10001:10001"
     assert image["Config"]["Labels"]["org.opencontainers.image.licenses"] == "Apache-2.0"

@@ -9,10 +9,11 @@ import pytest
 from aiormq.abc import FieldTable
 
 from shared.bus import Bus, PublishFailed, Unroutable
+from shared.bus.publisher import STALE_SECONDS
 from shared.contract import topology
 from shared.contract.codec import CONTENT_TYPE, decode
 from shared.contract.outgoing import OutgoingMessage
-from tests.support.bus import Broker, an_event, bus_at, until
+from tests.support.bus import Broker, a_command, an_event, bus_at, until
 from tests.support.proxy import Proxy
 
 pytestmark = pytest.mark.timeout(120)
@@ -141,7 +142,25 @@ async def test_a_full_queue_is_a_temporary_failure(bus: Bus, broker: Broker) -> 
     channel = await broker.channel()
     full: FieldTable = {"x-max-length": 1, "x-overflow": "reject-publish"}
     await channel.queue_declare("full", arguments=full)
-    await channel.queue_bind("full", topology.EVENTS, routing_key="#")
+    await channel.queue_bind("full", topology.COMMANDS, routing_key="#")
     await broker.put("full", b"x")
     with pytest.raises(PublishFailed, match="full"):
-        await bus.publish(an_event(), timeout=1)
+        await bus.publish(a_command(), timeout=1)
+
+
+async def test_a_queue_that_was_full_for_long_takes_what_waits(bus: Bus, broker: Broker) -> None:
+    """Refusals make the publisher take another channel, and it gives up those it had."""
+    channel = await broker.channel()
+    full: FieldTable = {"x-max-length": 1, "x-overflow": "reject-publish"}
+    await channel.queue_declare("full", arguments=full)
+    await channel.queue_bind("full", topology.COMMANDS, routing_key="#")
+    await broker.put("full", b"x")
+    publishing = asyncio.create_task(bus.publish(a_command(), timeout=60))
+    await asyncio.wait([publishing], timeout=3 * STALE_SECONDS)
+    assert not publishing.done(), "refused, and tried again"
+    await channel.queue_purge("full")
+    await publishing
+    session = bus._connection.current
+    assert session is not None
+    channels = session._connection.channels.values()
+    assert sum(1 for one in channels if one is not None and not one.is_closed) <= 2
