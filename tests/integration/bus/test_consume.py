@@ -172,8 +172,10 @@ async def test_a_lost_connection_delivers_again_what_was_not_acknowledged(
         await bus.consume("scheduler.events", handler)
         await bus.publish(an_event())
         await record.wait_for(1)
+        await proxy.refuse()  # or it may be back before anybody could see that it was away
         await proxy.cut()
         await until(lambda: not bus.connected())
+        await proxy.accept()
         await until(bus.connected)
         await bus.publish(an_event())  # a round trip: the redelivery has been sent by now
         go_on.set()

@@ -52,8 +52,10 @@ async def test_a_live_subscription_comes_back_after_an_outage(broker: Broker, pr
     record = Recorder()
     async with bus_at(proxy.url) as bus:
         await bus.subscribe_live(ALL_EVENTS, record)
+        await proxy.refuse()  # or it may be back before anybody could see that it was away
         await proxy.cut()
         await until(lambda: not bus.connected())
+        await proxy.accept()
         await until(bus.connected)
         await bus.publish(an_event())
         await record.wait_for(1)

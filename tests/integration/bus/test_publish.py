@@ -144,6 +144,7 @@ async def test_a_full_queue_is_a_temporary_failure(bus: Bus, broker: Broker) -> 
     await channel.queue_declare("full", arguments=full)
     await channel.queue_bind("full", topology.COMMANDS, routing_key="#")
     await broker.put("full", b"x")
+    assert await broker.depth("full") == 1
     with pytest.raises(PublishFailed, match="full"):
         await bus.publish(a_command(), timeout=1)
 
