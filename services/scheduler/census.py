@@ -12,7 +12,7 @@ import structlog
 
 from services.scheduler import holdings
 from services.scheduler.context import Context, Recording
-from services.scheduler.inspections import NOBODY
+from services.scheduler.inspections import NOBODY, SHORTEST_LIFE
 from services.scheduler.ledger import utc_now
 from services.scheduler.metrics import (
     CENSUSES_FAILED,
@@ -57,7 +57,7 @@ async def order_censuses(context: Context) -> None:
     """Ask each worker what each of its clouds holds."""
     places = list(dict.fromkeys(cloud for tenant in context.tenants for cloud in tenant.projects))
     workers = dict.fromkeys(definition.worker for definition in WORKFLOWS.values())
-    not_after = utc_now() + timedelta(seconds=context.settings.census_seconds)
+    not_after = utc_now() + timedelta(seconds=max(SHORTEST_LIFE, context.settings.census_seconds))
     async with context.recording() as recording:
         await holdings.forget_other_places(recording.tx, places)
         for worker in workers:
