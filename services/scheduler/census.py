@@ -33,8 +33,9 @@ from shared.contract.messages import (
     TakeCensus,
 )
 from shared.contract.problems import Reason
+from shared.runtime import tracing
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 #: How long an order to remove something may take to start.
 ORDER_LIFE = timedelta(seconds=60)
 #: How many removals one census may bring about.
@@ -63,7 +64,9 @@ async def order_censuses(context: Context) -> None:
         for worker in workers:
             for place in places:
                 command, subject = TakeCensus(place=place), f"{worker}/{place}"
-                _send(context, recording, worker, command, subject, NOBODY, not_after)
+                # It is about many requests: a trace of its own.
+                with tracing.span("census", parent=None):
+                    _send(context, recording, worker, command, subject, NOBODY, not_after)
 
 
 def _send(
@@ -76,7 +79,12 @@ def _send(
     not_after: datetime,
 ) -> None:
     envelope = envelope_for(
-        command, source=context.ledger.source, subject=subject, tenant=tenant, not_after=not_after
+        command,
+        source=context.ledger.source,
+        subject=subject,
+        tenant=tenant,
+        traceparent=tracing.traceparent(),
+        not_after=not_after,
     )
     recording.send([outgoing.command(worker, envelope, command)])
 
@@ -99,7 +107,7 @@ async def absorb_census(delivery: Delivery, event: CensusTaken, context: Context
         gone = await holdings.complete(tx, place, taken_at, event.parts)
         if gone is not None:
             suspects = await holdings.suspects(tx, place)
-            await _judge(context, recording, suspects, ORDERS_AT_ONCE)
+            await _judge(context, recording, suspects)
     for what, verdict in gone or ():
         ORPHANS_REMOVED.labels(place, what, verdict).inc()
 
@@ -123,7 +131,7 @@ async def note_removal(delivery: Delivery, event: OrphanRemoved, context: Contex
         await holdings.lock_place(recording.tx, event.place)
         removed = await holdings.remove(recording.tx, event.place, event.what, event.object_id)
         if removed is not None:
-            await _judge(context, recording, [removed[0]], ORDERS_AT_ONCE)
+            await _judge(context, recording, [removed[0]])
     if removed is not None:
         ORPHANS_REMOVED.labels(event.place, event.what, removed[1]).inc()
         log.info("orphan removed", what=event.what, object_id=event.object_id)
@@ -145,9 +153,7 @@ def count_failure(delivery: Delivery, event: CommandFailed) -> None:
 # ---- the judgement
 
 
-async def _judge(
-    context: Context, recording: Recording, resource_ids: Sequence[str], at_most: int
-) -> None:
+async def _judge(context: Context, recording: Recording, resource_ids: Sequence[str]) -> None:
     """Say of each thing of these resources what is wrong with it, and order what has to go."""
     tx, now = recording.tx, utc_now()
     margin = timedelta(seconds=context.settings.orphan_margin_seconds)
@@ -169,7 +175,7 @@ async def _judge(
         for resource_id, seen in things.items()
         for one in removable(seen, known.get(resource_id), margin, now)
     ]
-    for one in orders[:at_most]:
+    for one in orders[:ORDERS_AT_ONCE]:
         await _order(context, recording, one, known[one.resource_id], now)
 
 
