@@ -112,11 +112,22 @@ def _daemon(state: Path, paths: Paths) -> Iterator[Engine]:
         )
     try:
         eventually_sync(lambda: _answers(made, process), within=60, what="the engine answers")
+        _clear(made)
         yield made
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=120)
         _unmount_below(state)
+
+
+def _clear(made: Engine) -> None:
+    """What a run that was killed has left; nobody else uses this engine."""
+    left = made.docker("ps", "--all", "--quiet").split()
+    if left:
+        made.docker("rm", "--force", "--volumes", *left)
+    made.docker("network", "prune", "--force")
+    made.docker("volume", "prune", "--force")
+    made.docker("image", "prune", "--force")  # those that a newer build has replaced
 
 
 def _options(state: Path) -> list[str]:
