@@ -156,15 +156,16 @@ class _Inspection:
             seen.append(self.failed([vm for vm, _ in errors], errors[0][1]))
         return seen
 
-    async def _listed(
-        self, project: Project, marks: Marks
-    ) -> defaultdict[str | None, list[Server]]:
+    async def _listed(self, project: Project, marks: Marks) -> defaultdict[str, list[Server]]:
         tags = [marks.installation]
         if len(self._vms) == 1:
             tags.append(marks.resource(self._vms[0].resource_id))
-        listed: defaultdict[str | None, list[Server]] = defaultdict(list)
+        listed: defaultdict[str, list[Server]] = defaultdict(list)
         for server in await project.compute.servers(*tags):
-            listed[marks.resource_of(server.tags)].append(server)
+            owner = marks.resource_of(server.tags)
+            # What is marked as another's too is only the VM's if the ledger names it.
+            if owner and marks.are_only(owner, server.tags, metadata=server.metadata):
+                listed[owner].append(server)
         return listed
 
 

@@ -192,10 +192,16 @@ class Connections:
             self._made.clear()
 
 
+#: How long a cloud that has not answered is left alone, in seconds (written like Retry-After).
+_AFTER_NO_ANSWER = "15"
+
+
 def fault_of(error: Exception) -> Fault:
     """Read one of `VENDOR_ERRORS`: HTTP status, the cloud's own words and name of the fault."""
     if isinstance(error, keystone.ConnectTimeout):
-        return Fault("The cloud did not answer in time.")
+        # What it may yet do with the request is looked for before the next attempt: not too soon,
+        # or it is done twice and one of the two removed again.
+        return Fault("The cloud did not answer in time.", retry_after=_AFTER_NO_ANSWER)
     if isinstance(error, keystone.ConnectionError):
         return Fault("The cloud can't be reached.")
     details = getattr(error, "details", None)

@@ -42,7 +42,8 @@ async def test_over_quota_waits_with_reason_and_position(cloud: Cloud, openlab: 
     for vm in (held[1], third, fourth):
         await openlab.delete(vm.id)
         await openlab.wait(vm.id, Phase.DELETED, timeout=120)
-    assert all(cloud.holds(vm.id).counts == NOTHING for vm in (*held, third, fourth))
+    left = {vm.id: cloud.holds(vm.id) for vm in (*held, third, fourth)}
+    assert {vm: one for vm, one in left.items() if one.counts != NOTHING} == {}
 
 
 async def test_the_clouds_own_quota_makes_it_wait_too(

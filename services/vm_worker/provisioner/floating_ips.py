@@ -55,12 +55,18 @@ async def _candidates(project: Project, kit: Kit) -> list[Network]:
     return [one for one in networks if wanted in (None, one.name, one.id)]
 
 
+async def _own(project: Project, kit: Kit, resource_id: str) -> list[FloatingIp]:
+    """The VM's floating IPs by description, which they have from their first moment on."""
+    found = await project.network.floating_ips(description=kit.marks.description(resource_id))
+    return [one for one in found if kit.marks.are_only(resource_id, one.tags, one.description)]
+
+
 async def _keep_one(
     project: Project, kit: Kit, command: Command[AssociateFloatingIp]
 ) -> FloatingIp | None:
     """The VM's floating IP on its port; those of its that are elsewhere are of no use and go."""
     resource_id, port_id = command.resource_id, command.message.port_id
-    found = await project.network.floating_ips(description=kit.marks.description(resource_id))
+    found = await _own(project, kit, resource_id)
     ordered = oldest_first(found, lambda one: one.port_id != port_id)
     remove = project.network.delete_floating_ip
     kept = await keep_first(WORKER, "floating_ip", ordered, remove)
@@ -78,7 +84,7 @@ async def release_floating_ip(
 ) -> None:
     """Delete the VM's floating IPs, found by what we wrote on them; somebody else's stay."""
     resource_id, floating_ip_id = command.resource_id, command.message.floating_ip_id
-    found = await project.network.floating_ips(description=kit.marks.description(resource_id))
+    found = await _own(project, kit, resource_id)
     if floating_ip_id is not None and all(one.id != floating_ip_id for one in found):
         named = await project.network.floating_ips(ids=[floating_ip_id])
         found += [one for one in named if kit.marks.owns(one.tags, resource_id)]

@@ -82,8 +82,7 @@ def _with_any_address(port: NewPort) -> NewPort:
 async def _own(project: Project, kit: Kit, resource_id: str) -> list[Port]:
     """The VM's ports by name and description, which they have from their first moment on."""
     found = await project.network.ports(name=resource_id)
-    description = kit.marks.description(resource_id)
-    return [port for port in found if port.description == description]
+    return [one for one in found if kit.marks.are_only(resource_id, one.tags, one.description)]
 
 
 async def _keep_one(project: Project, kit: Kit, resource_id: str) -> Port | None:

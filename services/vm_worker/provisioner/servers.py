@@ -108,7 +108,10 @@ def is_ours(marks: Marks, server: Server, resource_id: str | None = None) -> boo
 
 
 async def _own(project: Project, kit: Kit, resource_id: str) -> list[Server]:
-    return await project.compute.servers(kit.marks.installation, kit.marks.resource(resource_id))
+    """The VM's servers that nothing marks as another's too: of two such, one will be removed."""
+    marks = kit.marks
+    found = await project.compute.servers(marks.installation, marks.resource(resource_id))
+    return [one for one in found if marks.are_only(resource_id, one.tags, metadata=one.metadata)]
 
 
 async def _keep_one(project: Project, kit: Kit, command: Command[ProvisionVm]) -> Server | None:

@@ -10,7 +10,8 @@ from keystoneauth1 import exceptions as keystone
 from openstack import exceptions as sdk
 
 from services.vm_worker.openstack_backend import fault_of
-from services.vm_worker.openstack_calls.faults import Fault
+from services.vm_worker.openstack_calls.faults import Fault, translate
+from shared.runtime.errors import TemporaryError
 
 
 def answer(status: int, body: object, headers: dict[str, str] | None = None) -> requests.Response:
@@ -72,6 +73,15 @@ def test_what_never_answered_the_request_has_no_status(error: Exception) -> None
     fault = fault_of(error)
     assert fault.status is None
     assert fault.detail
+
+
+def test_a_cloud_that_did_not_answer_in_time_is_left_alone_for_a_while() -> None:
+    """It may still be at it: asked again at once, it would do it twice."""
+    fault = fault_of(keystone.ConnectTimeout("Request to http://10.0.0.1 timed out"))
+    error = translate(fault)
+    assert isinstance(error, TemporaryError)
+    assert error.retry_after == 15
+    assert fault_of(keystone.ConnectFailure("refused")).retry_after == ""
 
 
 def test_addresses_inside_the_cloud_are_not_told() -> None:
