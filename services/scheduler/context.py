@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from services.scheduler.changing import Change, make_changes
+from services.scheduler.creating import Creation, create_all
 from services.scheduler.ledger import Ledger, Transaction
 from services.scheduler.settings import Settings
 from shared.bus import Bus
@@ -55,6 +56,17 @@ class Context:
     def changes(self) -> Gathering[Change, None]:
         """Changes of resources, made together; in the order of their arrival: one lane."""
         return Gathering(self._change_all, lanes=1)
+
+    @cached_property
+    def creations(self) -> Gathering[Creation, bool]:
+        """The front door's new resources, recorded together."""
+        return Gathering(self._create_all)
+
+    async def _create_all(self, creations: Sequence[Creation]) -> Sequence[bool]:
+        async with self.recording() as recording:
+            created = await create_all(recording.tx, self.ledger, creations)
+            recording.send(created.messages)
+        return created.new
 
     async def _change_all(self, changes: Sequence[Change]) -> Sequence[None]:
         async with self.recording() as recording:

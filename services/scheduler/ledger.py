@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 
 import msgspec
 from asyncpg import Record
@@ -35,6 +36,10 @@ Transaction = Connection
 
 _decoder = msgspec.json.Decoder(ResourceState)
 _SELECT = "SELECT state::text AS state FROM resources"
+_INSERT = (
+    "INSERT INTO resources (id, kind, tenant, phase, demand, state, created_at, updated_at)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+)
 _UPDATE = (
     "UPDATE resources SET phase = $2, cloud = $3, inspection = $4, state = $5, updated_at = $6,"
     " ended_at = CASE WHEN phase = $2 THEN ended_at"
@@ -81,22 +86,20 @@ class Ledger:
 
     async def insert(self, tx: Transaction, decision: Decision) -> list[OutgoingMessage]:
         """Record a new resource; returns the messages to be sent."""
-        state = decision.state
-        resource = state.resource
-        await tx.execute(
-            "INSERT INTO resources (id, kind, tenant, phase, demand, state, created_at, updated_at)"
-            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-            resource.id,
-            resource.kind,
-            resource.tenant,
-            resource.status.phase.value,
-            demand_of(resource.kind, resource.spec),
-            state,
-            resource.created_at,
-            resource.updated_at,
-        )
-        await write_timers(tx, [decision])
-        return [self._status(None, state)]
+        return await self.insert_all(tx, [decision])
+
+    async def insert_all(
+        self, tx: Transaction, decisions: Sequence[Decision]
+    ) -> list[OutgoingMessage]:
+        """Record new resources; returns the messages to be sent, each in its resource's trace."""
+        if decisions:
+            await tx.executemany(_INSERT, [_new_columns(one.state) for one in decisions])
+            await write_timers(tx, decisions)
+        messages = []
+        for one in decisions:
+            with tracing.resumed(one.state.traceparent):
+                messages.append(self._status(None, one.state))
+        return messages
 
     async def lock_all(
         self, tx: Transaction, resource_ids: Sequence[str]
@@ -130,10 +133,13 @@ class Ledger:
         changed = [(before, one.state) for before, one in decided if one.state != before]
         if changed:
             await tx.executemany(_UPDATE, [_columns(after) for _, after in changed])
-        for before, after in sorted(changed, key=lambda one: one[0].resource.tenant):
-            await move_usage(tx, before.resource, after.resource)
-            await full_clouds.follow(tx, before, after)
-            note_change(before.resource, after.resource)
+        by_tenant = sorted(changed, key=lambda one: one[0].resource.tenant)
+        for tenant, of_tenant in groupby(by_tenant, lambda one: one[0].resource.tenant):
+            theirs = list(of_tenant)
+            await move_usage(tx, tenant, ((old.resource, new.resource) for old, new in theirs))
+            for before, after in theirs:
+                await full_clouds.follow(tx, before, after)
+                note_change(before.resource, after.resource)
         await write_timers(tx, [decision for _, decision in decided])
 
     def messages(self, before: ResourceState, decision: Decision) -> list[OutgoingMessage]:
@@ -196,6 +202,14 @@ def inspection_of(state: ResourceState) -> str:
 
 def _state(row: Record) -> ResourceState:
     return _decoder.decode(row["state"])
+
+
+def _new_columns(state: ResourceState) -> tuple[object, ...]:
+    resource = state.resource
+    demand = demand_of(resource.kind, resource.spec)
+    times = resource.created_at, resource.updated_at
+    phase = resource.status.phase.value
+    return resource.id, resource.kind, resource.tenant, phase, demand, state, *times
 
 
 def _columns(state: ResourceState) -> tuple[object, ...]:

@@ -8,11 +8,13 @@ import msgspec
 
 from services.scheduler import operations, repeats, workflow
 from services.scheduler.context import Context, Recording
+from services.scheduler.creating import Creation
 from services.scheduler.ledger import utc_now
 from services.scheduler.requests import check_request, check_sender, split_spec
 from services.scheduler.state import Decision, Ending, Goal, ResourceState
 from services.scheduler.workflows import WORKFLOWS
 from shared.bus import Delivery, RejectedMessage
+from shared.contract.codec import Envelope
 from shared.contract.identifiers import new_id, new_ulid
 from shared.contract.kinds import KINDS, without_secrets
 from shared.contract.messages import RequestAccepted, RequestSubmitted
@@ -43,14 +45,27 @@ async def submit_request(delivery: Delivery, request: RequestSubmitted, context:
     own = check_sender(delivery, context.tenants, context.settings.front_door_user)
     networks = context.settings.webhook_allowed_networks
     check_request(delivery, request, own=own, networks=networks)
-    async with context.recording() as recording:
-        if own:
-            state, repeated = await _take_own(delivery, request, context, recording)
-        else:
-            state, repeated = await _take(delivery, request, context, recording)
+    created = None if own else await _create_with_others(delivery, request, context)
+    if created is not None:
+        state, repeated = created, False
+    else:
+        async with context.recording() as recording:
+            take = _take_own if own else _take
+            state, repeated = await take(delivery, request, context, recording)
     context.admission_wanted.set()
     accepted = RequestAccepted(resource=without_secrets(state.resource), repeated=repeated)
     await context.bus.reply(delivery, accepted, subject=state.resource.id)
+
+
+async def _create_with_others(
+    delivery: Delivery, request: RequestSubmitted, context: Context
+) -> ResourceState | None:
+    """Record what the front door asks for, if it is a creation and plainly new; else None."""
+    if request.verb is not Verb.CREATE:
+        return None
+    decision = _begin(delivery.envelope, request, delivery.envelope.time)
+    new = await context.creations.do(Creation(delivery.envelope, decision))
+    return decision.state if new else None
 
 
 _Taken = tuple[ResourceState, bool]
@@ -59,13 +74,10 @@ _Taken = tuple[ResourceState, bool]
 async def _take(
     delivery: Delivery, request: RequestSubmitted, context: Context, recording: Recording
 ) -> _Taken:
-    """Take a request of the front door, which has given it its ids."""
+    """Take a request of the front door, which has given it its ids: not a new creation."""
     assert request.resource_id is not None, "checked"
     first = await first_delivery(recording.tx, delivery.envelope)
     state = await context.ledger.lock(recording.tx, request.resource_id)
-    if state is None and first and request.verb is Verb.CREATE:
-        created_at = delivery.envelope.time
-        return await _create(delivery, request, context, recording, created_at), False
     state = _known(state, delivery, _may_be_on_its_way(delivery))
     if not first or request.verb is Verb.CREATE:
         return state, True
@@ -84,7 +96,9 @@ async def _take_own(
     before = await repeats.remember(tx, envelope, request, resource_id)
     if before is None and request.verb is Verb.CREATE:
         minted = msgspec.structs.replace(request, resource_id=resource_id)
-        return await _create(delivery, minted, context, recording, utc_now()), False
+        decision = _begin(envelope, minted, utc_now())
+        recording.send(await context.ledger.insert(tx, decision))
+        return decision.state, False
     patient = delivery.delays < TRIES_FOR_CREATION
     state = _known(await context.ledger.lock(tx, before or resource_id), delivery, patient)
     if before is not None:
@@ -114,14 +128,9 @@ def _known(state: ResourceState | None, delivery: Delivery, patient: bool) -> Re
     raise RejectedMessage("there is no such resource", reason="not_found", status=404)
 
 
-async def _create(
-    delivery: Delivery,
-    request: RequestSubmitted,
-    context: Context,
-    recording: Recording,
-    created_at: datetime,
-) -> ResourceState:
-    envelope, now = delivery.envelope, utc_now()
+def _begin(envelope: Envelope, request: RequestSubmitted, created_at: datetime) -> Decision:
+    """How the resource begins that is asked for."""
+    now = utc_now()
     assert request.resource_id is not None, "checked, or minted"
     spec, sealed = split_spec(KINDS[request.kind], request)
     resource = Resource(
@@ -145,9 +154,7 @@ async def _create(
         callback_url=request.callback_url,
         sealed=sealed,
     )
-    decision = workflow.accept(state, WORKFLOWS[request.kind], now)
-    recording.send(await context.ledger.insert(recording.tx, decision))
-    return decision.state
+    return workflow.accept(state, WORKFLOWS[request.kind], now)
 
 
 async def _change(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from shared.contract.kinds import demand_of
 from shared.contract.resources import HOLDING_PHASES, Resource
@@ -14,20 +15,25 @@ async def lock_tenant(tx: Connection, tenant: str) -> None:
     await tx.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", tenant)
 
 
-async def move_usage(tx: Connection, before: Resource, after: Resource) -> None:
-    """Add or take away what the resource counts for when it starts or stops holding something."""
-    change = _holds(after) - _holds(before)
-    if change == 0:
+async def move_usage(
+    tx: Connection, tenant: str, changed: Iterable[tuple[Resource, Resource]]
+) -> None:
+    """Add or take away what each of the tenant's (before, after) starts or stops to hold."""
+    moved: Counter[str] = Counter()
+    for before, after in changed:
+        change = _holds(after) - _holds(before)
+        for name, amount in demand_of(after.kind, after.spec).items() if change else ():
+            moved[name] += change * amount
+    names = sorted(name for name, amount in moved.items() if amount)
+    if not names:
         return
-    await lock_tenant(tx, after.tenant)
-    for name, amount in demand_of(after.kind, after.spec).items():
-        await tx.execute(
-            "INSERT INTO usage (tenant, name, amount) VALUES ($1, $2, $3)"
-            " ON CONFLICT (tenant, name) DO UPDATE SET amount = usage.amount + EXCLUDED.amount",
-            after.tenant,
-            name,
-            change * amount,
-        )
+    await lock_tenant(tx, tenant)
+    await tx.execute(
+        "INSERT INTO usage (tenant, name, amount)"
+        " SELECT $1, name, amount FROM unnest($2::text[], $3::bigint[]) AS moved (name, amount)"
+        " ON CONFLICT (tenant, name) DO UPDATE SET amount = usage.amount + EXCLUDED.amount",
+        *(tenant, names, [moved[name] for name in names]),
+    )
 
 
 def _holds(resource: Resource) -> int:
