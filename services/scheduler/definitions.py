@@ -39,6 +39,11 @@ class Sighting:
     outputs: Mapping[str, Any] = field(default_factory=dict)
 
 
+def doubt_of(step: str) -> str:
+    """The handle that says that a step may have made more than the handles name."""
+    return f"doubtful/{step}"
+
+
 Absorb = Callable[[Any], Absorbed]
 
 

@@ -14,8 +14,8 @@ import msgspec
 
 from services.scheduler.definitions import StepDefinition
 from services.scheduler.state import LeftBehind, ResourceState
-from services.scheduler.walk import BACKOFF_SECONDS, COMMAND_LIFE, REQUEST_LIFE, Walk
-from shared.contract.messages import Message
+from services.scheduler.walk import COMMAND_LIFE, REQUEST_LIFE, Walk
+from shared.contract.messages import CommandFailed, Message
 from shared.contract.problems import Reason
 from shared.contract.resources import Phase, Placement
 
@@ -51,7 +51,13 @@ def leave(walk: Walk) -> None:
     """Back into the queue for another cloud; undo behind it what began here."""
     state = walk.state
     began = [step.name for step in walk.wanted() if walk.progress(step.name).began]
-    left = LeftBehind(cloud=state.cloud, steps=tuple(reversed(began)), handles=state.handles)
+    unknown = [until for name in began if (until := walk.progress(name).unknown_until)]
+    left = LeftBehind(
+        cloud=state.cloud,
+        steps=tuple(reversed(began)),
+        handles=state.handles,
+        unknown_until=max(unknown, default=None),
+    )
     for name in began:
         walk.cancel_timer(f"retry/{name}")
         walk.cancel_timer(f"overdue/{name}")
@@ -86,10 +92,14 @@ def absorb(walk: Walk, name: str, event: Message) -> None:
     step: StepDefinition = walk.definition.step(left.steps[0])
     absorb_event = step.undone_by.get(type(event))
     if absorb_event is None:
-        _back_off(walk, name)
+        # Without a word in the resource's status: it may be well, elsewhere.
+        walk.pause(name, event.retry_after if isinstance(event, CommandFailed) else None)
     elif not absorb_event(event).done:
         walk.answered(name)
         walk.set_timer(f"retry/{name}", walk.now + _AGAIN)
+    elif left.unknown_until is not None and walk.now < left.unknown_until:
+        walk.answered(name)
+        walk.set_timer(f"retry/{name}", left.unknown_until)
     else:
         walk.answered(name)
         _next(walk, left)
@@ -103,15 +113,6 @@ def _next(walk: Walk, left: LeftBehind) -> None:
         _issue(walk, rest)
 
 
-def _back_off(walk: Walk, name: str) -> None:
-    """Without a word in the resource's status: it may be well, elsewhere."""
-    failures = walk.progress(name).failures + 1
-    walk.answered(name)
-    walk.change_progress(name, failures=failures)
-    seconds = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS)) - 1]
-    walk.set_timer(f"retry/{name}", walk.now + timedelta(seconds=seconds))
-
-
 def ring(walk: Walk, what: str, name: str) -> None:
     """A pause is over, or no answer can come any more."""
     left = _find(walk, name)
@@ -121,7 +122,7 @@ def ring(walk: Walk, what: str, name: str) -> None:
     if what == "retry" and answered:
         _issue(walk, left)
     elif what == "expiry" and not answered:
-        _back_off(walk, name)
+        walk.pause(name)
 
 
 def keep_timers(walk: Walk) -> None:

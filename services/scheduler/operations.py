@@ -124,7 +124,7 @@ def absorb(walk: Walk, name: str, event: Message) -> None:
         if early is not None:
             observe(walk, early)
     elif isinstance(event, CommandFailed) and event.retryable:
-        walk.back_off(name, event.problem)
+        walk.back_off(name, event.problem, event.retry_after)
     elif isinstance(event, CommandFailed):
         walk.answered(name)
         _finish(walk, operation.id, event.problem)

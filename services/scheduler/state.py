@@ -43,7 +43,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     can't start any more). ``accepted``: the backend works on it, an observation will end it.
     ``began``: something may exist, so it must be undone. ``failures`` counts for the backoff.
     ``early`` is what the backend told before the command was answered (the observation, as JSON);
-    ``unproven``: the object was seen, but not all that its step needs.
+    ``unproven``: the object was seen, but not all that its step needs. Before ``unknown_until`` the
+    backend may yet do what it did not answer: that nothing is there means nothing until then.
     """
 
     attempt: int = 0
@@ -54,17 +55,20 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     failures: int = 0
     early: dict[str, Any] | None = None
     unproven: bool = False
+    unknown_until: datetime | None = None
 
 
 class LeftBehind(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What may have been begun on a cloud that the resource has left.
 
-    ``steps`` are still to be undone there, in this order; ``handles`` are the ids as they were.
+    ``steps`` are still to be undone there, in this order; ``handles`` are the ids as they were,
+    ``unknown_until`` the latest of the steps' (see `Progress`).
     """
 
     cloud: str
     steps: tuple[str, ...]
     handles: dict[str, str] = {}
+    unknown_until: datetime | None = None
 
 
 class ResourceState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

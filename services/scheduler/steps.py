@@ -8,10 +8,10 @@ from datetime import timedelta
 import msgspec
 
 from services.scheduler import leaving, making, undoing
-from services.scheduler.definitions import StepDefinition
+from services.scheduler.definitions import StepDefinition, doubt_of
 from services.scheduler.sight import is_current, is_told
 from services.scheduler.state import Ending, Goal
-from services.scheduler.walk import Walk, reason_of
+from services.scheduler.walk import UNKNOWN_LIFE, Walk, reason_of
 from shared.contract.messages import Message
 from shared.contract.problems import Problem, Reason
 from shared.contract.resources import Phase, StepState
@@ -48,24 +48,52 @@ def succeeded(walk: Walk, step: StepDefinition, event: Message) -> None:
     _clear_passing_reason(walk)
     early = walk.take_early(step.name)
     if absorbed.done:
-        _finish(walk, step, StepState.UNDONE if back else StepState.DONE)
+        _conclude(walk, step, back=back)
     elif early is not None and walk.definition.is_about(walk.state, early):
         see(walk, step, early)
     advance(walk)
 
 
-def failed(walk: Walk, step: StepDefinition, problem: Problem, *, retryable: bool) -> None:
-    """The open command had no effect, or an unknown one: again in a while, or give the step up."""
+def answered_again(walk: Walk, step: StepDefinition, event: Message) -> None:
+    """An answer to a command that has had one, or that another has followed.
+
+    Two workers may have been at it, one of them cut off from the broker: what this one made may be
+    there beside what the handles name, and must not be overlooked when all is undone.
+    """
+    absorb_event = step.made_by.get(type(event))
+    if absorb_event is None or not walk.progress(step.name).began:
+        return
+    told = absorb_event(event).handles
+    if any(value and walk.state.handles.get(name) != value for name, value in told.items()):
+        walk.keep({doubt_of(step.name): "yes"}, {})
+        walk.change_progress(step.name, unknown_until=walk.now + UNKNOWN_LIFE)
+
+
+def failed(
+    walk: Walk,
+    step: StepDefinition,
+    problem: Problem,
+    *,
+    retryable: bool,
+    unknown: bool = False,
+    wish: float | None = None,
+) -> None:
+    """The open command had no effect, or an unknown one: again in a while, or give the step up.
+
+    ``wish``: how long the backend wants to be left alone, in seconds.
+    """
     state = walk.state.step(step.name).state
     walk.change_step(step.name, error=problem)
+    if unknown and state is not StepState.UNDOING:
+        walk.change_progress(step.name, unknown_until=walk.now + UNKNOWN_LIFE)
     if state is StepState.UNDOING:
-        walk.back_off(step.name, problem)  # a delete never gives up
+        walk.back_off(step.name, problem, wish)  # a delete never gives up
     elif walk.state.ending is not None:
         walk.answered(step.name)
         walk.change_step(step.name, state=StepState.FAILED)
         advance(walk)
     elif retryable:
-        walk.back_off(step.name, problem)
+        walk.back_off(step.name, problem, wish)
         walk.change_step(step.name, state=StepState.RETRYING)
     else:
         walk.answered(step.name)
@@ -123,7 +151,7 @@ def see(walk: Walk, step: StepDefinition, seen: Message) -> None:
     elif sighting.done:
         walk.answered(step.name)
         walk.keep(sighting.handles, sighting.outputs)
-        _finish(walk, step, StepState.UNDONE if back else StepState.DONE)
+        _conclude(walk, step, back=back)
         advance(walk)
     elif sighting.unproven:
         walk.keep(sighting.handles, sighting.outputs)
@@ -132,6 +160,15 @@ def see(walk: Walk, step: StepDefinition, seen: Message) -> None:
 
 def _on_the_way_back(walk: Walk, step: StepDefinition) -> bool:
     return walk.state.step(step.name).state is StepState.UNDOING
+
+
+def _conclude(walk: Walk, step: StepDefinition, *, back: bool) -> None:
+    """The step is done; or undone, unless the backend may yet do what it did not answer."""
+    unknown_until = walk.progress(step.name).unknown_until
+    if back and unknown_until is not None and walk.now < unknown_until:
+        walk.set_timer(f"retry/{step.name}", unknown_until)
+        return
+    _finish(walk, step, StepState.UNDONE if back else StepState.DONE)
 
 
 def _finish(walk: Walk, step: StepDefinition, state: StepState) -> None:

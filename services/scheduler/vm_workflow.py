@@ -11,6 +11,7 @@ from services.scheduler.definitions import (
     Sighting,
     StepDefinition,
     WorkflowDefinition,
+    doubt_of,
 )
 from services.scheduler.state import ResourceState
 from shared.contract.messages import (
@@ -38,8 +39,7 @@ from shared.contract.problems import Problem, Reason
 from shared.contract.resources import Operation, Verb
 
 WORKER = "vm_worker"
-#: The handle that says that there may be another server of the VM.
-_DOUBTFUL = "doubtful"
+_DOUBTFUL = doubt_of("server")
 #: The handle that says until when another server, though gone, may still cost this one its port:
 #: Nova's compute host ends a build that was given up a good while after the server is gone.
 _BESIDE_UNTIL = "beside_until"
@@ -94,6 +94,11 @@ def _build_started(event: VmBuildStarted) -> Absorbed:
         handles={"server_id": event.server_id, _DOUBTFUL: "yes" if event.doubtful else ""},
         outputs={"server_id": event.server_id},
     )
+
+
+def _deletion_started(event: VmDeletionStarted) -> Absorbed:
+    doubt = {_DOUBTFUL: "yes"} if event.doubtful else {}
+    return Absorbed(done=False, handles={"server_id": event.server_id, **doubt})
 
 
 def _floating_ip_associated(event: FloatingIpAssociated) -> Absorbed:
@@ -215,7 +220,9 @@ VM_WORKFLOW = WorkflowDefinition(
             make=_prepare_port,
             made_by={VmPortPrepared: _port_prepared},
             undo=lambda state: ReleaseVmPort(
-                cloud=state.cloud, port_id=state.handles.get("port_id")
+                cloud=state.cloud,
+                port_id=state.handles.get("port_id"),
+                doubtful=bool(state.handles.get(doubt_of("port"))),
             ),
             undone_by={VmPortReleased: lambda _: Absorbed()},
         ),
@@ -227,13 +234,13 @@ VM_WORKFLOW = WorkflowDefinition(
             made_by={VmBuildStarted: _build_started},
             sees_made=_server_made,
             undo=lambda state: DeprovisionVm(
-                cloud=state.cloud, server_id=state.handles.get("server_id")
+                cloud=state.cloud,
+                server_id=state.handles.get("server_id"),
+                doubtful=bool(state.handles.get(_DOUBTFUL)),
             ),
             undone_by={
                 VmDeprovisioned: lambda _: Absorbed(),
-                VmDeletionStarted: lambda event: Absorbed(
-                    done=False, handles={"server_id": event.server_id}
-                ),
+                VmDeletionStarted: _deletion_started,
             },
             sees_undone=_server_undone,
         ),

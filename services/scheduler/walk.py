@@ -23,6 +23,10 @@ COMMAND_LIFE = timedelta(seconds=120)
 #: How long a worker's request to its backend may go on after that.
 REQUEST_LIFE = timedelta(seconds=60)
 BACKOFF_SECONDS = (1, 2, 4, 8, 15)
+#: A backend that wants to be left alone longer is, up to this, in seconds.
+LONGEST_WISH = 60.0
+#: How long after a request that was not answered the backend may yet do what it asked.
+UNKNOWN_LIFE = timedelta(seconds=30)
 
 
 class Walk:
@@ -167,13 +171,21 @@ class Walk:
         self.change_progress(name, early=None)
         return msgspec.convert(early, self.definition.observation)
 
-    def back_off(self, name: str, problem: Problem) -> None:
-        """The open command failed and may be tried again: do so in a while."""
+    def pause(self, name: str, wish: float | None = None) -> None:
+        """The open command failed and may be tried again: set the timer for it.
+
+        ``wish``: how long the backend wants to be left alone, in seconds.
+        """
         failures = self.progress(name).failures + 1
         self.answered(name)
         self.change_progress(name, failures=failures)
-        seconds = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS)) - 1]
+        usual = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS)) - 1]
+        seconds = max(usual, min(wish or 0.0, LONGEST_WISH))
         self.set_timer(f"retry/{name}", self.now + timedelta(seconds=seconds))
+
+    def back_off(self, name: str, problem: Problem, wish: float | None = None) -> None:
+        """As `pause`, and say why nothing moves."""
+        self.pause(name, wish)
         self.explain(reason_of(problem, Reason.BACKEND_UNAVAILABLE), problem.detail)
 
     # ---- operations and timers --------------------------------------------------------------

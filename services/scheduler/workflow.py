@@ -95,7 +95,7 @@ def absorb(
     attempt: int,
     event: Message,
 ) -> Decision:
-    """An answer to a command. One of an older attempt, or a second one, changes nothing."""
+    """An answer to a command. One of an older attempt, or a second one, decides nothing."""
     walk = Walk(state, definition, now)
     progress = walk.progress(step)
     if progress.attempt == attempt and not progress.answered:
@@ -104,9 +104,18 @@ def absorb(
         elif leaving.is_left_behind(step):
             _absorb_left_behind(walk, step, event)
         elif isinstance(event, CommandFailed):
-            steps.failed(walk, definition.step(step), event.problem, retryable=event.retryable)
+            steps.failed(
+                walk,
+                definition.step(step),
+                event.problem,
+                retryable=event.retryable,
+                unknown=event.unknown,
+                wish=event.retry_after,
+            )
         else:
             steps.succeeded(walk, definition.step(step), event)
+    elif not operations.is_operation(step) and not leaving.is_left_behind(step):
+        steps.answered_again(walk, definition.step(step), event)
     return walk.decision()
 
 

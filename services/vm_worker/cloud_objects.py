@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+#: The task state of a server that is going.
+DELETING = "deleting"
+
 
 @dataclass(frozen=True)
 class Server:

@@ -69,8 +69,11 @@ async def release_floating_ip(
 
 async def deprovision_vm(command: Command[DeprovisionVm], context: Context) -> Sequence[Message]:
     """→ `VmDeletionStarted`, or `VmDeprovisioned` when there is no server (any more)."""
-    server_id = await servers.deprovision_server(context.project(command), context.kit, command)
-    return [VmDeprovisioned() if server_id is None else VmDeletionStarted(server_id=server_id)]
+    going = await servers.deprovision_server(context.project(command), context.kit, command)
+    if not going:
+        return [VmDeprovisioned()]
+    doubtful = len(going) > 1 or command.message.server_id is None
+    return [VmDeletionStarted(server_id=going[0], doubtful=doubtful)]
 
 
 async def release_vm_port(command: Command[ReleaseVmPort], context: Context) -> Sequence[Message]:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from services.vm_worker.backend import Backend, Project
-from services.vm_worker.cloud_objects import FloatingIp, Port, Server
+from services.vm_worker.cloud_objects import DELETING, FloatingIp, Port, Server
 from services.vm_worker.provisioner.kit import Kit
-from services.vm_worker.provisioner.servers import DELETING, living_server
+from services.vm_worker.provisioner.servers import living_server
 from shared.contract.messages import InspectVms, VmInspection, VmInspectionFailed, VmObserved
 from shared.contract.problems import Problem, Reason
 from shared.runtime.deadline import Deadline

@@ -20,6 +20,7 @@ from openstack import exceptions as sdk
 from openstack.config import OpenStackConfig
 from openstack.connection import Connection
 from requests import exceptions as http
+from urllib3.exceptions import NewConnectionError
 
 from services.vm_worker.metrics import API_CALLS, API_SECONDS
 from services.vm_worker.openstack_calls.faults import Fault
@@ -201,9 +202,10 @@ def fault_of(error: Exception) -> Fault:
     if isinstance(error, keystone.ConnectTimeout):
         # What it may yet do with the request is looked for before the next attempt: not too soon,
         # or it is done twice and one of the two removed again.
-        return Fault("The cloud did not answer in time.", retry_after=_AFTER_NO_ANSWER)
+        words, sent = "The cloud did not answer in time.", _was_sent(error)
+        return Fault(words, retry_after=_AFTER_NO_ANSWER if sent else "", unanswered=sent)
     if isinstance(error, keystone.ConnectionError):
-        return Fault("The cloud can't be reached.")
+        return Fault("The cloud can't be reached.", unanswered=_was_sent(error))
     details = getattr(error, "details", None)
     words = details if isinstance(details, str) and details.strip() else str(error)
     response = getattr(error, "response", None)
@@ -213,7 +215,19 @@ def fault_of(error: Exception) -> Fault:
         status=error.status_code if isinstance(error, sdk.HttpException) else None,
         code="" if response is None else _neutron_type(response),
         retry_after="" if response is None else response.headers.get("Retry-After", ""),
+        # It broke off; openstacksdk calls its own verdicts requests' errors too.
+        unanswered=isinstance(error, http.RequestException)
+        and not isinstance(error, sdk.HttpException),
     )
+
+
+def _was_sent(error: Exception) -> bool:
+    """Tell whether the request may have reached the cloud: surely not without a connection."""
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, http.ConnectTimeout):
+        return False
+    why = cause.args[0] if isinstance(cause, http.ConnectionError) and cause.args else None
+    return not isinstance(getattr(why, "reason", None), NewConnectionError)
 
 
 def _neutron_type(response: Any) -> str:

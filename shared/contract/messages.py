@@ -126,17 +126,25 @@ class ReleaseFloatingIp(Message, frozen=True):
 
 
 class DeprovisionVm(Message, frozen=True):
-    """Delete the VM's server, found by id or by its tag."""
+    """Delete the VM's server, found by id or by its tag.
+
+    ``doubtful``: there may be others of it than the one named.
+    """
 
     cloud: str
     server_id: str | None = None
+    doubtful: bool = False
 
 
 class ReleaseVmPort(Message, frozen=True):
-    """Delete the VM's port, found by id or by its tag."""
+    """Delete the VM's port, found by id or by its name.
+
+    ``doubtful``: there may be others of it than the one named.
+    """
 
     cloud: str
     port_id: str | None = None
+    doubtful: bool = False
 
 
 class ChangeVmPower(Message, frozen=True):
@@ -249,9 +257,13 @@ class FloatingIpReleased(Message, frozen=True):
 
 
 class VmDeletionStarted(Message, frozen=True):
-    """Nova has accepted the deletion; the open undo now waits for `VmObserved` with ``gone``."""
+    """Nova has accepted the deletion; the open undo now waits for `VmObserved` with ``gone``.
+
+    ``doubtful``: not the only server of this VM, perhaps; only an inspection tells that all went.
+    """
 
     server_id: str
+    doubtful: bool = False
 
 
 class VmDeprovisioned(Message, frozen=True):
@@ -307,13 +319,17 @@ class CommandFailed(Message, frozen=True):
     """A command ended without its effect, or with an unknown one.
 
     ``retryable`` means the same command may succeed later (another attempt will look first).
-    ``problem.reason`` is from the vocabulary (`shared.contract.problems.Reason`).
+    ``unknown``: the backend did not answer, and may yet do what it was asked. ``retry_after`` is
+    how long it wants to be left alone, in seconds. ``problem.reason`` is from the vocabulary
+    (`shared.contract.problems.Reason`).
     """
 
     command: str
     problem: Problem
     retryable: bool
     operation_id: str | None = None
+    unknown: bool = False
+    retry_after: int | None = None
 
 
 class WebhookDisabled(Message, frozen=True):

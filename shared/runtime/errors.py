@@ -89,3 +89,7 @@ class BackendUnavailable(TemporaryError):
             status=503,
             retry_after=retry_after,
         )
+
+
+class OutcomeUnknown(BackendUnavailable):
+    """The backend took the request, perhaps, and did not answer: it may yet have its effect."""

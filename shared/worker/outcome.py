@@ -1,12 +1,17 @@
 """Outcomes become events: envelopes that tell whose command they answer, with ids that repeat.
 
-The id of an event is made of its command's id, so a second delivery of the command answers with
-the same ids and the scheduler's inbox drops what it has already absorbed.
+The id of an event is made of its command's id and of what it says: a second delivery of the command
+that comes to the same answers with the same ids, and the scheduler's inbox drops what it has
+already absorbed. Where it comes to something else, another server for instance, it must be heard.
 """
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Sequence
+
+import msgspec
 
 from shared.contract import outgoing
 from shared.contract.codec import envelope_for
@@ -14,7 +19,7 @@ from shared.contract.messages import CommandFailed, Message
 from shared.contract.outgoing import OutgoingMessage
 from shared.contract.problems import Reason
 from shared.runtime import tracing
-from shared.runtime.errors import ColobusError, TemporaryError
+from shared.runtime.errors import ColobusError, OutcomeUnknown, TemporaryError
 from shared.worker.command import Answer, Command, Observation
 
 #: Reasons that say that the backend could not cope, as against what it refused.
@@ -36,7 +41,14 @@ def failed(command: Command[Message], error: ColobusError) -> CommandFailed:
         problem=error.problem(),
         retryable=isinstance(error, TemporaryError),
         operation_id=getattr(command.message, "operation_id", None),
+        unknown=isinstance(error, OutcomeUnknown),
+        retry_after=_whole_seconds(error),
     )
+
+
+def _whole_seconds(error: ColobusError) -> int | None:
+    wish = error.retry_after if isinstance(error, TemporaryError) else None
+    return None if wish is None else math.ceil(wish)
 
 
 def is_overload(error: ColobusError) -> bool:
@@ -56,7 +68,8 @@ def _event(source: str, kind: str, command: Command[Message], answer: Answer) ->
     about_other = isinstance(answer, Observation)
     message = answer.message if isinstance(answer, Observation) else answer
     subject = answer.resource_id if isinstance(answer, Observation) else asked.subject
-    name = type(message).__name__
+    said = hashlib.sha256(msgspec.json.encode(message, order="sorted")).hexdigest()[:12]
+    name = f"{type(message).__name__}/{said}"
     envelope = envelope_for(
         message,
         id=f"{asked.id}/{name}/{subject}" if about_other else f"{asked.id}/{name}",

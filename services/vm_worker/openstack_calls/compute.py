@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from services.vm_worker.cloud_objects import NewServer, PowerAction, Server, ServerAction
+from services.vm_worker.cloud_objects import DELETING, NewServer, PowerAction, Server, ServerAction
 from services.vm_worker.openstack_calls.calls import Calls
 from services.vm_worker.remembered import Remembered, is_uuid
 from shared.contract.problems import Reason
 from shared.worker.errors import NotFound
 
-#: Statuses under which Nova keeps showing what is deleted.
-DELETED = frozenset({"DELETED", "SOFT_DELETED"})
+#: Nova keeps showing what it may yet restore; to us it is deleted.
+SOFT_DELETED = "SOFT_DELETED"
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,12 @@ class OpenStackCompute:
     async def servers(self, *tags: str) -> list[Server]:
         """GET /servers/detail?tags=…, all pages."""
         found = await self.calls(lambda cloud: list(cloud.compute.servers(tags=",".join(tags))))
-        return [_server(one) for one in found if one.status not in DELETED]
+        return [_server(one) for one in found if one.status != SOFT_DELETED]
 
     async def server(self, server_id: str) -> Server | None:
         """GET /servers/{id}."""
         found = await self.calls.unless_gone(lambda cloud: cloud.compute.get_server(server_id))
-        return None if found is None or found.status in DELETED else _server(found)
+        return None if found is None or found.status == SOFT_DELETED else _server(found)
 
     async def delete_server(self, server_id: str) -> bool:
         """DELETE /servers/{id}."""
@@ -136,7 +136,9 @@ def _server(found: Any) -> Server:
         id=found.id,
         name=found.name or "",
         status=found.status or "UNKNOWN",
-        task_state=found.task_state,
+        # DELETED is shown only while Nova still gives back what the server had: its place, and
+        # its share of the quota (compute manager, `_delete_instance`).
+        task_state=DELETING if found.status == "DELETED" else found.task_state,
         fault=fault.get("message"),
         metadata=dict(found.metadata or {}),
         tags=tuple(found.tags or ()),

@@ -10,12 +10,15 @@ import re
 from dataclasses import dataclass
 
 from shared.contract.problems import Reason
-from shared.runtime.errors import BackendUnavailable, ColobusError, TemporaryError
+from shared.runtime.errors import BackendUnavailable, ColobusError, OutcomeUnknown, TemporaryError
 from shared.worker.errors import Conflict, NotFound, Refused, RefusedForNow
 
 _MAX_DETAIL = 2000
 #: 401: Keystone is down or has forgotten our token; the next call gets a new one.
 _PASSING = frozenset({401, 408, 425, 429})
+
+#: The service itself, or one behind it, did not answer, or broke off in the middle of it.
+_UNANSWERED = frozenset({500, 502, 504})
 
 #: Neutron's names of faults → reason.
 _NEUTRON_TYPES = {
@@ -56,6 +59,8 @@ class Fault:
     code: str = ""
     #: The Retry-After header as it came (RFC 9110 §10.2.3).
     retry_after: str = ""
+    #: The request was sent, perhaps, and the cloud may yet do what it asks.
+    unanswered: bool = False
 
     @property
     def retry_seconds(self) -> float | None:
@@ -67,6 +72,8 @@ class Fault:
 def translate(fault: Fault, missing: Reason = Reason.BACKEND_REFUSED) -> ColobusError:
     """Return our error; ``missing`` is the reason of a 404 whose cause we can't tell otherwise."""
     detail, status = fault.detail[:_MAX_DETAIL], fault.status
+    if fault.unanswered or status in _UNANSWERED:
+        return OutcomeUnknown(detail, retry_after=fault.retry_seconds)
     if status is None or status >= 500 or status in _PASSING or _is_rate_limit(fault):
         return BackendUnavailable(detail, retry_after=fault.retry_seconds)
     reason = _NEUTRON_TYPES.get(fault.code) or _reason_in(detail)

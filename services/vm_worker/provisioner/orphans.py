@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from services.vm_worker.backend import Project
-from services.vm_worker.cloud_objects import FloatingIp, Port
+from services.vm_worker.cloud_objects import DELETING, FloatingIp, Port
 from services.vm_worker.provisioner.kit import Kit
-from services.vm_worker.provisioner.servers import DELETING
 from shared.contract.messages import RemoveOrphan
 from shared.contract.problems import Reason
 from shared.runtime.errors import TemporaryError

@@ -100,7 +100,8 @@ async def release_port(project: Project, kit: Kit, command: Command[ReleaseVmPor
     Raises `TemporaryError` while a server of ours is still on it.
     """
     resource_id, port_id = command.resource_id, command.message.port_id
-    if port_id is not None and kit.memory.is_sure("port", resource_id, port_id):
+    sure = not command.message.doubtful
+    if sure and port_id and kit.memory.is_sure("port", resource_id, port_id):
         await project.network.delete_port(port_id)
         kit.memory.forget("port", resource_id)
         return

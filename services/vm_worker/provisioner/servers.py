@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from services.vm_worker import cloud_config
 from services.vm_worker.backend import Project
-from services.vm_worker.cloud_objects import NewServer, Server
+from services.vm_worker.cloud_objects import DELETING, NewServer, Server
 from services.vm_worker.provisioner.kit import WORKER, Kit
 from shared.contract.messages import DeprovisionVm, ProvisionVm
 from shared.contract.problems import Reason
@@ -18,7 +18,6 @@ from shared.worker.errors import Conflict, Refused
 from shared.worker.marks import Marks
 
 _STALE_NAMES = frozenset({Reason.IMAGE_NOT_FOUND, Reason.FLAVOR_NOT_FOUND})
-DELETING = "deleting"
 _UNDECIDED = frozenset({"BUILD", "ERROR"})
 
 
@@ -161,24 +160,22 @@ async def living_server(
 
 async def deprovision_server(
     project: Project, kit: Kit, command: Command[DeprovisionVm]
-) -> str | None:
-    """Start deleting the VM's server; return its id, or None when there is none (any more)."""
+) -> list[str]:
+    """Start deleting the VM's servers; return the ids of those that go, the one named first."""
     resource_id, server_id = command.resource_id, command.message.server_id
-    if server_id is not None and kit.memory.is_sure("server", resource_id, server_id):
+    sure = not command.message.doubtful
+    if sure and server_id and kit.memory.is_sure("server", resource_id, server_id):
         accepted = await project.compute.delete_server(server_id)
         kit.memory.forget("server", resource_id)
         if accepted:
-            return server_id
+            return [server_id]
         # Somebody else has removed it, perhaps for another one of this VM's: look.
     going = [
         server
         for server in await _all_of(project, kit, command)
         if server.task_state == DELETING or await project.compute.delete_server(server.id)
     ]
-    ids = [server.id for server in going]
-    if server_id in ids:
-        return server_id
-    return ids[0] if ids else None
+    return sorted((server.id for server in going), key=lambda one: one != server_id)
 
 
 async def _all_of(project: Project, kit: Kit, command: Command[DeprovisionVm]) -> list[Server]:

@@ -34,7 +34,7 @@ async def test_a_command_is_answered_and_then_acknowledged(broker: Broker) -> No
         answer = await it.answer_to(id)
         assert answer.message == VmDeprovisioned()
         assert answer.routing_key == "bigtop.vm.VmDeprovisioned"
-        assert answer.envelope.id == f"{id}/VmDeprovisioned"
+        assert answer.envelope.id.startswith(f"{id}/VmDeprovisioned/")
         assert (answer.envelope.step, answer.envelope.attempt) == ("server", 1)
     assert await broker.depth(f"{NAME}.commands") == 0
 
@@ -147,7 +147,7 @@ async def test_a_worker_that_dies_loses_nothing(broker: Broker) -> None:
         await begun.wait()
     async with scene(broker) as it:
         answer = await it.answer_to(id)
-        assert answer.envelope.id == f"{id}/VmDeprovisioned"
+        assert answer.envelope.id.startswith(f"{id}/VmDeprovisioned/")
         assert [command.repeated for command in it.backend.commands] == [True]
 
 
@@ -158,7 +158,7 @@ async def test_a_repeated_command_answers_under_the_same_id(broker: Broker) -> N
         await it.answer_to(id)
         await it.send(DeprovisionVm(cloud="a"), id=id, repeated=True)
         await it.events.wait_for(2)
-        assert it.events.ids == [f"{id}/VmDeprovisioned"] * 2
+        assert len(set(it.events.ids)) == 1
         assert [command.repeated for command in it.backend.commands] == [False, True]
 
 

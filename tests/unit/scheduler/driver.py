@@ -118,9 +118,18 @@ class Driver:
         self.open.remove(command)
         return self.event(command.step, command.attempt, event or ANSWERS[name])
 
-    def fail(self, name: str, reason: Reason, *, retryable: bool, detail: str = "words") -> Driver:
+    def fail(
+        self,
+        name: str,
+        reason: Reason,
+        *,
+        retryable: bool,
+        detail: str = "words",
+        unknown: bool = False,
+    ) -> Driver:
         problem = Problem(title="x", detail=detail, reason=reason, retryable=reason in FOR_NOW)
-        return self.answer(name, CommandFailed(command=name, problem=problem, retryable=retryable))
+        failed = CommandFailed(command=name, problem=problem, retryable=retryable, unknown=unknown)
+        return self.answer(name, failed)
 
     def event(self, step: str, attempt: int, event: Message) -> Driver:
         self._take(workflow.absorb(self.state, VM_WORKFLOW, self.now, step, attempt, event))

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from services.scheduler.definitions import doubt_of
 from shared.contract.messages import (
     CommandFailed,
     VmBuildStarted,
@@ -180,12 +181,15 @@ def test_a_command_that_never_answers_expires_and_is_then_undone() -> None:
 
 
 def test_an_expired_attempt_is_tried_again_and_its_late_answer_is_refused() -> None:
-    """Events of an older attempt change nothing."""
+    """Events of an older attempt decide nothing; that there may be another server is remembered."""
     vm = Driver(floating_ip=False).admit().answer("PrepareVmPort")
     vm.ring("expiry/server").ring("retry/server")
     before = vm.state
     vm.event("server", 1, VmBuildStarted(server_id="server-late"))
-    assert vm.state == before
+    assert vm.state.resource == before.resource
+    assert vm.names() == {"ProvisionVm"}
+    assert "server_id" not in vm.state.handles
+    assert vm.state.handles[doubt_of("server")]
     vm.open.pop(0)
     vm.answer("ProvisionVm").see_active()
     assert vm.state.handles["server_id"] == "server-1"

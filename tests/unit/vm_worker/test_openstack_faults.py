@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from typing import Any, cast
 
 import pytest
 import requests
 from keystoneauth1 import exceptions as keystone
 from openstack import exceptions as sdk
+from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
 
 from services.vm_worker.openstack_backend import fault_of
 from services.vm_worker.openstack_calls.faults import Fault, translate
-from shared.runtime.errors import TemporaryError
+from shared.runtime.errors import OutcomeUnknown, TemporaryError
 
 
 def answer(status: int, body: object, headers: dict[str, str] | None = None) -> requests.Response:
@@ -81,7 +83,25 @@ def test_a_cloud_that_did_not_answer_in_time_is_left_alone_for_a_while() -> None
     error = translate(fault)
     assert isinstance(error, TemporaryError)
     assert error.retry_after == 15
-    assert fault_of(keystone.ConnectFailure("refused")).retry_after == ""
+    assert isinstance(error, OutcomeUnknown)
+
+
+REFUSED = MaxRetryError(cast(Any, None), "/", NewConnectionError(cast(Any, None), "refused"))
+BROKEN = ProtocolError("Connection aborted.", ConnectionResetError())
+
+
+@pytest.mark.parametrize(("why", "sent"), [(REFUSED, False), (BROKEN, True)])
+def test_only_without_a_connection_nothing_was_asked(why: Exception, sent: bool) -> None:
+    """A connection that broke off may have carried the request; a refused one has not."""
+    raised = keystone.ConnectFailure("Unable to establish connection")
+    raised.__context__ = requests.exceptions.ConnectionError(why)  # as keystoneauth raises it
+    assert isinstance(translate(fault_of(raised)), OutcomeUnknown) is sent
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_what_a_proxy_could_not_hear_of_is_unknown(status: int) -> None:
+    """503 is a refusal; the others say that nobody knows."""
+    assert isinstance(translate(Fault("Bad Gateway", status)), OutcomeUnknown) is (status != 503)
 
 
 def test_addresses_inside_the_cloud_are_not_told() -> None:

@@ -17,7 +17,13 @@ from shared.contract.messages import (
 from shared.contract.problems import Reason
 from shared.contract.resources import Verb
 from shared.runtime.deadline import DeadlineExpired
-from shared.runtime.errors import BackendUnavailable, ColobusError, PermanentError, TemporaryError
+from shared.runtime.errors import (
+    BackendUnavailable,
+    ColobusError,
+    OutcomeUnknown,
+    PermanentError,
+    TemporaryError,
+)
 from shared.worker import outcome
 from shared.worker.command import Command, Observation
 from shared.worker.errors import RefusedForNow
@@ -59,11 +65,30 @@ def test_an_event_tells_whose_command_it_answers() -> None:
         "bigtop.vm.VmDeprovisioned",
     )
     assert decoded == VmDeprovisioned()
-    assert (envelope.id, envelope.source) == ("command-1/VmDeprovisioned", "vm_worker")
+    assert envelope.id.startswith("command-1/VmDeprovisioned/")
+    assert envelope.source == "vm_worker"
     assert (envelope.subject, envelope.tenant) == ("vm-1", "bigtop")
     assert (envelope.step, envelope.attempt) == ("server", 3)
     assert (envelope.correlationid, envelope.causationid) == ("request-1", "command-1")
     assert envelope.traceparent == command.envelope.traceparent
+
+
+def test_what_comes_to_something_else_is_another_event() -> None:
+    """A second delivery that made another server is heard; one that came to the same is not."""
+    command = Command.of(delivered(DeprovisionVm(cloud="a"), attempt=3))
+    made = [VmBuildStarted(server_id=one) for one in ("s-1", "s-1", "s-2")]
+    ids = [decode(one.body)[0].id for one in outcome.events("vm_worker", "vm", command, made)]
+    assert ids[0] == ids[1]
+    assert ids[0] != ids[2]
+
+
+def test_a_failure_tells_whether_the_backend_may_yet_do_it() -> None:
+    """And how long the backend wants to be left alone."""
+    command = Command.of(delivered(DeprovisionVm(cloud="a"), attempt=3))
+    open_end = outcome.failed(command, OutcomeUnknown("no answer", retry_after=15))
+    assert (open_end.unknown, open_end.retry_after, open_end.retryable) == (True, 15, True)
+    known = outcome.failed(command, BackendUnavailable("refused"))
+    assert (known.unknown, known.retry_after, known.retryable) == (False, None, True)
 
 
 def test_an_observation_is_about_its_own_resource_and_of_no_step() -> None:
@@ -73,7 +98,8 @@ def test_an_observation_is_about_its_own_resource_and_of_no_step() -> None:
     (message,) = outcome.events("vm_worker", "vm", command, [seen])
     envelope, _ = decode(message.body)
     assert message.routing_key == "openlab.vm.VmObserved"
-    assert envelope.id == "command-1/VmObserved/vm-2"
+    assert envelope.id.startswith("command-1/VmObserved/")
+    assert envelope.id.endswith("/vm-2")
     assert (envelope.subject, envelope.tenant) == ("vm-2", "openlab")
     assert (envelope.step, envelope.attempt) == (None, None)
 
