@@ -3,13 +3,17 @@
 The bus acknowledges when `CommandWorker.handle` returns, and it returns only after every event is
 confirmed. An error that is no `ColobusError` is our bug: it goes up to the bus, which delays the
 command a few times and then dead-letters it, so that its step ends.
+
+All backends share the queue, and what waits here keeps a place of its prefetch. So nothing waits
+for long: one backend that hangs must not hold up the commands for the others.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Generic, TypeVar
 
 import structlog
@@ -21,8 +25,12 @@ from shared.runtime.locks import KeyedLocks
 from shared.runtime.logs import bind_message
 from shared.worker import outcome
 from shared.worker.command import Answer, Command, CommandHandler, Handlers
-from shared.worker.limits import Limits, Slot
+from shared.worker.limits import Limits, NoSlot, Slot
 from shared.worker.metrics import COMMAND_SECONDS, COMMANDS
+
+#: How long a command waits for a place on its backend, in seconds. After that it is given back to
+#: the scheduler, whose pauses between attempts take no place here.
+PATIENCE = 10.0
 
 C = TypeVar("C")
 _log = structlog.stdlib.get_logger(__name__)
@@ -35,10 +43,19 @@ class CommandWorker(Generic[C]):
         name: The worker's name: its queue, and the source of its events.
         kind: The kind of the resources it works on, a word of its events' routing keys.
         limits: The bound per backend.
+        patience: How long a command waits for a place on its backend, in seconds.
     """
 
     def __init__(
-        self, name: str, bus: Bus, handlers: Handlers[C], context: C, *, kind: str, limits: Limits
+        self,
+        name: str,
+        bus: Bus,
+        handlers: Handlers[C],
+        context: C,
+        *,
+        kind: str,
+        limits: Limits,
+        patience: float = PATIENCE,
     ) -> None:
         self._name = name
         self._bus = bus
@@ -46,6 +63,8 @@ class CommandWorker(Generic[C]):
         self._context = context
         self._kind = kind
         self._limits = limits
+        self._patience = patience
+        self._deliveries = KeyedLocks()
         self._under_way = KeyedLocks()
 
     async def start(self, *, prefetch: int = 128) -> Consumer:
@@ -58,7 +77,9 @@ class CommandWorker(Generic[C]):
         if handler is None:
             raise RejectedMessage(f"{self._name} has no handler for {delivery.routing_key}")
         bind_message(delivery.envelope)
-        async with self._under_way.hold((delivery.envelope.subject, type(delivery.message))):
+        # A second delivery of a command must not be answered, least of all as expired, while the
+        # first is under way: it waits for as long as that takes.
+        async with self._deliveries.hold(delivery.envelope.id):
             command = Command.of(delivery)
             answers = await self._answer(handler, command)
             await self._publish(command, answers, repeated=delivery.repeated)
@@ -76,7 +97,7 @@ class CommandWorker(Generic[C]):
         return answers
 
     async def _run(self, handler: CommandHandler[C], command: Command[Message]) -> Sequence[Answer]:
-        async with self._limits.of(command.message).slot() as slot:
+        async with self._alone(command), self._slot(command) as slot:
             if command.deadline.expired:
                 raise outcome.expired()
             started = time.monotonic()
@@ -88,6 +109,28 @@ class CommandWorker(Generic[C]):
             finally:
                 name = command.envelope.message_name
                 COMMAND_SECONDS.labels(self._name, name).observe(time.monotonic() - started)
+
+    @asynccontextmanager
+    async def _alone(self, command: Command[Message]) -> AsyncIterator[None]:
+        """Two commands of one sort don't work on one subject side by side."""
+        key = (command.envelope.subject, type(command.message))
+        async with AsyncExitStack() as held:
+            try:
+                async with asyncio.timeout(command.deadline.remaining()):
+                    await held.enter_async_context(self._under_way.hold(key))
+            except TimeoutError:
+                raise outcome.expired() from None
+            yield
+
+    @asynccontextmanager
+    async def _slot(self, command: Command[Message]) -> AsyncIterator[Slot]:
+        lasts = command.deadline.remaining() > self._patience
+        patience = command.deadline.remaining(at_most=self._patience)
+        try:
+            async with self._limits.of(command.message).slot(patience) as slot:
+                yield slot
+        except NoSlot:
+            raise outcome.busy() if lasts else outcome.expired() from None
 
     async def _publish(
         self, command: Command[Message], answers: Sequence[Answer], *, repeated: bool

@@ -16,6 +16,10 @@ from shared.contract.messages import Message
 from shared.worker.metrics import BACKEND_BUSY, BACKEND_LIMIT
 
 
+class NoSlot(Exception):
+    """The backend had no place for so long as one could be waited for."""
+
+
 @dataclass
 class Slot:
     """One command's place on the backend; ``falter()`` says that the backend could not cope."""
@@ -47,11 +51,18 @@ class AdaptiveLimit:
         return int(self._limit)
 
     @asynccontextmanager
-    async def slot(self) -> AsyncIterator[Slot]:
-        """Wait for a place and hold it; the outcome moves the bound."""
-        async with self._freed:
-            await self._freed.wait_for(lambda: self._busy < self.limit)
-            self._busy += 1
+    async def slot(self, patience: float | None = None) -> AsyncIterator[Slot]:
+        """Wait for a place and hold it; the outcome moves the bound.
+
+        Raises `NoSlot` after ``patience`` seconds without one (None: waits on). That moves nothing,
+        since the backend was not asked.
+        """
+        try:
+            async with asyncio.timeout(patience), self._freed:
+                await self._freed.wait_for(lambda: self._busy < self.limit)
+                self._busy += 1
+        except TimeoutError:
+            raise NoSlot from None
         slot = Slot(cuts_seen=self._cuts)
         self._show()
         try:

@@ -34,6 +34,17 @@ def expired() -> TemporaryError:
     )
 
 
+def busy() -> TemporaryError:
+    """The failure of a command that found no place on its backend in time: it was not asked.
+
+    So it is no failure of the backend's, and its reason is none that counts against one.
+    """
+    return TemporaryError(
+        "The cloud is busy with others' commands; this one is sent again in a while.",
+        reason=Reason.NO_CAPACITY,
+    )
+
+
 def failed(command: Command[Message], error: ColobusError) -> CommandFailed:
     """The answer to a command that ended in ``error``."""
     return CommandFailed(

@@ -19,7 +19,7 @@ from shared.contract.messages import (
     VmPowerChangeStarted,
 )
 from shared.worker.command import Answer, Command, Handlers
-from shared.worker.command_worker import CommandWorker
+from shared.worker.command_worker import PATIENCE, CommandWorker
 from shared.worker.limits import Limits
 from tests.support.bus import Broker, Recorder, bus_at
 
@@ -104,17 +104,21 @@ def limits_of(maximum: int) -> Limits:
     return Limits(NAME, lambda message: str(getattr(message, "cloud", "")), maximum=maximum)
 
 
-async def start_worker(bus: Bus, backend: Backend, limits: Limits) -> None:
+async def start_worker(bus: Bus, backend: Backend, limits: Limits, patience: float) -> None:
     """Start the worker on this bus."""
-    worker = CommandWorker(NAME, bus, HANDLERS, backend, kind="vm", limits=limits)
+    worker = CommandWorker(
+        NAME, bus, HANDLERS, backend, kind="vm", limits=limits, patience=patience
+    )
     await worker.start()
 
 
 @asynccontextmanager
-async def scene(broker: Broker, act: Act = succeed, *, maximum: int = 16) -> AsyncIterator[Scene]:
+async def scene(
+    broker: Broker, act: Act = succeed, *, maximum: int = 16, patience: float = PATIENCE
+) -> AsyncIterator[Scene]:
     """One worker at work, and a scheduler that listens to it."""
     async with bus_at(broker.url) as scheduler, bus_at(broker.url, name=NAME) as own:
         events, backend, limits = Recorder(), Backend(act), limits_of(maximum)
         await scheduler.consume("scheduler.events", events)
-        await start_worker(own, backend, limits)
+        await start_worker(own, backend, limits, patience)
         yield Scene(scheduler, events, backend, limits)

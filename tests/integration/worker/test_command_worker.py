@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -52,28 +53,75 @@ async def test_nothing_starts_after_not_after(broker: Broker) -> None:
         assert it.backend.commands == []
 
 
-async def test_a_command_that_waited_for_its_backend_too_long_is_not_started(
-    broker: Broker,
+@dataclass
+class Hanging:
+    """A cloud ``a`` that hangs until it is released; all others work."""
+
+    busy: asyncio.Event = field(default_factory=asyncio.Event)
+    release: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def act(self, command: Command[Message]) -> None:
+        """Be asked by a handler."""
+        if getattr(command.message, "cloud", None) == "a":
+            self.busy.set()
+            await self.release.wait()
+
+
+@pytest.mark.parametrize("subject", ["vm-1", "vm-2"])
+async def test_a_command_that_waits_too_long_is_answered_when_its_time_is_over(
+    broker: Broker, subject: str
 ) -> None:
-    """`not_after` is looked at when the backend has room, not when the command arrives."""
-    busy, release = asyncio.Event(), asyncio.Event()
-
-    async def hold(_: Command[Message]) -> None:
-        busy.set()
-        await release.wait()
-
-    async with scene(broker, hold, maximum=1) as it:
+    """Whether for its backend or for another of its sort: not when there is room at last."""
+    cloud = Hanging()
+    async with scene(broker, cloud.act, maximum=1) as it:
         first = await it.send(DeprovisionVm(cloud="a"))
-        await busy.wait()
+        await cloud.busy.wait()
         soon = datetime.now(UTC) + timedelta(seconds=0.5)
-        second = await it.send(DeprovisionVm(cloud="a"), subject="vm-2", not_after=soon)
-        await until(lambda: datetime.now(UTC) > soon)
-        release.set()
+        second = await it.send(DeprovisionVm(cloud="a"), subject=subject, not_after=soon)
         answer = await it.answer_to(second)
         assert isinstance(answer.message, CommandFailed)
         assert answer.message.problem.reason == Reason.COMMAND_EXPIRED
+        cloud.release.set()
         assert (await it.answer_to(first)).message == VmDeprovisioned()
         assert len(it.backend.commands) == 1
+
+
+async def test_a_cloud_that_hangs_does_not_hold_up_the_commands_of_another(broker: Broker) -> None:
+    """More commands than can be here at once: those without a place go back, to come again."""
+    cloud = Hanging()
+    async with scene(broker, cloud.act, maximum=1, patience=0.2) as it:
+        await it.send(DeprovisionVm(cloud="a"))
+        await cloud.busy.wait()
+        waiting = [
+            await it.send(DeprovisionVm(cloud="a"), subject=f"vm-a-{number}")
+            for number in range(200)
+        ]
+        others = await it.send(DeprovisionVm(cloud="b"), subject="vm-b")
+        assert (await it.answer_to(others)).message == VmDeprovisioned()
+        answer = await it.answer_to(waiting[0])
+        assert isinstance(answer.message, CommandFailed)
+        assert answer.message.retryable
+        assert answer.message.problem.reason == Reason.NO_CAPACITY
+        assert it.limits.of(DeprovisionVm(cloud="a")).limit == 1
+        cloud.release.set()
+
+
+async def test_a_second_delivery_is_not_answered_before_the_first(broker: Broker) -> None:
+    """Its time is over, but that of the work is not: it would be taken for never begun."""
+    cloud = Hanging()
+    async with scene(broker, cloud.act) as it:
+        soon = datetime.now(UTC) + timedelta(seconds=0.5)
+        id = await it.send(DeprovisionVm(cloud="a"), not_after=soon)
+        await cloud.busy.wait()
+        await it.send(DeprovisionVm(cloud="a"), id=id, not_after=soon, repeated=True)
+        marker = await it.send(DeprovisionVm(cloud="b"), subject="vm-b")
+        await it.answer_to(marker)
+        await until(lambda: datetime.now(UTC) > soon)
+        other = await it.send(DeprovisionVm(cloud="b"), subject="vm-b")
+        await it.answer_to(other)
+        assert all(one.envelope.causationid != id for one in it.events.deliveries)
+        cloud.release.set()
+        assert (await it.answer_to(id)).message == VmDeprovisioned()
 
 
 @pytest.mark.parametrize(

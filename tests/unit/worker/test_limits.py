@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from shared.contract.messages import DeprovisionVm, InspectVms, Message
-from shared.worker.limits import AdaptiveLimit, Limits
+from shared.worker.limits import AdaptiveLimit, Limits, NoSlot
 
 
 async def falter(limit: AdaptiveLimit) -> None:
@@ -87,6 +87,26 @@ async def test_a_waiter_that_gives_up_takes_no_place() -> None:
         with pytest.raises(asyncio.CancelledError):
             await waiter
     await succeed(limit)
+
+
+async def test_a_wait_has_an_end_and_teaches_nothing() -> None:
+    """Who finds no place in time is told so; the backend, which was not asked, loses nothing."""
+    limit = AdaptiveLimit("test", "hanging", maximum=1)
+    async with limit.slot():
+        with pytest.raises(NoSlot):
+            async with limit.slot(0.01):
+                raise AssertionError("there was no place")
+    assert limit.limit == 1
+    async with limit.slot(0.01):
+        pass
+
+
+async def test_a_time_out_inside_is_not_taken_for_a_wait_without_end() -> None:
+    """The handler's own errors stay what they are."""
+    limit = AdaptiveLimit("test", "inside", maximum=1)
+    with pytest.raises(TimeoutError):
+        async with limit.slot(10):
+            raise TimeoutError
 
 
 async def test_an_error_inside_gives_the_place_back() -> None:

@@ -165,3 +165,12 @@ def test_a_failed_operation_is_named() -> None:
     message = ChangeVmPower(cloud="a", server_id="s", operation_id="op-1", verb=Verb.STOP)
     failed = outcome.failed(Command.of(delivered(message)), PermanentError("no"))
     assert failed.operation_id == "op-1"
+
+
+def test_a_command_without_a_place_in_time_is_no_failure_of_its_backend() -> None:
+    """It comes again, its bound stays, and the words say who is before it."""
+    failed = outcome.failed(Command.of(delivered(DeprovisionVm(cloud="a"))), outcome.busy())
+    assert failed.retryable
+    assert failed.problem.reason == Reason.NO_CAPACITY
+    assert "busy with others" in (failed.problem.detail or "")
+    assert not outcome.is_overload(outcome.busy())
