@@ -2,18 +2,20 @@
 
 A cloud that fails again and again, without making anything between, is rested: nothing new is
 placed there for a while. Then one request tries it; that fails: a rest twice as long; it makes
-something: as before. Pure, but for the rows of ``cloud_failures``, which all replicas share.
+something, or is refused in so many words: as before. Pure, but for the rows of ``cloud_failures``,
+which all replicas share.
 """
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from services.scheduler.metrics import RESTS
 from services.scheduler.placement import Rest
 from services.scheduler.settings import Settings
-from shared.contract.messages import CommandFailed, Message, VmBuildStarted
+from shared.contract.messages import CommandFailed, Message, ProvisionVm, VmBuildStarted
 from shared.contract.problems import Reason
 from shared.storage import Connection
 
@@ -23,6 +25,16 @@ MEMORY = timedelta(minutes=5)
 #: no hindrance to another one (it may have been deleted).
 PROBE_LIFE = timedelta(seconds=60)
 _CLOUDS_FAULT = frozenset({Reason.BACKEND_UNAVAILABLE, Reason.BACKEND_TIMEOUT})
+#: What ends a command before its cloud was asked: too late, no place, or not to be understood.
+_NOT_ASKED = frozenset(
+    {
+        Reason.COMMAND_EXPIRED,
+        Reason.COMMAND_REJECTED,
+        Reason.NO_CAPACITY,
+        Reason.NO_CLOUD,
+        Reason.SECRET_UNREADABLE,
+    }
+)
 #: What shows that a cloud makes things again. A port alone doesn't: Neutron may live without Nova.
 _MADE = (VmBuildStarted,)
 
@@ -87,40 +99,63 @@ def _rested(health: Health, now: datetime, settings: Settings) -> Health:
 
 
 def after_success(health: Health) -> Health:
-    """The cloud made something: a rest, and what led to it, are history."""
+    """The cloud made something, or ended its rest: that, and what led to it, are history."""
     failures = 0 if health.resting_until is not None else health.failures
     return Health(health.cloud, failures, health.last_failure_at)
 
 
-def tells_of_cloud(event: Message) -> bool:
-    """Tell whether `note_answer` learns anything from ``event``."""
-    if isinstance(event, CommandFailed):
-        return event.problem.reason in _CLOUDS_FAULT
-    return isinstance(event, _MADE)
+class Sign(enum.Enum):
+    """What a worker's answer says of the cloud that it came from."""
+
+    #: It could not cope.
+    FAILURE = enum.auto()
+    #: It makes things.
+    SUCCESS = enum.auto()
+    #: Nova answers, if only with a refusal (a quota, a name that it doesn't know).
+    ALIVE = enum.auto()
+
+
+def sign_in(event: Message) -> Sign | None:
+    """Tell what a worker's answer says of its cloud; None: nothing."""
+    if isinstance(event, _MADE):
+        return Sign.SUCCESS
+    if not isinstance(event, CommandFailed):
+        return None
+    reason = event.problem.reason
+    if reason in _CLOUDS_FAULT:
+        return Sign.FAILURE
+    asked_nova = event.command == ProvisionVm.__name__ and reason in set(Reason) - _NOT_ASKED
+    return Sign.ALIVE if asked_nova else None
 
 
 async def note_answer(
-    tx: Connection, cloud: str, event: Message, now: datetime, settings: Settings
+    tx: Connection, cloud: str, sign: Sign, now: datetime, settings: Settings
 ) -> None:
-    """Learn from a worker's answer how its cloud is doing. Locks the cloud's row, last of all."""
-    if isinstance(event, _MADE):
-        await _note_success(tx, cloud)
-    elif isinstance(event, CommandFailed) and event.problem.reason in _CLOUDS_FAULT:
-        await tx.execute(
-            "INSERT INTO cloud_failures (cloud, failures, last_failure_at) VALUES ($1, 0, $2)"
-            " ON CONFLICT DO NOTHING",
-            *(cloud, now),
-        )
-        health = await _lock(tx, cloud)
-        after = after_failure(health, now, settings)
-        if after.rests > health.rests:
-            RESTS.labels(cloud).inc()
-        await _save(tx, after)
+    """Keep what an answer has said of its cloud. Locks the cloud's row, last of all."""
+    if sign is Sign.SUCCESS:
+        await _end_if(tx, cloud, "streak > 0")
+    elif sign is Sign.ALIVE:
+        await _end_if(tx, cloud, "resting_until IS NOT NULL")
+    else:
+        await _note_failure(tx, cloud, now, settings)
 
 
-async def _note_success(tx: Connection, cloud: str) -> None:
+async def _note_failure(tx: Connection, cloud: str, now: datetime, settings: Settings) -> None:
+    await tx.execute(
+        "INSERT INTO cloud_failures (cloud, failures, last_failure_at) VALUES ($1, 0, $2)"
+        " ON CONFLICT DO NOTHING",
+        *(cloud, now),
+    )
+    health = await _lock(tx, cloud)
+    after = after_failure(health, now, settings)
+    if after.rests > health.rests:
+        RESTS.labels(cloud).inc()
+    await _save(tx, after)
+
+
+async def _end_if(tx: Connection, cloud: str, condition: str) -> None:
     """Usually there is nothing to forget, and nothing is locked."""
-    if await tx.fetchval("SELECT streak > 0 FROM cloud_failures WHERE cloud = $1", cloud):
+    if await tx.fetchval(f"SELECT {condition} FROM cloud_failures WHERE cloud = $1", cloud):  # noqa: S608 - our own words
         await _save(tx, after_success(await _lock(tx, cloud)))
 
 

@@ -56,11 +56,13 @@ async def absorb_answer(delivery: Delivery, event: Message, context: Context) ->
         definition = WORKFLOWS[state.resource.kind]
         return workflow.absorb(state, definition, utc_now(), step, attempt, event)
 
-    async def learn(tx: Transaction, before: ResourceState, _: ResourceState) -> None:
-        await cloud_health.note_answer(tx, before.cloud, event, utc_now(), context.settings)
+    sign = None if is_left_behind(step) else cloud_health.sign_in(event)
 
-    teaches = cloud_health.tells_of_cloud(event) and not is_left_behind(step)
-    await context.changes.do(Change(envelope, True, decide, learn if teaches else None))
+    async def learn(tx: Transaction, before: ResourceState, _: ResourceState) -> None:
+        if sign is not None:
+            await cloud_health.note_answer(tx, before.cloud, sign, utc_now(), context.settings)
+
+    await context.changes.do(Change(envelope, True, decide, learn if sign else None))
 
 
 async def observe_resource(delivery: Delivery, event: VmObserved, context: Context) -> None:
