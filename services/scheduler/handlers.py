@@ -59,10 +59,19 @@ async def absorb_answer(delivery: Delivery, event: Message, context: Context) ->
     sign = None if is_left_behind(step) else cloud_health.sign_in(event)
 
     async def learn(tx: Transaction, before: ResourceState, _: ResourceState) -> None:
-        if sign is not None:
+        if sign is not None and _is_open(before, step, attempt):
             await cloud_health.note_answer(tx, before.cloud, sign, utc_now(), context.settings)
 
     await context.changes.do(Change(envelope, True, decide, learn if sign else None))
+
+
+def _is_open(state: ResourceState, step: str, attempt: int) -> bool:
+    """Tell whether that attempt is the one that is waited for.
+
+    A late answer to an older one may be another cloud's, which the resource has left since.
+    """
+    progress = state.progress.get(step)
+    return progress is not None and progress.attempt == attempt and not progress.answered
 
 
 async def observe_resource(delivery: Delivery, event: VmObserved, context: Context) -> None:

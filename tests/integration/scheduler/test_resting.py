@@ -100,3 +100,26 @@ async def test_what_did_not_reach_nova_ends_no_rest(
     await answer(ledger, command, failed(command, reason, retryable=True))
     assert await health(ledger, "a") == before
     assert before.rest(utc_now()) is not None
+
+
+async def test_a_late_answer_of_a_cloud_that_was_left_says_nothing_of_the_next(
+    ledger: Desk,
+) -> None:
+    """Neither its failures nor its successes are those of the cloud where the resource is now."""
+    vm, cloud = await created(ledger)
+    assert cloud == "a"
+    refused = failed("PrepareVmPort", Reason.NETWORK_NOT_FOUND, retryable=False)
+    await answer(ledger, "PrepareVmPort", refused)
+    await answer(ledger, "ReleaseVmPort")
+    await admitting.hold_round(ledger.context)
+    assert (await ledger.state(vm)).cloud == "b"
+    late = {"step": "port", "attempt": 1}
+    timeout = failed("PrepareVmPort", Reason.BACKEND_TIMEOUT, retryable=True)
+    await ledger.event(timeout, vm, "bigtop", **late)
+    assert (await health(ledger, "b")).failures == 0
+    await rest(ledger, "b", 60)
+    await ledger.event(ANSWERS["ProvisionVm"], vm, "bigtop", **late)
+    assert (await health(ledger, "b")).rest(utc_now()) is not None
+    await answer(ledger, "PrepareVmPort")
+    await answer(ledger, "ProvisionVm")
+    assert (await health(ledger, "b")).rest(utc_now()) is None
