@@ -7,80 +7,16 @@ a resource stuck, a webhook that never came.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
 
 from colobus.models import Phase
+from tests.faults.facts import Evidence, Row, Told
 from tests.faults.plan import Ending, Plan
 
-#: Why a VM may fail when Nova itself was killed or paused in the middle of its builds.
-NOVAS_FAULTS = frozenset({"build_failed", "no_valid_host", "server_error", "deadline_exceeded"})
-
-
-@dataclass(frozen=True)
-class Row:
-    """A resource as the ledger or the read model has it."""
-
-    id: str
-    tenant: str
-    phase: Phase
-    revision: int
-    reason: str | None = None
-
-
-@dataclass(frozen=True)
-class Told:
-    """One status of a resource: in the timeline, on a stream, or in a webhook."""
-
-    resource_id: str
-    sequence: int
-    phase: Phase
-
-
-@dataclass(frozen=True)
-class Held:
-    """One object in the cloud, of a resource of ours. ``what``: server, port or floating_ip.
-
-    ``on`` is what it serves: the server of a port, the port of a floating IP.
-    """
-
-    what: str
-    id: str
-    resource_id: str
-    on: str | None = None
-    status: str | None = None
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """Everything that was found, of this seed's requests and of what else came since.
-
-    ``answers``: {idempotency key: ids answered}; ``left_over``: {place: how many of what should
-    have passed: timers, outbox rows, unconfirmed requests, messages in queues, deliveries}.
-    ``usage``: {(tenant, name): amount} as kept; ``demands``: {id: {name: amount}}.
-    """
-
-    plans: tuple[Plan, ...]
-    answers: Mapping[str, tuple[str, ...]]
-    ledger: tuple[Row, ...]
-    read_model: tuple[Row, ...]
-    timeline: tuple[Told, ...]
-    streamed: tuple[Told, ...]
-    webhooks: tuple[Told, ...]
-    held: tuple[Held, ...]
-    usage: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    demands: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    left_over: Mapping[str, int] = field(default_factory=dict)
-    unsettled: tuple[str, ...] = ()
-    ended: tuple[str, ...] = ()
-    nova_may_lose: bool = False
-    unmade: bool = False
-
-    @property
-    def accepted(self) -> dict[str, Plan]:
-        """The plans by the ids of their VMs."""
-        by_key = {plan.key: plan for plan in self.plans}
-        return {id: by_key[key] for key, ids in self.answers.items() for id in ids}
+#: Why a VM may fail when Nova itself was killed or paused in the middle of its builds: where Nova
+#: must have said so, and where it is enough that none of the VM's servers was ever launched.
+NOVAS_WORDS = frozenset({"build_failed", "no_valid_host"})
+NOVAS_SILENCE = frozenset({"server_error", "deadline_exceeded"})
 
 
 def judge(evidence: Evidence) -> list[str]:
@@ -128,9 +64,24 @@ def _rests_rightly(evidence: Evidence, plan: Plan, row: Row) -> bool:
     if evidence.unmade:
         return row.phase is Phase.DELETED
     if row.phase is Phase.FAILED:
-        expected = {"deadline_exceeded"} if plan.ending is Ending.HURRY else frozenset[str]()
-        return row.reason in expected | (NOVAS_FAULTS if evidence.nova_may_lose else frozenset())
+        if plan.ending is Ending.HURRY and row.reason == "deadline_exceeded":
+            return True
+        return evidence.nova_may_lose and _nova_lost_it(evidence, row)
     return row.phase in plan.settles_in
+
+
+def _nova_lost_it(evidence: Evidence, row: Row) -> bool:
+    """Tell whether Nova's own database bears out why the VM has failed.
+
+    What never came to Nova, or was launched and failed nevertheless, was lost by us.
+    """
+    of_it = [one for one in evidence.instances if one.resource_id == row.id]
+    in_error = any(one.fault is not None for one in of_it)
+    if row.reason in NOVAS_WORDS:
+        return in_error
+    if row.reason in NOVAS_SILENCE:
+        return in_error or (bool(of_it) and not any(one.launched for one in of_it))
+    return False
 
 
 def cloud_agrees(evidence: Evidence) -> Iterator[str]:

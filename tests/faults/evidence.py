@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +13,11 @@ import aiohttp
 import asyncpg
 
 from colobus.models import Phase
-from devcloud.components.mariadb import query
 from shared.contract.kinds import demand_of
 from shared.contract.topology import TOPOLOGY
+from tests.faults import nova
 from tests.faults.burst import Burst
-from tests.faults.census import Evidence, Held, Row, Told
+from tests.faults.facts import Evidence, Held, Instance, Row, Told
 from tests.faults.world import World
 
 #: What should have passed when everything is at rest. ``$1``: ids of the seeds before.
@@ -75,6 +74,7 @@ async def gather(
         read_model = await _read_model(connection, before)
         timeline = await _timeline(connection, before)
         usage = await _usage(connection)
+        servers = await _servers(connection, before)
         left = {what: await connection.fetchval(query, *([list(before.ids)] * ("$1" in query)))
                 for what, query in _LEFT_OVER.items()}  # fmt: skip
     finally:
@@ -95,6 +95,7 @@ async def gather(
         left_over={**left, **await queued(world, all_quiet=unmade)},
         unsettled=tuple(unsettled),
         ended=tuple(world.ended()),
+        instances=await asyncio.to_thread(_instances, world, list(rows), servers),
         nova_may_lose=nova_may_lose,
         unmade=unmade,
         ledger=tuple(rows),
@@ -120,6 +121,20 @@ async def _resources(connection: Any, before: Before) -> dict[Row, dict[str, int
         assert resource["status"]["phase"] == row["phase"], "two columns of one row"
         found[_row(row["id"], row["tenant"], resource)] = demand_of(row["kind"], resource["spec"])
     return found
+
+
+async def _servers(connection: Any, before: Before) -> dict[str, str]:
+    """Return {server id: VM} of all that the timeline ever told of."""
+    rows = await connection.fetch(
+        """SELECT DISTINCT document->'status'->'outputs'->>'server_id' AS server_id, resource_id
+        FROM front_door.events WHERE resource_id <> ALL($1)""",
+        list(before.ids),
+    )
+    return {row["server_id"]: row["resource_id"] for row in rows if row["server_id"]}
+
+
+def _instances(world: World, rows: list[Row], servers: dict[str, str]) -> tuple[Instance, ...]:
+    return tuple(nova.instances(world.supervisor.site, [row.id for row in rows], servers))
 
 
 async def _read_model(connection: Any, before: Before) -> tuple[Row, ...]:
@@ -227,18 +242,3 @@ async def queued(world: World, *, all_quiet: bool) -> dict[str, int]:
         durable = [q.name for q in TOPOLOGY.work_queues]
         durable += [q.name for q in TOPOLOGY.delay_queues]
     return {f"messages in {name}": int(queues[name].get("messages", 0)) for name in durable}
-
-
-def servers_made(world: World, ids: Iterable[str]) -> Counter[str]:
-    """How many servers Nova ever had of each of these VMs.
-
-    From its database: the API doesn't list all that were deleted while being built.
-    """
-    names = ", ".join(f"'{id}'" for id in ids)
-    text = query(
-        world.supervisor.site,
-        "SELECT display_name, COUNT(*) FROM nova.instances"
-        f" WHERE display_name IN ({names}) GROUP BY display_name",
-    )
-    pairs = (line.split() for line in text.splitlines() if line.strip())
-    return Counter({name: int(count) for name, count in pairs})

@@ -13,10 +13,11 @@ import aiohttp
 import asyncpg
 
 from shared.runtime.deadline import Deadline
-from tests.faults import evidence
+from tests.faults import evidence, nova
 from tests.faults.burst import Burst, Progress, a_burst
-from tests.faults.census import Evidence, judge
+from tests.faults.census import judge
 from tests.faults.evidence import Before
+from tests.faults.facts import Evidence
 from tests.faults.faults import fault
 from tests.faults.plan import Plan
 from tests.faults.schedule import MADE, Fault, touches_nova
@@ -116,7 +117,7 @@ async def run(world: World, plans: list[Plan], faults: Sequence[Fault]) -> Resul
     await world.count_duplicates("vm_worker")
     result.duplicates += world.duplicates
     ids = {id for ids in burst.answers.values() for id in ids}
-    made = await asyncio.to_thread(evidence.servers_made, world, ids)
+    made = await asyncio.to_thread(nova.servers_made, world.supervisor.site, ids)
     result.servers_made, result.servers_wanted = made.total(), len(made)
     result.unanswered = await evidence.unanswered(world, ids)
     result.webhooks = len(evidence.webhooks(world, before))

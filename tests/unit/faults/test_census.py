@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from colobus.models import Phase
-from tests.faults.census import Evidence, Held, Row, Told, judge
+from tests.faults.census import judge
+from tests.faults.facts import Evidence, Held, Instance, Row, Told
 from tests.faults.plan import Ending, Plan
 
 KEPT = Plan("kept", "bigtop", Ending.KEEP, floating_ip=True, twice=False, deadline=None)
@@ -95,12 +96,66 @@ def test_what_is_wrong_is_found(changes: dict[str, Any], finding: str) -> None:
     assert finding in found(**changes)
 
 
+NEVER_LAUNCHED = Instance("vm-1", launched=False)
+IN_ERROR = Instance("vm-1", launched=False, fault="No valid host was found.")
+LAUNCHED = Instance("vm-1", launched=True)
+ELSEWHERE = Instance("vm-2", launched=False, fault="No valid host was found.")
+
+
+def fails(reason: str, *instances: Instance, nova_may_lose: bool = True) -> bool:
+    """Tell whether it is a finding that the VM which is kept has failed for this reason."""
+    failed = dataclasses.replace(LEDGER[0], phase=Phase.FAILED, reason=reason)
+    ledger = (failed, LEDGER[1])
+    wrong = found(ledger=ledger, instances=instances, nova_may_lose=nova_may_lose)
+    return f"vm-1 (kept, keeps it) is failed for {reason}" in wrong
+
+
 @pytest.mark.parametrize("nova_may_lose", [True, False])
 def test_a_failed_build_needs_an_excuse(nova_may_lose: bool) -> None:
     """Only where Nova itself was killed may a VM fail that its requester wanted to keep."""
-    failed = dataclasses.replace(LEDGER[0], phase=Phase.FAILED, reason="build_failed")
-    wrong = found(ledger=(failed, LEDGER[1]), nova_may_lose=nova_may_lose)
-    assert ("vm-1 (kept, keeps it) is failed for build_failed" in wrong) is not nova_may_lose
+    assert fails("build_failed", IN_ERROR, nova_may_lose=nova_may_lose) is not nova_may_lose
+
+
+@pytest.mark.parametrize(
+    "reason", ["build_failed", "no_valid_host", "server_error", "deadline_exceeded"]
+)
+def test_what_nova_does_not_bear_out_is_no_excuse(reason: str) -> None:
+    """A command that we lost until the deadline, or a sight that we lost of a server that runs."""
+    assert fails(reason)
+    assert fails(reason, LAUNCHED)
+    assert fails(reason, LAUNCHED, NEVER_LAUNCHED)
+    assert fails(reason, ELSEWHERE)
+
+
+@pytest.mark.parametrize(
+    "reason", ["build_failed", "no_valid_host", "server_error", "deadline_exceeded"]
+)
+def test_what_nova_had_in_error_may_fail(reason: str) -> None:
+    """Whatever became of its other servers, and however the VM's time ended."""
+    assert not fails(reason, IN_ERROR)
+    assert not fails(reason, LAUNCHED, IN_ERROR)
+
+
+def test_what_never_came_out_of_build_may_run_out_of_time() -> None:
+    """But nobody may say that Nova failed it when Nova said nothing."""
+    assert not fails("deadline_exceeded", NEVER_LAUNCHED)
+    assert not fails("server_error", NEVER_LAUNCHED, NEVER_LAUNCHED)
+    assert fails("build_failed", NEVER_LAUNCHED)
+    assert fails("no_valid_host", NEVER_LAUNCHED)
+
+
+def test_no_other_reason_is_ever_novas() -> None:
+    """What was removed or refused is not for Nova to answer for."""
+    assert fails("removed_externally", IN_ERROR)
+
+
+def test_a_hurry_fails_by_its_own_deadline_alone() -> None:
+    """Which needs no excuse of Nova's; any other reason does."""
+    hurry = dataclasses.replace(KEPT, ending=Ending.HURRY)
+    for reason, right in (("deadline_exceeded", True), ("build_failed", False)):
+        failed = dataclasses.replace(LEDGER[0], phase=Phase.FAILED, reason=reason)
+        wrong = found(plans=(hurry, GONE), ledger=(failed, LEDGER[1]))
+        assert (f"failed for {reason}" not in wrong) is right
 
 
 def test_in_the_end_everything_is_deleted() -> None:

@@ -1,0 +1,88 @@
+"""What there is to be judged: everything that was found, in all places."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from colobus.models import Phase
+from tests.faults.plan import Plan
+
+
+@dataclass(frozen=True)
+class Row:
+    """A resource as the ledger or the read model has it."""
+
+    id: str
+    tenant: str
+    phase: Phase
+    revision: int
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Told:
+    """One status of a resource: in the timeline, on a stream, or in a webhook."""
+
+    resource_id: str
+    sequence: int
+    phase: Phase
+
+
+@dataclass(frozen=True)
+class Held:
+    """One object in the cloud, of a resource of ours. ``what``: server, port or floating_ip.
+
+    ``on`` is what it serves: the server of a port, the port of a floating IP.
+    """
+
+    what: str
+    id: str
+    resource_id: str
+    on: str | None = None
+    status: str | None = None
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One server as Nova's own database knows it, deleted or not.
+
+    ``launched``: it once came out of BUILD; ``fault``: what Nova said when it put it in ERROR.
+    """
+
+    resource_id: str
+    launched: bool
+    fault: str | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that was found, of this seed's requests and of what else came since.
+
+    ``answers``: {idempotency key: ids answered}; ``left_over``: {place: how many of what should
+    have passed: timers, outbox rows, unconfirmed requests, messages in queues, deliveries}.
+    ``usage``: {(tenant, name): amount} as kept; ``demands``: {id: {name: amount}}.
+    """
+
+    plans: tuple[Plan, ...]
+    answers: Mapping[str, tuple[str, ...]]
+    ledger: tuple[Row, ...]
+    read_model: tuple[Row, ...]
+    timeline: tuple[Told, ...]
+    streamed: tuple[Told, ...]
+    webhooks: tuple[Told, ...]
+    held: tuple[Held, ...]
+    usage: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    demands: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    left_over: Mapping[str, int] = field(default_factory=dict)
+    unsettled: tuple[str, ...] = ()
+    ended: tuple[str, ...] = ()
+    instances: tuple[Instance, ...] = ()
+    nova_may_lose: bool = False
+    unmade: bool = False
+
+    @property
+    def accepted(self) -> dict[str, Plan]:
+        """The plans by the ids of their VMs."""
+        by_key = {plan.key: plan for plan in self.plans}
+        return {id: by_key[key] for key, ids in self.answers.items() for id in ids}
