@@ -72,7 +72,7 @@ def colobus(
 
 @pytest.fixture(scope="session")
 def cloud(environment: dict[str, str], colobus: Installation) -> Iterator[Cloud]:
-    """The cloud as its administrator sees it."""
+    """The cloud as its administrator sees it; at the end it must hold nothing."""
     seen = Cloud(environment, colobus.name)
     yield seen
     colobus.stop()

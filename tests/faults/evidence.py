@@ -46,10 +46,15 @@ _LEFT_OVER = {
 
 @dataclass
 class Before:
-    """What was there before a seed: ids that aren't its own, and where its streams begin."""
+    """What was there before a seed: VMs that aren't its own, and where its streams begin.
+
+    ``objects``: ids of what the cloud held. What comes later is judged, whosoever it bears the
+    name of: a server that Nova finishes late for a VM of an earlier seed is a leak.
+    """
 
     ids: frozenset[str]
     positions: dict[str, int]
+    objects: frozenset[str]
 
 
 async def look_before(world: World) -> Before:
@@ -60,7 +65,12 @@ async def look_before(world: World) -> Before:
         rows = await connection.fetch("SELECT tenant, last FROM front_door.positions")
     finally:
         await connection.close()
-    return Before(frozenset(row["id"] for row in ids), {r["tenant"]: r["last"] for r in rows})
+    objects = await asyncio.to_thread(held, world)
+    return Before(
+        ids=frozenset(row["id"] for row in ids),
+        positions={row["tenant"]: row["last"] for row in rows},
+        objects=frozenset(one.id for one in objects),
+    )
 
 
 async def gather(
@@ -90,7 +100,7 @@ async def gather(
         ),
         webhooks=webhooks(world, before),
         held=tuple(
-            h for h in await asyncio.to_thread(held, world) if h.resource_id not in before.ids
+            one for one in await asyncio.to_thread(held, world) if one.id not in before.objects
         ),
         left_over={**left, **await queued(world, all_quiet=unmade)},
         unsettled=tuple(unsettled),

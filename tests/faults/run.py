@@ -11,6 +11,8 @@ from functools import partial
 
 import aiohttp
 import asyncpg
+from keystoneauth1.exceptions import ClientException as KeystoneClientException
+from openstack.exceptions import SDKException
 
 from shared.runtime.deadline import Deadline
 from tests.faults import evidence, nova
@@ -24,8 +26,15 @@ from tests.faults.schedule import MADE, Fault, touches_nova
 from tests.faults.world import World
 from tests.support.conditions import eventually
 
-#: What asking PostgreSQL or the broker raises while they are being restarted.
-OUT = (OSError, asyncpg.PostgresError, aiohttp.ClientError)
+#: What asking PostgreSQL, the broker or the cloud raises while they are being restarted.
+OUT = (
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    aiohttp.ClientError,
+    SDKException,
+    KeystoneClientException,
+)
 #: How long everything that is at rest may take to be all written down and delivered, in seconds.
 SETTLING = 120
 
