@@ -7,17 +7,15 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
-import aiohttp
 import asyncpg
 
 from colobus.models import Phase
 from shared.contract.kinds import demand_of
-from shared.contract.topology import TOPOLOGY
 from tests.faults import nova
 from tests.faults.burst import Burst
 from tests.faults.facts import Evidence, Held, Instance, Row, Told
+from tests.faults.queues import queued
 from tests.faults.world import World
 
 #: What should have passed when everything is at rest. ``$1``: ids of the seeds before.
@@ -102,7 +100,7 @@ async def gather(
         held=tuple(
             one for one in await asyncio.to_thread(held, world) if one.id not in before.objects
         ),
-        left_over={**left, **await queued(world, all_quiet=unmade)},
+        left_over={**left, **await queued(world.colobus.admin, all_quiet=unmade)},
         unsettled=tuple(unsettled),
         ended=tuple(world.ended()),
         instances=await asyncio.to_thread(_instances, world, list(rows), servers),
@@ -231,24 +229,3 @@ async def unanswered(world: World, ids: Iterable[str]) -> int:
         )
     finally:
         await connection.close()
-
-
-async def queued(world: World, *, all_quiet: bool) -> dict[str, int]:
-    """{"messages in <queue>": how many wait or are being worked on}, as the broker says.
-
-    While VMs live, inspections go back and forth; then only dead letters count.
-    """
-    admin = world.colobus.admin
-    broker = urlsplit(str.__str__(admin.admin_amqp_management_url))
-    base = f"http://{broker.hostname}:{broker.port}/api/queues/{world.colobus.name}"
-    login = aiohttp.encode_basic_auth(broker.username or "", broker.password or "")
-    async with (
-        aiohttp.ClientSession(headers={"Authorization": login}) as session,
-        session.get(base) as answer,
-    ):
-        queues = {queue["name"]: queue for queue in await answer.json()}
-    durable = ["dead_letters", "scheduler.dead_commands"]
-    if all_quiet:
-        durable = [q.name for q in TOPOLOGY.work_queues]
-        durable += [q.name for q in TOPOLOGY.delay_queues]
-    return {f"messages in {name}": int(queues[name].get("messages", 0)) for name in durable}
