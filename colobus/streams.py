@@ -32,7 +32,8 @@ async def follow(
 
     The stream of one resource has an end, that of a tenant hasn't. A broken one is opened again
     with Last-Event-ID, so no event of the timeline is lost. Raises `ApiError`, `Unreachable` when
-    the server stays away, `StreamUnavailable` when there is a server but no stream.
+    the server stays away or ends each stream as soon as it has opened, `StreamUnavailable` when
+    there is a server but no stream.
     """
     parser = EventParser(last_id=after)
     retry = transport.retry()
@@ -50,6 +51,8 @@ async def follow(
                     raise StreamUnavailable(f"{path} is answered with {response.content_type}")
                 yield Opened()
                 async for chunk in response.content.iter_any():
+                    if heard:  # the stream goes on, if only by heartbeats: no series of failures
+                        retry = transport.retry()
                     heard = True
                     for event in parser.feed(chunk):
                         retry = transport.retry()

@@ -86,14 +86,18 @@ async def drops(request: web.Request) -> web.StreamResponse:
     return web.Response()
 
 
-def streams(*chunks: str, breaks: bool = True) -> Answer:
-    """Send these chunks of a stream; then break, or stay silent until the client leaves."""
+def streams(*chunks: str, breaks: bool = True, apart: float = 0.0) -> Answer:
+    """Send these chunks of a stream, ``apart`` seconds from each other.
+
+    Then break, or stay silent until the client leaves.
+    """
 
     async def answer(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         for chunk in chunks:
             await response.write(chunk.encode())
+            await asyncio.sleep(apart)
         if breaks:
             assert request.transport is not None
             request.transport.abort()

@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
-from colobus import Client, NotFound, Phase, ResourceEnded, WaitTimeout
+from colobus import Client, NotFound, Phase, ResourceEnded, Unreachable, WaitTimeout
 from colobus.models import Problem, Reason, Resource
 from tests.integration.client.scripted import (
     VM,
@@ -56,6 +56,30 @@ async def test_a_stream_begins_after_a_given_event(door: Scripted, client: Clien
     async with aclosing(client.events(after="2")) as stream:
         assert (await anext(stream)).id == "3"
     assert door.headers("Last-Event-ID") == ["2"]
+
+
+async def test_a_quiet_stream_that_breaks_is_opened_again(door: Scripted) -> None:
+    """Heartbeats are a sign of life: the time for retries begins where the stream broke."""
+    quiet = [": opened\n\n", *[": heartbeat\n\n"] * 8]
+    door.on("GET", "/v1/events", streams(*quiet, apart=0.1), drops)
+    door.on("GET", "/v1/events", streams(event(ACTIVE), breaks=False))
+    async with (
+        Client(door.url, token="t0k3n", retry_for=0.6) as client,
+        aclosing(client.events()) as stream,
+    ):
+        assert (await anext(stream)).revision == 3
+
+
+async def test_a_server_that_ends_each_stream_is_not_asked_for_ever(door: Scripted) -> None:
+    """What opens and ends at once is no stream, however often it opens."""
+    door.on("GET", "/v1/events", streams(": opened\n\n"))
+    async with (
+        Client(door.url, token="t0k3n", retry_for=0.6) as client,
+        aclosing(client.events()) as stream,
+    ):
+        with pytest.raises(Unreachable):
+            await anext(stream)
+    assert len(door.seen) > 1
 
 
 async def test_watching_gives_each_revision_once(door: Scripted, client: Client) -> None:
