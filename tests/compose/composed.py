@@ -47,12 +47,22 @@ class Composed:
 
     def compose(self, *arguments: str, timeout: float = 900) -> str:
         """Run ``docker compose`` for this project; return what it prints."""
+        return self._with_settings.docker(*self._project, *arguments, timeout=timeout)
+
+    def logs(self) -> str:
+        """All that all containers have said."""
+        return self._with_settings.said(*self._project, "logs", "--no-color")
+
+    @property
+    def _with_settings(self) -> Engine:
+        settings = {**self.engine.environment, **self.environment}
+        return Engine(self.engine.command, settings, self.engine.own)
+
+    @property
+    def _project(self) -> list[str]:
         files = [part for file in self.files for part in ("--file", file)]
-        command = ["compose", "--project-directory", str(ROOT), "--project-name", self.name]
-        with_settings = Engine(
-            self.engine.command, {**self.engine.environment, **self.environment}, self.engine.own
-        )
-        return with_settings.docker(*command, *files, *arguments, timeout=timeout)
+        names = ["--project-directory", str(ROOT), "--project-name", self.name]
+        return ["compose", *names, *files]
 
     def container(self, service: str, index: int = 1) -> str:
         """The name of a container."""
@@ -95,9 +105,12 @@ class Composed:
 
 @contextmanager
 def composed(
-    engine: Engine, cloud: Mapping[str, str], folder: Path, *overrides: str
+    engine: Engine, cloud: Mapping[str, str], folder: Path, logs: Path, *overrides: str
 ) -> Iterator[Composed]:
-    """Build, make secrets, bring everything up and wait for it; everything goes at the end."""
+    """Build, make secrets, bring everything up and wait for it.
+
+    Everything goes at the end, but for the file ``logs`` with what all containers have said.
+    """
     name = f"test{secrets.token_hex(4)}"
     network = f"{name}-outside"
     engine.docker("network", "create", network)
@@ -119,12 +132,12 @@ def composed(
                 token=secrets.token_urlsafe(24),
             )
             _write_operators_files(made, cloud)
-            yield from _running(made)
+            yield from _running(made, logs)
     finally:
         engine.docker("network", "rm", network)
 
 
-def _running(made: Composed) -> Iterator[Composed]:
+def _running(made: Composed, logs: Path) -> Iterator[Composed]:
     owner = f"{os.geteuid()}:{os.getegid()}"
     try:
         made.compose("build", *(["broker", "database"] if made.engine.own else []), "admin")
@@ -132,7 +145,7 @@ def _running(made: Composed) -> Iterator[Composed]:
         made.compose("up", "--detach", "--wait", "--wait-timeout", "300")
         yield made
     finally:
-        (made.folder.parent / "logs").write_text(made.compose("logs", "--no-color"))
+        logs.write_text(made.logs())
         made.compose("down", "--volumes", "--remove-orphans", "--timeout", "60")
 
 

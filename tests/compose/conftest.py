@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,10 +29,21 @@ def containers(environment: dict[str, str]) -> Iterator[Engine]:
 
 
 @contextmanager
+def _kept(session: pytest.Session, name: str) -> Iterator[Path]:
+    """Where logs go; they stay when a test has failed, beside those of the fault harness."""
+    folder = Path(tempfile.gettempdir()) / "colobus-compose"
+    folder.mkdir(exist_ok=True)
+    logs, failed = folder / f"{name}.log", session.testsfailed
+    yield logs  # whatever is raised here leaves them, too
+    if session.testsfailed == failed:
+        logs.unlink(missing_ok=True)
+
+
+@contextmanager
 def _installation(
-    containers: Engine, environment: dict[str, str], folder: Path, *overrides: str
+    containers: Engine, environment: dict[str, str], folder: Path, logs: Path, *overrides: str
 ) -> Iterator[Composed]:
-    with composed(containers, environment, folder, *overrides) as made:
+    with composed(containers, environment, folder, logs, *overrides) as made:
         yield made
         services = [s for s in made.compose("ps", "--services").split() if "_" in s]
         made.compose("stop", *services)
@@ -40,18 +52,31 @@ def _installation(
 
 @pytest.fixture(scope="module")
 def single(
-    containers: Engine, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    containers: Engine,
+    environment: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Composed]:
     """One broker, one of each service."""
-    with _installation(containers, environment, tmp_path_factory.mktemp("single")) as made:
+    folder = tmp_path_factory.mktemp("single")
+    with (
+        _kept(request.session, "single") as logs,
+        _installation(containers, environment, folder, logs) as made,
+    ):
         yield made
 
 
 @pytest.fixture(scope="module")
 def cluster(
-    containers: Engine, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    containers: Engine,
+    environment: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Composed]:
     """Three brokers, two of each service."""
     folder = tmp_path_factory.mktemp("cluster")
-    with _installation(containers, environment, folder, "compose.cluster.yaml") as made:
+    with (
+        _kept(request.session, "cluster") as logs,
+        _installation(containers, environment, folder, logs, "compose.cluster.yaml") as made,
+    ):
         yield made

@@ -13,7 +13,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,16 +41,28 @@ class Engine:
 
     def docker(self, *arguments: str, timeout: float = 600) -> str:
         """Run ``docker``; return what it prints. Raises AssertionError with what went wrong."""
-        done = subprocess.run(
+        done = self._run(arguments, timeout, stderr=subprocess.PIPE)
+        assert done.returncode == 0, f"docker {' '.join(arguments)}:\n{done.stdout}{done.stderr}"
+        return done.stdout.strip()
+
+    def said(self, *arguments: str, timeout: float = 600) -> str:
+        """Run ``docker``; return both its streams, as a container's logs are spread over them."""
+        done = self._run(arguments, timeout, stderr=subprocess.STDOUT)
+        assert done.returncode == 0, f"docker {' '.join(arguments)}:\n{done.stdout}"
+        return done.stdout.strip()
+
+    def _run(
+        self, arguments: Sequence[str], timeout: float, *, stderr: int
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [self.command, *arguments],
             env={**os.environ, **self.environment},
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
             text=True,
             timeout=timeout,
             check=False,
         )
-        assert done.returncode == 0, f"docker {' '.join(arguments)}:\n{done.stdout}{done.stderr}"
-        return done.stdout.strip()
 
 
 @contextmanager

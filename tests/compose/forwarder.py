@@ -18,6 +18,8 @@ class Forwarder(socketserver.ThreadingTCPServer):
 
     daemon_threads = True
     allow_reuse_address = True
+    #: How many may knock at once; by default 5, and a burst of builds would be turned away.
+    request_queue_size = 128
 
     def __init__(self, gateway: str, network: IPv4Network, listen: int, port: int) -> None:
         self.network, self.port = network, port

@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 
+import pytest
+
 from colobus import Client, CreateVm
 from tests.compose.composed import SERVICES, Composed
 from tests.support.cloud import NOTHING, Cloud
 from tests.support.conditions import eventually
+from tests.support.waiting import waited
 from tests.support.webhooks import Receiver, receiving
 
+#: The first test builds images and brings everything up.
+pytestmark = pytest.mark.timeout(1800)
 VMS = 6
 
 
@@ -52,7 +57,7 @@ async def test_builds_go_on_when_a_broker_and_one_of_each_service_are_killed(
         await eventually(one_is_being_built)
         victims = [cluster.container("broker"), *(cluster.container(s) for s in SERVICES)]
         await asyncio.to_thread(cluster.kill, *victims)
-        await asyncio.gather(*(second.wait(id, timeout=240) for id in ids))
+        await asyncio.gather(*(waited(second, id) for id in ids))
         assert len(cloud.holds().servers) == VMS, "none is lost, none made twice"
         await _told(receiver, ids, "active")
 

@@ -12,6 +12,7 @@ from colobus.models import CreateVm, OperationState, Phase, StepState
 from tests.support.cloud import NOTHING, Cloud
 from tests.support.conditions import eventually
 from tests.support.installation import Installation
+from tests.support.waiting import waited
 from tests.support.webhooks import Receiver
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHiUmVJjTTUgkLHEqkQqGvJcTxJdmOZpqFaXhVn5xJXo alice"
@@ -59,7 +60,7 @@ async def test_a_vm_from_post_to_webhook_and_back(
         assert not told.is_signed_with("whsec_" + base64.b64encode(b"x" * 32).decode())
 
     await bigtop.delete(vm.id)
-    await bigtop.wait(vm.id, Phase.DELETED, timeout=120)
+    await waited(bigtop, vm.id, Phase.DELETED, timeout=120)
     assert cloud.holds(vm.id).counts == NOTHING
     await receiver.until(lambda: any(r.phase == "deleted" for r in receiver.at("/life")))
 
@@ -92,7 +93,7 @@ async def test_keys_and_user_data_reach_the_server_and_nothing_else(
         user_data=f"#cloud-config\nruncmd: [echo {secret}]\n",
     )
     vm = await bigtop.create_vm(request)
-    active = await bigtop.wait(vm.id, timeout=120)
+    active = await waited(bigtop, vm.id, timeout=120)
     (server,) = cloud.holds(vm.id).servers
     shown = cloud.admin.compute.get(f"/servers/{server['id']}", microversion="2.79").json()
     user_data = base64.b64decode(shown["server"]["OS-EXT-SRV-ATTR:user_data"]).decode()
@@ -102,13 +103,13 @@ async def test_keys_and_user_data_reach_the_server_and_nothing_else(
     for service in colobus.processes:
         assert secret not in colobus.log(service).read_text()
     await bigtop.delete(vm.id)
-    await bigtop.wait(vm.id, Phase.DELETED, timeout=120)
+    await waited(bigtop, vm.id, Phase.DELETED, timeout=120)
 
 
 async def test_power_actions_are_seen_done(cloud: Cloud, bigtop: Client) -> None:
     """Stop, start and reboot are operations of a VM that stays active."""
     vm = await bigtop.create_vm(CreateVm(image="debian-12", flavor="small"))
-    await bigtop.wait(vm.id, timeout=120)
+    await waited(bigtop, vm.id, timeout=120)
     acts = ((bigtop.stop, "SHUTOFF"), (bigtop.start, "ACTIVE"), (bigtop.reboot, "ACTIVE"))
     for count, (act, state) in enumerate(acts, start=1):
         await act(vm.id)
@@ -119,7 +120,7 @@ async def test_power_actions_are_seen_done(cloud: Cloud, bigtop: Client) -> None
     assert [one.verb for one in current.status.operations] == ["stop", "start", "reboot"]
     assert current.status.phase is Phase.ACTIVE
     await bigtop.delete(vm.id)
-    await bigtop.wait(vm.id, Phase.DELETED, timeout=120)
+    await waited(bigtop, vm.id, Phase.DELETED, timeout=120)
 
 
 async def _until_done(client: Client, vm: str, count: int) -> None:
@@ -136,7 +137,7 @@ async def test_another_tenants_vm_does_not_exist(
 ) -> None:
     """404 for every verb; it is in no list."""
     vm = await bigtop.create_vm(CreateVm(image="debian-12", flavor="small"))
-    await bigtop.wait(vm.id, timeout=120)
+    await waited(bigtop, vm.id, timeout=120)
     headers = {"Authorization": f"Bearer {colobus.tokens['openlab']}"}
     calls: list[tuple[str, str, object]] = [
         ("GET", f"/v1/vms/{vm.id}", None),
@@ -153,4 +154,4 @@ async def test_another_tenants_vm_does_not_exist(
     assert vm.id not in [one.id async for one in openlab.list("vm")]
     assert (await bigtop.get(vm.id)).status.phase is Phase.ACTIVE
     await bigtop.delete(vm.id)
-    await bigtop.wait(vm.id, Phase.DELETED, timeout=120)
+    await waited(bigtop, vm.id, Phase.DELETED, timeout=120)

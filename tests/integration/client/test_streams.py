@@ -19,6 +19,7 @@ from tests.integration.client.scripted import (
     streams,
     vm,
 )
+from tests.support.waiting import waited
 
 REQUESTED, BUILDING, ACTIVE = (
     vm(Phase.REQUESTED, 1),
@@ -177,3 +178,13 @@ async def test_a_list_goes_through_all_pages(door: Scripted, client: Client) -> 
     async for resource in client.list("vm", phases=[Phase.ACTIVE], labels={"job": "7"}):
         pages.append(resource)
     assert pages == [REQUESTED, ACTIVE]
+
+
+async def test_our_own_tests_say_what_a_vm_was_waiting_for(door: Scripted, client: Client) -> None:
+    """When a VM takes too long, its steps are in the failure's text, with the cloud's words."""
+    error = Problem(title="No host", detail="No valid host was found", retryable=True)
+    late = vm(Phase.PROVISIONING, 2, error=error)
+    door.on("GET", PATH, says(late))
+    door.on("GET", EVENTS, streams(event(late), breaks=False))
+    with pytest.raises(AssertionError, match=r"(?s)vm_worker.*No valid host was found"):
+        await waited(client, VM, timeout=0.3)
