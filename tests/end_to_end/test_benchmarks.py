@@ -9,7 +9,8 @@ from benchmarks.table import BENCHMARKS
 from benchmarks.world import World
 
 
-@pytest.mark.parametrize("name", ["accept", "chain", "delivery"])
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", BENCHMARKS)
 def test_a_benchmark_runs(name: str, environment: dict[str, str]) -> None:
     """On an installation of its own, from the load to the figures."""
     figures = BENCHMARKS[name](World(environment, rounds=1, tiny=True))
