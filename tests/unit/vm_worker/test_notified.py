@@ -87,6 +87,42 @@ def test_the_port_of_another_server_proves_nothing() -> None:
     assert memory.take(server()) == Missing(server())
 
 
+def test_a_port_of_another_project_proves_nothing() -> None:
+    """Its owner may write any mark on it, and any server's id; whichever of the two comes first."""
+    strange = replace(port(), project_id="y")
+    memory = Notified()
+    assert memory.take(strange) is None
+    assert memory.take(server()) == Missing(server())
+    assert memory.take(strange) is None, "nor after the server"
+    assert memory.answer(server(), None) == Seen(server(), server())
+
+
+def test_a_floating_ip_of_another_project_is_not_shown() -> None:
+    """Its owner may write any mark on it, and any port's id."""
+    memory = Notified()
+    memory.take(port())
+    memory.take(replace(floating_ip(), project_id="y"))
+    assert memory.take(server()) == Seen(server(), server(), UP)
+
+
+def test_another_project_takes_nothing_away() -> None:
+    """What goes there under our marks, port, server or floating IP, was never ours."""
+    memory = Notified()
+    memory.take(floating_ip())
+    memory.take(port())
+    for end in (floating_ip(gone=True), port(gone=True), port(DOWN), server(gone=True)):
+        memory.take(replace(end, project_id="y"))
+    assert memory.take(server()) == Seen(server(), server(), UP, FLOATING_IP)
+
+
+def test_a_server_of_another_project_leaves_ours_to_be_proven() -> None:
+    """Under our VM's marks and even our server's id."""
+    memory = Notified()
+    memory.take(server())
+    memory.take(replace(server("SHUTOFF"), project_id="y"))
+    assert memory.take(port()) == Seen(port(), server(), UP)
+
+
 @pytest.mark.parametrize("end", [port(gone=True), port(replace(DOWN, device_id=""))])
 def test_a_port_that_left_proves_nothing_any_more(end: PortNotified) -> None:
     """It was unplugged or deleted."""
