@@ -5,7 +5,7 @@ CACHE := $(or $(COLOBUS_CACHE_DIR),$(if $(filter 0,$(shell id -u)),/var/cache/co
 export UV_CACHE_DIR := $(CACHE)/uv
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help init lock lint format test test-fast test-compose demo up down status documents models bench
+.PHONY: help init lock lint format test test-fast test-compose faults soak demo up down status models bench
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -38,6 +38,7 @@ QUICK := -n 4 --dist loadfile tests/unit tests/contract tests/integration
 test: init ## every test, on the real parts; sets them up
 	$(PY) -m pytest $(QUICK)
 	$(PY) -m pytest tests/end_to_end
+	$(PY) -m pytest tests/faults
 
 test-compose: init ## the image and compose.yaml, with a container engine of its own where there is none
 	$(PY) -m pytest tests/compose
