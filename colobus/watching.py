@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import time
 from collections.abc import AsyncGenerator, Collection
 
 from colobus.models import Phase, Resource
@@ -11,6 +13,8 @@ from colobus.transport import Transport
 
 #: How long one long poll asks the server to hold the answer (seconds).
 POLL = 30
+#: Polls that bring nothing new are at least so far apart (seconds).
+SHORTEST = 1.0
 
 
 async def watch(
@@ -46,9 +50,13 @@ async def _streamed(transport: Transport, path: str) -> AsyncGenerator[Resource,
 async def _polled(transport: Transport, path: str) -> AsyncGenerator[Resource, None]:
     tag: str | None = None
     while True:
+        began = time.monotonic()
         headers = {"If-None-Match": tag, "Prefer": f"wait={POLL}"} if tag else None
         answer = await transport.request("GET", path, headers=headers, wait=POLL if tag else 0)
-        if answer.status != 304:
+        if answer.status == 304:
+            # A proxy may take the wish to wait away; then it is we who wait.
+            await asyncio.sleep(max(0.0, SHORTEST - (time.monotonic() - began)))
+        else:
             tag = answer.headers.get("ETag")
             yield answer.decoded(Resource)
 

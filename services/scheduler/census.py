@@ -12,7 +12,7 @@ import structlog
 
 from services.scheduler import holdings
 from services.scheduler.context import Context, Recording
-from services.scheduler.inspections import NOBODY, SHORTEST_LIFE
+from services.scheduler.inspections import SHORTEST_LIFE
 from services.scheduler.ledger import utc_now
 from services.scheduler.metrics import (
     CENSUSES_FAILED,
@@ -34,6 +34,7 @@ from shared.contract.messages import (
 )
 from shared.contract.problems import Reason
 from shared.runtime import tracing
+from shared.runtime.tenants import NOBODY
 
 log = structlog.get_logger(__name__)
 #: How long an order to remove something may take to start.

@@ -14,12 +14,11 @@ from services.scheduler.workflows import WORKFLOWS
 from shared.contract import outgoing
 from shared.contract.codec import envelope_for
 from shared.runtime import tracing
+from shared.runtime.tenants import NOBODY
 
 #: An inspection that has not started before the next one is on its way is useless; but it has at
 #: least so long (seconds), for others of its cloud may be before it.
 SHORTEST_LIFE = 5.0
-#: The tenant of commands that are about several tenants' resources.
-NOBODY = "colobus"
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,8 @@ from shared.contract.codec import envelope_for
 from shared.contract.messages import CloudNotificationsChanged
 from shared.runtime.errors import PermanentError, TemporaryError
 from shared.runtime.service import Service
+from shared.runtime.tenants import NOBODY
 
-#: The tenant of events that are about no tenant's resource.
-NOBODY = "colobus"
 #: Between the URLs of one cloud's several brokers.
 _SEPARATOR = "|"
 #: How long a subscription may take at the start before it counts as failed, in seconds.

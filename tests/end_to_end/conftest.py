@@ -30,6 +30,12 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
+def both(environment: dict[str, str]) -> dict[str, str]:
+    """The environment, with the second cloud up."""
+    return {**environment, **devcloud.up("second-cloud")}
+
+
+@pytest.fixture(scope="session")
 def colobus(
     environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:

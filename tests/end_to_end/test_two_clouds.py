@@ -5,59 +5,21 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import pytest
 
 from colobus.client import Client
 from colobus.models import CreateVm, Phase, Reason, Resource
 from devcloud.components.catalog import COMPUTE_QUOTA
-from tests.support import devcloud
+from tests.end_to_end.two_clouds import ONE, SMALL, TWO, TwoClouds, cloud_of, delete_all, said_of
 from tests.support.cloud import NOTHING, Cloud
 from tests.support.conditions import eventually
-from tests.support.installation import Installation, installation
+from tests.support.installation import installation
 
-ONE, TWO = "devcloud", "devcloud-two"
-SMALL = CreateVm(image="debian-12", flavor="small")
 QUOTAS = {"bigtop": {"vms": 20, "floating_ips": 8}, "openlab": {"vms": 4}}
 SERVICE_USER = "colobus"
 #: A VM that goes to a second cloud is made twice, each time with a network of its own.
 pytestmark = pytest.mark.timeout(1200)
-
-
-@dataclass
-class TwoClouds:
-    """``projects``: {cloud: the project of bigtop there}."""
-
-    installed: Installation
-    cloud: Cloud
-    projects: dict[str, str]
-
-    def where(self, vm: str) -> list[str]:
-        """The clouds that hold anything of a VM, once for each thing."""
-        held = self.cloud.holds(vm)
-        owners = [server["tenant_id"] for server in held.servers]
-        owners += [one.project_id for one in (*held.ports, *held.floating_ips)]
-        names = {project: name for name, project in self.projects.items()}
-        return [names[owner] for owner in owners]
-
-    @contextmanager
-    def room(self, cloud: str, servers: int) -> Iterator[None]:
-        """Let Nova allow bigtop no more than so many further servers on this cloud."""
-        compute, project = self.cloud.admin.compute, self.projects[cloud]
-        usual = compute.get_quota_set(project).instances
-        there = len(list(compute.servers(all_projects=True, project_id=project)))
-        compute.update_quota_set(project, instances=there + servers)
-        try:
-            yield
-        finally:
-            compute.update_quota_set(project, instances=usual)
-
-
-@pytest.fixture(scope="module")
-def both(environment: dict[str, str]) -> dict[str, str]:
-    """The environment, with the second cloud up."""
-    return {**environment, **devcloud.up("second-cloud")}
 
 
 @contextmanager
@@ -101,17 +63,6 @@ async def client(two: TwoClouds) -> AsyncIterator[Client]:
         yield made
 
 
-def _cloud(vm: Resource) -> str:
-    assert vm.status.placement is not None
-    return vm.status.placement.cloud
-
-
-def _said_of(vm: Resource, cloud: str) -> str:
-    assert vm.status.placement is not None
-    (line,) = [one for one in vm.status.placement.explanation if one.startswith(f"{cloud}:")]
-    return line
-
-
 async def _until_waiting(client: Client, vm: str, words: str) -> Resource:
     async def waiting() -> Resource | None:
         seen = await client.get(vm)
@@ -121,24 +72,17 @@ async def _until_waiting(client: Client, vm: str, words: str) -> Resource:
     return await eventually(waiting, within=180, what=f"it waits: {words}")
 
 
-async def _delete(client: Client, *vms: Resource) -> None:
-    for vm in vms:
-        await client.delete(vm.id)
-    for vm in vms:
-        await client.wait(vm.id, Phase.DELETED, timeout=300)
-
-
 async def test_no_valid_host_on_the_first_is_active_on_the_second(
     two: TwoClouds, client: Client
 ) -> None:
     """Nothing is left on the first, and the placement says why it is where it is."""
     vm = await client.create_vm(CreateVm(image="debian-12", flavor="huge", floating_ip=True))
     active = await client.wait(vm.id, timeout=300)
-    assert _cloud(active) == TWO
-    assert "refused it: no_valid_host: No valid host was found" in _said_of(active, ONE)
-    assert "chosen: room for" in _said_of(active, TWO)
+    assert cloud_of(active) == TWO
+    assert "refused it: no_valid_host: No valid host was found" in said_of(active, ONE)
+    assert "chosen: room for" in said_of(active, TWO)
     assert two.where(vm.id) == [TWO, TWO, TWO]
-    await _delete(client, active)
+    await delete_all(client, active)
     assert two.cloud.holds(vm.id).counts == NOTHING
 
 
@@ -157,10 +101,10 @@ async def test_full_on_the_first_means_the_second_and_full_on_both_means_waiting
     """In Nova's words; when something ends, one of those that wait tries, and is served."""
     with two.room(ONE, 1), two.room(TWO, 1):
         first = await client.create_vm(SMALL)
-        assert _cloud(await client.wait(first.id, timeout=300)) == ONE
+        assert cloud_of(await client.wait(first.id, timeout=300)) == ONE
         second = await client.wait((await client.create_vm(SMALL)).id, timeout=300)
-        assert _cloud(second) == TWO
-        assert "Quota exceeded" in _said_of(second, ONE)
+        assert cloud_of(second) == TWO
+        assert "Quota exceeded" in said_of(second, ONE)
         third = await client.create_vm(SMALL)
         waiting = await _until_waiting(client, third.id, f"{TWO}: Quota exceeded")
         assert waiting.status.reason is Reason.QUOTA_EXCEEDED
@@ -169,13 +113,13 @@ async def test_full_on_the_first_means_the_second_and_full_on_both_means_waiting
         behind = [await client.create_vm(SMALL) for _ in range(3)]
         for vm in behind:
             await _until_waiting(client, vm.id, "Quota exceeded")
-        await _delete(client, second)
-        assert _cloud(await client.wait(third.id, timeout=300)) == TWO
+        await delete_all(client, second)
+        assert cloud_of(await client.wait(third.id, timeout=300)) == TWO
         # What found room may mean more room: the next one tries. Nobody else does.
         last = await client.get(behind[-1].id)
         assert last.status.phase is Phase.WAITING
         assert [step.attempt for step in last.status.steps] == [0, 0]
-        await _delete(client, first, third, *behind)
+        await delete_all(client, first, third, *behind)
     assert all(two.cloud.holds(vm.id).counts == NOTHING for vm in (first, second, third))
 
 
@@ -196,9 +140,9 @@ async def test_an_image_that_the_first_does_not_have_is_found_on_the_second(
     try:
         vm = await client.create_vm(CreateVm(image=image.name, flavor="small"))
         active = await client.wait(vm.id, timeout=300)
-        assert _cloud(active) == TWO
-        assert "image_not_found" in _said_of(active, ONE)
-        await _delete(client, active)
+        assert cloud_of(active) == TWO
+        assert "image_not_found" in said_of(active, ONE)
+        await delete_all(client, active)
     finally:
         owner.image.delete_image(image)
     assert two.cloud.holds(vm.id).counts == NOTHING
@@ -208,11 +152,11 @@ async def test_the_architecture_decides(two: TwoClouds, client: Client) -> None:
     """The cloud that has it; where none has, it fails and says what there is."""
     request = CreateVm(image="debian-12", flavor="small", arch="aarch64")
     active = await client.wait((await client.create_vm(request)).id, timeout=300)
-    assert _cloud(active) == TWO
-    assert _said_of(active, ONE) == f"{ONE}: has x86_64, not aarch64"
+    assert cloud_of(active) == TWO
+    assert said_of(active, ONE) == f"{ONE}: has x86_64, not aarch64"
     request = CreateVm(image="debian-12", flavor="small", arch="riscv64")
     vm = await client.create_vm(request)
     failed = await client.wait(vm.id, Phase.FAILED, timeout=60)
     assert failed.status.reason is Reason.NO_CLOUD
     assert f"{TWO}: has aarch64, not riscv64" in (failed.status.message or "")
-    await _delete(client, active)
+    await delete_all(client, active)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import aclosing
 
 import pytest
 
-from colobus import Client, NotFound, Phase, ResourceEnded, Unreachable, WaitTimeout
+from colobus import Client, NotFound, Phase, ResourceEnded, Unreachable, WaitTimeout, watching
 from colobus.models import Problem, Reason, Resource
 from tests.integration.client.scripted import (
     VM,
@@ -111,6 +112,19 @@ async def test_without_streams_watching_polls(
     assert await revisions(client) == [1, 5]
     assert door.headers("If-None-Match")[1:] == [None, '"1"', '"1"']
     assert door.headers("Prefer")[2] == "wait=30"
+
+
+async def test_a_server_that_does_not_hold_polls_is_not_stormed(
+    door: Scripted, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the wish to wait is ignored, it is the client that waits between its questions."""
+    monkeypatch.setattr(watching, "SHORTEST", 0.1)
+    door.on("GET", EVENTS, says({}))
+    nothing_new = [says(None, 304) for _ in range(3)]
+    door.on("GET", PATH, says(REQUESTED, ETag='"1"'), *nothing_new, says(DELETED, ETag='"5"'))
+    began = time.monotonic()
+    assert await revisions(client) == [1, 5]
+    assert time.monotonic() - began >= 0.3
 
 
 async def test_waiting_returns_the_resource_in_the_phase(door: Scripted, client: Client) -> None:
