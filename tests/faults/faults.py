@@ -22,7 +22,7 @@ def fault(world: World, what: Fault) -> AbstractAsyncContextManager[None]:
 async def killed_service(world: World, process: str) -> AsyncIterator[None]:
     """Kill -9 a service; start it again at the end, and wait until it is ready."""
     await world.count_duplicates(process)  # its counters die with it
-    world.colobus.kill(process)
+    world.kill(process)
     try:
         yield
     finally:

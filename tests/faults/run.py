@@ -103,6 +103,7 @@ async def run(world: World, plans: list[Plan], faults: Sequence[Fault]) -> Resul
     result = Result(faults)
     before = await eventually(partial(_before, world), what="a census")
     world.duplicates.clear()
+    world.gave_up.clear()
     world.receiver.received.clear()
     async with a_burst(world, plans, before.positions, result.note) as burst:
         saboteur = Saboteur(world, result, burst.progress)

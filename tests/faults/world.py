@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -32,7 +34,8 @@ _WEBHOOKS = {"COLOBUS_WEBHOOK_TIMEOUT": "4", "COLOBUS_WEBHOOK_LEASE": "8"}
 class World:
     """``url``: where requesters go; ``cables`` is empty where nothing is to be cut.
 
-    ``duplicates``: {what: how many second objects the workers have found and removed}.
+    ``duplicates``: {what: how many second objects the workers have found and removed};
+    ``gave_up``: the services that were to be killed, and had ended by themselves before.
     """
 
     colobus: Installation
@@ -41,6 +44,7 @@ class World:
     url: str
     cables: dict[str, Proxy] = field(default_factory=dict)
     duplicates: Counter[str] = field(default_factory=Counter)
+    gave_up: list[str] = field(default_factory=list)
 
     @property
     def supervisor(self) -> Supervisor:
@@ -64,13 +68,26 @@ class World:
                 name, _, value = line.rpartition(" ")
                 self.duplicates[name.partition('what="')[2].partition('"')[0]] += int(float(value))
 
+    def kill(self, process: str) -> None:
+        """Kill -9 a service, and note it if it had ended by itself."""
+        running = self.colobus.processes[process]
+        alone = running.poll() is not None
+        self.colobus.kill(process)
+        if alone or running.returncode != -signal.SIGKILL:
+            self.gave_up.append(_ended(process, running))
+
     def ended(self) -> list[str]:
-        """Return the services that have ended by themselves."""
-        return [
-            f"{name} ended with {process.returncode}"
+        """Return the services that have ended by themselves, also those that run again."""
+        now = [
+            _ended(name, process)
             for name, process in self.colobus.processes.items()
             if process.poll() is not None
         ]
+        return [*self.gave_up, *now]
+
+
+def _ended(name: str, process: subprocess.Popen[bytes]) -> str:
+    return f"{name} ended with {process.returncode}"
 
 
 @asynccontextmanager

@@ -1,0 +1,57 @@
+"""A service that ends by itself is found, whatever is done to it afterwards."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from services.admin.settings import AdminSettings
+from shared.runtime.settings import Secret
+from tests.faults.world import World
+from tests.support.cloud import Cloud
+from tests.support.installation import Installation
+from tests.support.webhooks import Receiver
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """One process that runs and one that crashes; nothing here asks for a cloud."""
+    nowhere = Secret("amqp://nowhere/test")
+    admin = AdminSettings(
+        admin_amqp_url=(nowhere,),
+        admin_amqp_management_url=nowhere,
+        admin_database_dsn=nowhere,
+        credentials_dir=tmp_path,
+    )
+    colobus = Installation("test", tmp_path, admin, {}, {}, {})
+    colobus.processes["scheduler"] = subprocess.Popen(["sleep", "60"])
+    colobus.processes["vm_worker"] = subprocess.Popen(["sh", "-c", "exit 3"])
+    colobus.processes["vm_worker"].wait()
+    yield World(colobus, cast(Cloud, None), Receiver(), "")
+    for process in colobus.processes.values():
+        process.kill()
+        process.wait()
+
+
+def test_what_was_killed_has_not_given_up(world: World) -> None:
+    """It ended, but not by itself."""
+    world.kill("scheduler")
+    assert world.gave_up == []
+    assert world.colobus.processes["scheduler"].returncode == -signal.SIGKILL
+
+
+def test_what_has_crashed_is_found(world: World) -> None:
+    """As long as it is down, it is seen."""
+    assert world.ended() == ["vm_worker ended with 3"]
+
+
+def test_what_had_crashed_before_it_was_to_be_killed_is_found(world: World) -> None:
+    """Also when it was started again, as what was killed is."""
+    world.kill("vm_worker")
+    world.colobus.processes["vm_worker"] = subprocess.Popen(["sleep", "60"])
+    assert world.ended() == ["vm_worker ended with 3"]
