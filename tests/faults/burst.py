@@ -12,14 +12,14 @@ import aiormq
 
 from colobus.client import Client
 from colobus.models import Phase, Resource, TimelineEvent
-from shared.runtime.deadline import Deadline
 from tests.faults.plan import Ending, Plan
 from tests.faults.schedule import MADE
 from tests.faults.world import World
 from tests.support.ci import CiSystem, accepted
 
-#: How long a requester goes on trying, and waits for its VM to come to rest, in seconds.
-PATIENCE = 400
+#: How long all requesters go on trying, and wait for their VMs to come to rest, in seconds: once
+#: for all that is made, and once for its deletion.
+PATIENCE = 450
 REST = frozenset({Phase.ACTIVE, Phase.FAILED, Phase.DELETED})
 
 
@@ -93,7 +93,12 @@ class Burst:
         return await self._all(self._unmake)
 
     async def _all(self, do: Callable[[Plan], Coroutine[None, None, None]]) -> list[str]:
-        results = await asyncio.gather(*(do(plan) for plan in self.plans), return_exceptions=True)
+        async def in_time(plan: Plan) -> None:
+            async with asyncio.timeout(PATIENCE):
+                await do(plan)
+
+        doing = (in_time(plan) for plan in self.plans)
+        results = await asyncio.gather(*doing, return_exceptions=True)
         lost = []
         for plan, result in zip(self.plans, results, strict=True):
             if isinstance(result, Exception):
@@ -128,15 +133,14 @@ class Burst:
 
     async def _by_bus(self, plan: Plan) -> str:
         """Publish the same event until it is answered, which is all that a CI system has to do."""
-        url, patience = self.world.colobus.amqp_url(plan.tenant), Deadline.after(PATIENCE)
+        url = self.world.colobus.amqp_url(plan.tenant)
         event = plan.event(self.world.receiver.url())
         while True:
-            try:
+            # TimeoutError is an OSError; how long this may go on is said for all of the VM's making
+            with contextlib.suppress(OSError, aiormq.AMQPError):
                 async with asyncio.timeout(10), CiSystem.of(plan.tenant, url) as ci:
                     answer = await ci.ask(event, id=plan.key, source="/ci/faults")
                     return str(accepted(answer)["id"])
-            except (OSError, aiormq.AMQPError):  # TimeoutError is one
-                patience.check()
             await asyncio.sleep(0.5)
 
     async def _unmake(self, plan: Plan) -> None:
@@ -146,7 +150,7 @@ class Burst:
         await self.progress.reach(vm, Progress.STAGES)
 
     async def _seen(self, vm: str, done: Callable[[Resource], bool]) -> None:
-        async with asyncio.timeout(PATIENCE), self._news:
+        async with self._news:
             await self._news.wait_for(lambda: vm in self.newest and done(self.newest[vm]))
 
     async def follow(self, tenant: str) -> None:

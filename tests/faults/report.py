@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from tests.faults.run import Result
+from tests.faults.schedule import Fault
 
 
 @dataclass
@@ -19,6 +22,20 @@ class Report:
 
     results: dict[str, Result] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def record(self, name: str, folder: Path, faults: Sequence[Fault]) -> Iterator[Result]:
+        """Have a result filled in; it is kept, and written into ``folder``, however that ends."""
+        result = self.results[name] = Result(faults)
+        try:
+            yield result
+        except BaseException as error:
+            result.findings.append(f"broke off: {error!r}")
+            raise
+        finally:
+            for file, lines in (("journal", result.journal), ("findings", result.findings)):
+                with (folder / f"{file}.txt").open("a") as written:
+                    written.writelines(f"{line}\n" for line in lines)
 
     def lines(self) -> Iterator[str]:
         """Return the table and the notes as text."""

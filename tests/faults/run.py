@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -36,6 +37,9 @@ OUT = (
     SDKException,
     KeystoneClientException,
 )
+#: The longest that a seed may take: both halves of the burst, both censuses, and all that is
+#: started again meanwhile. In seconds.
+LONGEST = 1400
 #: How long everything that is at rest may take to be all written down and delivered, in seconds.
 SETTLING = 120
 
@@ -67,22 +71,26 @@ class Result:
         self.journal.append(f"{time.monotonic() - self.begun:6.1f} s  {text}")
 
 
+Bring = Callable[[World, Fault], AbstractAsyncContextManager[None]]
+"""Returns a fault to be entered: broken inside, mended at its end."""
+
+
 class Saboteur:
     """Brings the faults of a schedule about, each when its share of the burst is done."""
 
-    def __init__(self, world: World, result: Result, progress: Progress) -> None:
-        self._world, self._note = world, result.note
+    def __init__(self, world: World, result: Result, progress: Progress, bring: Bring) -> None:
+        self._world, self._note, self._bring = world, result.note, bring
         faults = result.faults
         self._progress = progress
         self._turns = {one.target: asyncio.Lock() for one in faults}
-        self._tasks = {one: asyncio.create_task(self._bring(one)) for one in faults}
+        self._tasks = {one: asyncio.create_task(self._play(one)) for one in faults}
         self.last_mended = time.monotonic()
 
-    async def _bring(self, what: Fault) -> None:
+    async def _play(self, what: Fault) -> None:
         await self._progress.reached(what.at)
         async with self._turns[what.target]:
             self._note(f"begins: {what}")
-            async with fault(self._world, what):
+            async with self._bring(self._world, what):
                 await asyncio.sleep(what.seconds)
             self.last_mended = time.monotonic()
             self._note(f"mended: {what}")
@@ -98,25 +106,38 @@ class Saboteur:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
 
-async def run(world: World, plans: list[Plan], faults: Sequence[Fault]) -> Result:
-    """Play the burst under these faults and judge it twice: when all is made, and all unmade."""
-    result = Result(faults)
+async def run(world: World, plans: list[Plan], result: Result, bring: Bring = fault) -> None:
+    """Play the burst and judge it twice: when all is made, and all unmade.
+
+    Args:
+        world: Where it is played.
+        plans: The burst.
+        result: What goes wrong meanwhile, and where all that becomes of it is noted.
+        bring: How a fault is brought about.
+    """
+    async with asyncio.timeout(LONGEST):
+        await _run(world, plans, result, bring)
+
+
+async def _run(world: World, plans: list[Plan], result: Result, bring: Bring) -> None:
     before = await eventually(partial(_before, world), what="a census")
     world.duplicates.clear()
     world.gave_up.clear()
     world.receiver.received.clear()
     async with a_burst(world, plans, before.positions, result.note) as burst:
-        saboteur = Saboteur(world, result, burst.progress)
+        saboteur = Saboteur(world, result, burst.progress, bring)
         try:
             for unmade in (False, True):
                 unsettled = await (burst.unmake() if unmade else burst.make())
                 at_rest = time.monotonic()
                 result.ready = result.ready or at_rest - result.begun
+                for line in unsettled:
+                    result.note(f"stuck: {line}")
                 result.note("all is gone" if unmade else "all is at rest")
                 if not unsettled:
                     await saboteur.mended(1 if unmade else MADE)
                 result.settled = max(0.0, at_rest - saboteur.last_mended)
-                judged = await _judged(burst, before, faults, unsettled, unmade=unmade)
+                judged = await _judged(burst, before, result.faults, unsettled, unmade=unmade)
                 result.findings += judge(judged)
                 result.note("the census is taken")
                 if not unmade:
@@ -133,7 +154,6 @@ async def run(world: World, plans: list[Plan], faults: Sequence[Fault]) -> Resul
     result.unanswered = await evidence.unanswered(world, ids)
     result.webhooks = len(evidence.webhooks(world, before))
     result.seconds = time.monotonic() - result.begun
-    return result
 
 
 async def _before(world: World) -> Before | None:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.faults.plan import plans
 from tests.faults.report import Report
-from tests.faults.run import run
+from tests.faults.run import LONGEST, run
 from tests.faults.schedule import schedule, touches_nova
 from tests.faults.world import World
 
@@ -23,7 +23,7 @@ SEEDS = range(int(_FIRST), int(_LAST or _FIRST) + 1)
 BURST = tuple(int(n) for n in os.environ.get("COLOBUS_FAULT_BURST", "12,8").split(","))
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(LONGEST + 100)
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_nothing_is_lost_doubled_leaked_or_stuck(
@@ -34,9 +34,7 @@ async def test_nothing_is_lost_doubled_leaked_or_stuck(
     listed = "\n".join(str(fault) for fault in faults)
     (kept / "schedule.txt").write_text(listed)
     burst = plans(seed, nova_may_lose=touches_nova(faults), share=BURST)
-    result = await run(world, burst, faults)
-    report.results[f"{seed}"] = result
+    with report.record(f"{seed}", kept, faults) as result:
+        await run(world, burst, result)
     wrong = "\n".join(result.findings)
-    (kept / "journal.txt").write_text("\n".join(result.journal))
-    (kept / "findings.txt").write_text(wrong)
     assert not result.findings, f"{wrong}\nlogs: {kept}\nagain: make faults SEED={seed}\n{listed}"
