@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+import psutil
+
 from tests.faults.schedule import COMPONENTS, Fault, Kind
+from tests.faults.trees import resume, suspend
 from tests.faults.world import World
 
 
@@ -34,11 +36,11 @@ async def killed_service(world: World, process: str) -> AsyncIterator[None]:
 async def paused_service(world: World, process: str) -> AsyncIterator[None]:
     """SIGSTOP a service, SIGCONT it at the end."""
     running = world.colobus.processes[process]
-    running.send_signal(signal.SIGSTOP)
+    stopped = suspend([running.pid] if running.poll() is None else [])
     try:
         yield
     finally:
-        running.send_signal(signal.SIGCONT)
+        resume(stopped)
 
 
 @asynccontextmanager
@@ -53,11 +55,14 @@ async def killed_component(world: World, component: str) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def paused_component(world: World, component: str) -> AsyncIterator[None]:
-    """SIGSTOP a part of the cloud, broker or database, SIGCONT it at the end."""
-    await asyncio.to_thread(world.supervisor.pause, component)
+    """SIGSTOP a part of the cloud, broker or database, SIGCONT it at the end: all its processes."""
+    stopped: list[psutil.Process] = []
     try:
+        await asyncio.to_thread(world.supervisor.pause, component)
+        stopped += suspend(world.pids(component))
         yield
     finally:
+        resume(stopped)
         await asyncio.to_thread(world.supervisor.resume, component)
 
 

@@ -17,6 +17,7 @@ import yaml
 
 from devcloud.api import Supervisor
 from tests.faults.schedule import CABLES, COMPONENTS
+from tests.faults.trees import below, resume
 from tests.support.balancer import Balancer
 from tests.support.cloud import NOTHING, Cloud
 from tests.support.installation import SERVICES, Installation, service_of
@@ -50,6 +51,12 @@ class World:
     def supervisor(self) -> Supervisor:
         """Who starts and stops the parts of the cloud."""
         return self.cloud.supervisor
+
+    def pids(self, component: str) -> list[int]:
+        """Return the first process of each daemon of a part of the cloud that runs."""
+        processes = self.supervisor.site.processes
+        found = [processes.pid(d.name) for d in self.supervisor.components[component].daemons()]
+        return [pid for pid in found if pid is not None]
 
     async def count_duplicates(self, process: str) -> None:
         """Add up what the process has counted, before its counters are gone."""
@@ -106,6 +113,7 @@ async def a_world(
         world = World(colobus, cloud, receiver, colobus.url, cables)
         for component in COMPONENTS:  # a run that was killed may have left some paused
             world.supervisor.resume(component)
+            resume(below(world.pids(component)))
         await stack.enter_async_context(running(colobus, SERVICES))
         yield world
 
