@@ -24,8 +24,7 @@ from tests.support.installation import SERVICES, Installation, installation
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(LONGEST + 100)]
 
-
-#: All are accepted, and their servers are about to be made.
+#: Nearly all are accepted, and their servers are about to be made.
 MID_BURST = 0.3
 #: How many servers of a burst may be made a second time, of which the first one's answer was lost.
 FEW = 2
