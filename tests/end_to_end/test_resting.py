@@ -43,8 +43,8 @@ def fragile(both: dict[str, str], cable: Proxy, tmp_path: Path) -> Iterator[TwoC
         "vm_worker": {"COLOBUS_CLOUDS_FILE": str(tmp_path / "clouds.yaml")},
         "scheduler": {
             "COLOBUS_REST_FAILURES": "3",
-            "COLOBUS_REST_SECONDS": "5",
-            "COLOBUS_REST_MOST_SECONDS": "10",
+            "COLOBUS_REST_SECONDS": "30",
+            "COLOBUS_REST_MOST_SECONDS": "60",
         },
     }
     with installation(both, tmp_path, QUOTAS, extra, projects={"bigtop": projects}) as made:
