@@ -20,8 +20,16 @@ from shared.storage import first_deliveries
 
 log = structlog.get_logger(__name__)
 
-#: What a change teaches about its cloud, written last in the transaction.
-Lesson = Callable[[Transaction, ResourceState, ResourceState], Awaitable[None]]
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a change teaches about its cloud, written last in the transaction.
+
+    ``table`` has a row for each cloud; ``write`` locks that of the resource's cloud, no other.
+    """
+
+    table: str
+    write: Callable[[Transaction, ResourceState, ResourceState], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,7 @@ async def make_changes(tx: Transaction, ledger: Ledger, changes: Sequence[Change
     """Decide and record all of these, in order.
 
     Locks go in the ledger's order: the inbox, resources, tenants, and at the end clouds; each by
-    name, so that two batches never wait for each other in a circle.
+    name, and one cloud's rows by their tables'. So two batches never wait in a circle.
     """
     once = [change.envelope for change in changes if change.once]
     fresh = await first_deliveries(tx, once) if once else set()
@@ -87,12 +95,14 @@ async def make_changes(tx: Transaction, ledger: Ledger, changes: Sequence[Change
 
 
 async def _learn(tx: Transaction, made: Iterable[_Made]) -> None:
-    placed = [one for one in made if one.before.resource.status.placement is not None]
-    for one in sorted(placed, key=lambda one: one.before.cloud):
-        if one.change.learn is not None:
-            place = one.change.place(one.before)
-            with tracing.resumed(one.change.trace), tracing.resumed(place):
-                await one.change.learn(tx, one.before, one.decision.state)
+    lessons = [
+        (one.before.cloud, one.change.learn, one)
+        for one in made
+        if one.change.learn is not None and one.before.resource.status.placement is not None
+    ]
+    for _, lesson, one in sorted(lessons, key=lambda each: (each[0], each[1].table)):
+        with tracing.resumed(one.change.trace), tracing.resumed(one.change.place(one.before)):
+            await lesson.write(tx, one.before, one.decision.state)
 
 
 def _own(states: dict[str, ResourceState], envelope: Envelope) -> ResourceState | None:

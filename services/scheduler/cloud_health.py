@@ -19,6 +19,8 @@ from shared.contract.messages import CommandFailed, Message, ProvisionVm, VmBuil
 from shared.contract.problems import Reason
 from shared.storage import Connection
 
+#: Where this is kept, a row for each cloud.
+TABLE = "cloud_failures"
 #: A failure counts against a cloud for so long.
 MEMORY = timedelta(minutes=5)
 #: A request that tries a cloud after its rest, and of which nothing was heard for so long, is

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from services.scheduler import census, cloud_health, push, workflow
-from services.scheduler.changing import Change
+from services.scheduler.changing import Change, Lesson
 from services.scheduler.context import Context
 from services.scheduler.leaving import is_left_behind
 from services.scheduler.ledger import Transaction, utc_now
@@ -62,7 +62,8 @@ async def absorb_answer(delivery: Delivery, event: Message, context: Context) ->
         if sign is not None and _is_open(before, step, attempt):
             await cloud_health.note_answer(tx, before.cloud, sign, utc_now(), context.settings)
 
-    await context.changes.do(Change(envelope, True, decide, learn if sign else None))
+    lesson = Lesson(cloud_health.TABLE, learn) if sign else None
+    await context.changes.do(Change(envelope, True, decide, lesson))
 
 
 def _is_open(state: ResourceState, step: str, attempt: int) -> bool:
@@ -84,7 +85,8 @@ async def observe_resource(delivery: Delivery, event: VmObserved, context: Conte
         rarely = context.settings.inspect_pushed_seconds
         await push.note_sight(tx, before, after, event, rarely)
 
-    await context.changes.do(Change(delivery.envelope, False, decide, learn))
+    lesson = Lesson(push.TABLE, learn)
+    await context.changes.do(Change(delivery.envelope, False, decide, lesson))
 
 
 async def note_notifications(

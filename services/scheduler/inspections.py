@@ -42,7 +42,8 @@ async def inspect_waiting(context: Context) -> None:
     rarely = settings.inspect_pushed_seconds
     async with context.database.transaction() as tx:
         trusted = await push.trusted(tx)
-        due = {cloud for cloud in trusted if await push.time_for_all(tx, cloud, rarely)}
+        # Their rows are locked by name, as everywhere.
+        due = {cloud for cloud in sorted(trusted) if await push.time_for_all(tx, cloud, rarely)}
     quiet = timedelta(seconds=rarely / 2)
     looks = dict.fromkeys(_clouds(context) - trusted, _ALL_WAITS)
     looks |= {cloud: Look(("soon",)) for cloud in trusted}

@@ -19,6 +19,8 @@ from services.scheduler.sight import is_told
 from services.scheduler.state import ResourceState
 from shared.contract.messages import Message
 
+#: Where this is kept, a row for each cloud.
+TABLE = "cloud_notifications"
 #: A server that an inspection found running so soon after its launch would still have been told of.
 _ON_THE_WAY = timedelta(seconds=3)
 #: What missed a wait is not relied on again for so many times the interval of inspections.
@@ -28,10 +30,10 @@ log = structlog.get_logger()
 
 
 async def know(tx: Transaction, clouds: Iterable[str]) -> None:
-    """Have a row for each cloud; nothing is trusted to begin with."""
+    """Have a row for each cloud; nothing is trusted to begin with. Replicas begin at once."""
     await tx.executemany(
         "INSERT INTO cloud_notifications (cloud) VALUES ($1) ON CONFLICT DO NOTHING",
-        [(cloud,) for cloud in clouds],
+        [(cloud,) for cloud in sorted(clouds)],
     )
 
 

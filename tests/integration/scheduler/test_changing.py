@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from services.scheduler import admitting
+from services.scheduler import admitting, cloud_health, push
+from services.scheduler.changing import Change, Lesson, make_changes
+from services.scheduler.ledger import Transaction
+from services.scheduler.state import Decision, ResourceState
+from shared.contract.codec import envelope_for
 from shared.contract.messages import VmBuildStarted, VmObserved, VmPortPrepared
 from shared.contract.resources import Phase
 from shared.storage import Database
@@ -88,3 +92,24 @@ async def test_an_event_that_cannot_be_taken_fails_alone(ledger: Desk) -> None:
     assert fine is None
     assert [one.envelope.subject for one in ledger.take("ProvisionVm")] == [second]
     assert failed is None or isinstance(failed, Exception)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+async def test_a_clouds_rows_are_locked_in_one_order_however_the_events_come(
+    ledger: Desk, order: int
+) -> None:
+    """So two batches that have an answer and an observation each never wait in a circle."""
+    first, second = await admitted(ledger, 2)
+    locked: list[str] = []
+
+    def change(vm: str, table: str) -> Change:
+        async def write(tx: Transaction, before: ResourceState, after: ResourceState) -> None:
+            locked.append(table)
+
+        event = envelope_for(PORT, source="/vm_worker/test", subject=vm, tenant="bigtop")
+        return Change(event, False, Decision, Lesson(table, write))
+
+    changes = [change(first, cloud_health.TABLE), change(second, push.TABLE)]
+    async with ledger.database.transaction() as tx:
+        await make_changes(tx, ledger.context.ledger, changes[::order])
+    assert locked == [cloud_health.TABLE, push.TABLE]
