@@ -37,7 +37,7 @@ async def remember(
     the same source and id stood for another request.
     """
     key = (envelope.tenant, envelope.source, envelope.id)
-    asked = _digest(request)
+    asked = digest_of(request)
     if await tx.execute(_INSERT, *key, asked, resource_id) == "INSERT 0 1":
         return None
     found = await tx.fetchrow(_SELECT, *key)
@@ -52,8 +52,12 @@ async def remember(
     return str(found["resource_id"])
 
 
-def _digest(request: RequestSubmitted) -> bytes:
-    """Sealed boxes are left out: sealed again, the same secret is another box."""
+def digest_of(request: RequestSubmitted) -> bytes:
+    """Return what two requests have in common that ask for the same (SHA-256).
+
+    Sealed boxes are left out: sealed again, the same secret is another box. So are fields that are
+    at their defaults (``omit_defaults`` of all messages): a later version may have more of those.
+    """
     spec = {name: value for name, value in request.spec.items() if not name.startswith(SEALED)}
     asked = msgspec.structs.replace(request, spec=spec)
     return hashlib.sha256(msgspec.json.encode(asked, order="sorted")).digest()
