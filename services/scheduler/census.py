@@ -192,9 +192,17 @@ async def _order(
 
 
 def _tell(verdict: Verdict, new: Sequence[Seen]) -> None:
+    unknown = verdict is Verdict.UNKNOWN
     log.warning(
-        "things that nobody needs" if verdict is not Verdict.UNKNOWN else "things nobody knows",
+        "things nobody knows" if unknown else "things that nobody needs",
         verdict=verdict.value,
         count=len(new),
-        objects=[f"{one.place}/{one.what}/{one.id} of {one.resource_id}" for one in new[:_NAMED]],
+        objects=[_describe(one, unknown) for one in new[:_NAMED]],
     )
+
+
+def _describe(one: Seen, unknown: bool) -> str:
+    """What goes by itself needs no more than its id; what stays is the operator's to look into."""
+    words = f"{one.place}/{one.what}/{one.id} of {one.resource_id}"
+    shown = [word[:_LONGEST] for word in (one.name, one.status) if word] if unknown else []
+    return f"{words} ({', '.join(shown)})" if shown else words

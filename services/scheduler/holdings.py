@@ -46,7 +46,8 @@ WHERE h.place = $1 AND h.resource_id IS NOT NULL AND NOT coalesce(
         SELECT FROM jsonb_each_text(r.state->'handles') AS handle WHERE handle.value = h.id), false)
 """
 _THINGS = """
-SELECT place, what, id, tenant, resource_id, seen_at, seen_before, orders, order_after, verdict
+SELECT place, what, id, tenant, resource_id, seen_at, seen_before, orders, order_after, verdict,
+    name, status
 FROM holdings WHERE resource_id = ANY($1) ORDER BY place, what, id
 """
 # An answered step leaves both fields out, since those are their defaults. What was left behind on

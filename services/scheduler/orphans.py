@@ -40,7 +40,10 @@ class Verdict(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Seen:
-    """An object in the last two censuses that showed it; ``seen_before`` is None after one."""
+    """An object in the last two censuses that showed it; ``seen_before`` is None after one.
+
+    ``name`` and ``status`` are the backend's words, for an operator who has to find out what it is.
+    """
 
     place: str
     what: str
@@ -52,6 +55,8 @@ class Seen:
     orders: int = 0
     order_after: datetime | None = None
     verdict: Verdict | None = None
+    name: str | None = None
+    status: str | None = None
 
     def twice_since(self, moment: datetime) -> bool:
         """Tell whether two censuses that were begun after ``moment`` have shown it."""

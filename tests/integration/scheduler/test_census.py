@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from services.scheduler import census, measuring
 from services.scheduler.metrics import HOLDINGS, ORPHANS, ORPHANS_REMOVED
@@ -177,6 +178,25 @@ async def test_what_is_alive_unknown_or_a_strangers_stays(ledger: Desk) -> None:
     assert HOLDINGS.labels(CLOUD, "server")._value.get() == 3
     assert ORPHANS.labels(CLOUD, "server", "unknown")._value.get() == 2
     assert ORPHANS.labels(CLOUD, "router", "unknown")._value.get() == 1
+
+
+async def test_the_unknown_is_told_of_with_the_clouds_own_words(ledger: Desk) -> None:
+    """Nobody removes it but the operator, who has to find out what it is; each thing once."""
+    vm = new_id("vm")
+    thing = Holding(
+        what="server",
+        id="s-1",
+        place=CLOUD,
+        tenant="bigtop",
+        resource_id=vm,
+        name="build-7",
+        status="ACTIVE",
+    )
+    with capture_logs() as lines:
+        for minute in range(3):
+            await take(ledger, minute, [thing])
+    told = [line["objects"] for line in lines if line["event"] == "things nobody knows"]
+    assert told == [[f"{CLOUD}/server/s-1 of {vm} (build-7, ACTIVE)"]]
 
 
 async def test_what_becomes_another_resources_is_seen_anew(ledger: Desk) -> None:

@@ -1,0 +1,18 @@
+"""The tables that the migrations make."""
+
+from __future__ import annotations
+
+import psycopg
+
+
+def test_there_is_nothing_that_nobody_uses(ledger_dsn: str) -> None:
+    """A cloud's refusals are in ``full_clouds``, not in what that took the place of."""
+    with psycopg.connect(ledger_dsn) as connection:
+        rows = connection.execute(
+            "SELECT table_name, column_name FROM information_schema.columns"
+            " WHERE table_schema = 'scheduler'"
+        ).fetchall()
+    columns = set(rows)
+    assert ("full_clouds", "not_before") in columns
+    assert ("resources", "not_before") not in columns
+    assert "releases" not in {table for table, _ in columns}
