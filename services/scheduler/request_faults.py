@@ -157,13 +157,14 @@ def _spec_faults(kind: Kind, spec: Any) -> Iterator[FieldError]:
             )
             yield FieldError(detail=detail, pointer=at + pointer(secret))
         box = shown.pop(SEALED + secret, None)
-        if box is not None and not _is_sealed(box):
+        if box is not None and not is_sealed(box):
             detail = "It must be a libsodium sealed box in base64."
             yield FieldError(detail=detail, pointer=at + pointer(SEALED + secret))
     yield from field_errors(shown, kind.spec, at)
 
 
-def _is_sealed(box: Any) -> bool:
+def is_sealed(box: Any) -> bool:
+    """Tell whether it has the form of a sealed box in base64; only its owner could tell more."""
     if not isinstance(box, str):
         return False
     try:

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from services.scheduler.kept_requests import json_of, kept
 from services.scheduler.request_faults import (
     key_faults,
     minted_faults,
@@ -87,35 +88,15 @@ def _refusal(body: bytes, problem: Problem) -> Message:
     """Make the answer to what went to the dead letters; all its faults, where it is JSON."""
     if problem.errors or problem.reason != "undecodable" or len(body) > MAX_BODY:
         return RequestRefused(problem=problem)
-    event = _json(body)
+    event = json_of(body)
     faults = [] if event is None else field_errors(event, Envelope)
     if isinstance(event, dict):
         faults += own_faults(event.get("data"))
     return RequestRefused(problem=msgspec.structs.replace(problem, errors=tuple(faults)))
 
 
-def _without_clear_secrets(body: bytes) -> bytes:
-    """Return the message as it may be kept; only what is no JSON at all may still have a secret."""
-    event = _json(body)
-    data = event.get("data") if isinstance(event, dict) else None
-    spec = data.get("spec") if isinstance(data, dict) else None
-    secrets = {name for kind in KINDS.values() for name in kind.secrets}
-    if not isinstance(spec, dict) or not secrets & spec.keys():
-        return body
-    spec |= dict.fromkeys(secrets & spec.keys(), "(removed: it was not sealed)")
-    return msgspec.json.encode(event)
-
-
 #: What becomes of refused requests.
-REFUSALS = Refusals(answer=_refusal, keep=_without_clear_secrets)
-
-
-def _json(body: bytes) -> Any:
-    """Return the JSON, or None for what is none."""
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+REFUSALS = Refusals(answer=_refusal, keep=kept)
 
 
 def _summary(faults: list[FieldError]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
@@ -249,21 +250,59 @@ def test_what_cannot_be_decoded_is_answered_with_all_its_faults(
         {**CREATE, "spec": {**SPEC, "user_data": "hunter2"}},
         {"verb": "crate", "spec": {"user_data": "hunter2"}},
         {"labels": 5, "spec": {"user_data": ["hunter2"]}},
+        {**CREATE, "user_data": "hunter2"},
+        {"user_data": "hunter2"},
+        {**CREATE, "spec": {**SPEC, "userData": "hunter2"}},
+        {**CREATE, "spec": {**SPEC, "user-data": {"content": "hunter2"}}},
+        {**CREATE, "spec": {**SPEC, "sealed_user_data": "hunter2"}},
+        {**CREATE, "spec": {**SPEC, "image": {"user_data": "hunter2"}}},
+        {**CREATE, "spec": {**SPEC, "ssh_keys": [{"user_data": "hunter2"}]}},
+        {**CREATE, "spec": "hunter2"},
+        {**CREATE, "labels": {"user_data": {"content": "hunter2"}}},
+        {**CREATE, "labels": ["user_data", ["hunter2"]]},
+        "hunter2",
+        ["hunter2"],
     ],
 )
 def test_what_is_kept_of_a_refused_request_has_no_secret(data: dict[str, Any]) -> None:
-    """Also of one that can't be decoded; all else of it is kept."""
+    """Also of one that can't be decoded, at any name; whose it was is kept."""
     kept = REFUSALS.keep(_event(data, source="/ci/job"))
     assert b"hunter2" not in kept
     assert b"/ci/job" in kept
 
 
 @pytest.mark.parametrize(
-    "body", [b"garbage", b"[]", b"[" * 100_000, b'{"data": {"spec": []}}', _event(CREATE)]
+    "body",
+    [
+        b'{"user_data": "hunter2"}',
+        b'{"data": {"spec": {"user_data": "hunter2"}}, "data": {}}',
+        b'{"data": {"spec": {"user_data": "hunter2"}',
+        b'"hunter2"',
+        b"#cloud-config\npassword: hunter2",
+    ],
 )
-def test_all_else_is_kept_as_it_came(body: bytes) -> None:
-    """Byte by byte."""
-    assert REFUSALS.keep(body) == body
+def test_what_is_no_request_at_all_is_kept_without_its_words(body: bytes) -> None:
+    """A name twice, an end that is missing, no JSON."""
+    assert b"hunter2" not in REFUSALS.keep(body)
+
+
+@pytest.mark.parametrize("body", [b"garbage", b"[]", b"", b"[" * 100_000])
+def test_what_is_no_object_can_be_known_again(body: bytes) -> None:
+    """By length and digest, to whoever has it."""
+    kept = msgspec.json.decode(REFUSALS.keep(body))
+    digest = hashlib.sha256(body).hexdigest()
+    assert kept == {"left_out": "no JSON object", "bytes": len(body), "sha256": digest}
+
+
+def test_what_was_wrong_can_be_seen_in_what_is_kept() -> None:
+    """All names, and all values that can be no secrets."""
+    box = seal(SealingKey.generate().public_key, b"x")
+    spec = {**SPEC, "ssh_keys": ["k"], "sealed_user_data": box}
+    data = {**CREATE, "labels": {"a": "b"}, "spec": {**spec, "falvor": "big"}, "lease_ttl": -1}
+    body = _event(data, correlationid="job-7")
+    wanted = msgspec.json.decode(body)
+    wanted["data"]["spec"]["falvor"] = "(left out)"
+    assert msgspec.json.decode(REFUSALS.keep(body)) == wanted
 
 
 def test_the_front_door_names_the_id() -> None:
