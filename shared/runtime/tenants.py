@@ -36,12 +36,6 @@ class Token(_Strict, frozen=True, kw_only=True):
     role: Role = "member"
 
 
-class Operators(_Strict, frozen=True, kw_only=True):
-    """The projects whose members operate the installation: {cloud: project ids}."""
-
-    projects: dict[_Text, tuple[_Text, ...]] = {}
-
-
 class Cloud(_Strict, frozen=True, kw_only=True):
     """What the operator says of a cloud: its architectures, in Nova's words (``aarch64``)."""
 
@@ -79,11 +73,9 @@ class Tenants:
     def __init__(
         self,
         tenants: dict[str, Tenant],
-        operators: Operators,
         clouds: dict[str, Cloud] | None = None,
     ) -> None:
         self._by_name = tenants
-        self._operators = operators
         self._clouds = clouds or {}
         self._by_project = {item: t for t in self for item in t.projects.items()}
         self._by_user = {t.broker_user: t for t in self if t.broker_user is not None}
@@ -112,10 +104,6 @@ class Tenants:
         digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
         return self._tokens.get(digest)
 
-    def is_operator(self, cloud: str, project_id: str) -> bool:
-        """Tell whether members of this project operate the installation."""
-        return project_id in self._operators.projects.get(cloud, ())
-
     def archs(self, cloud: str) -> frozenset[str]:
         """Return the architectures that this cloud was said to have."""
         return frozenset(self._clouds[cloud].archs if cloud in self._clouds else ())
@@ -127,9 +115,8 @@ def load_tenants(path: Path) -> Tenants:
     faults: list[str] = []
     if not isinstance(document, dict) or not isinstance(document.get("tenants"), dict):
         raise TenantsError(path, ["expected a mapping with the mapping `tenants` in it"])
-    for unknown in document.keys() - {"tenants", "operators", "clouds"}:
+    for unknown in document.keys() - {"tenants", "clouds"}:
         faults.append(f"{unknown}: unknown key")
-    operators = _entry(document.get("operators") or {}, Operators, "operators", faults)
     clouds = _entry(document.get("clouds") or {}, dict[_Text, Cloud], "clouds", faults)
     tenants = {}
     for name, raw in document["tenants"].items():
@@ -143,9 +130,9 @@ def load_tenants(path: Path) -> Tenants:
     known = {cloud for tenant in tenants.values() for cloud in tenant.projects}
     unused = (clouds or {}).keys() - known
     faults += [f"clouds.{one}: no tenant has a project there" for one in sorted(unused)]
-    if faults or operators is None or clouds is None:
+    if faults or clouds is None:
         raise TenantsError(path, faults)
-    return Tenants(tenants, operators, clouds)
+    return Tenants(tenants, clouds)
 
 
 def _entry(raw: Any, kind: type[_S], place: str, faults: list[str]) -> _S | None:

@@ -12,7 +12,6 @@ from shared.runtime.tenants import Tenants, TenantsError, load_tenants
 TOKEN = "t0p-s3cret"
 SHA256 = hashlib.sha256(TOKEN.encode()).hexdigest()
 GOOD = f"""
-operators: {{projects: {{devcloud: [p-operators]}}}}
 tenants:
   bigtop:
     projects: {{devcloud: p1, other: p2}}
@@ -76,13 +75,6 @@ def test_a_token_finds_its_tenant_and_role(tenants: Tenants) -> None:
     assert (tenant.name, token.name, token.role) == ("bigtop", "demo", "reader")
 
 
-def test_operators_are_told_by_their_project(tenants: Tenants) -> None:
-    """Only in the cloud that is named."""
-    assert tenants.is_operator("devcloud", "p-operators")
-    assert not tenants.is_operator("other", "p-operators")
-    assert not tenants.is_operator("devcloud", "p1")
-
-
 ONE = "tenants: {one: {projects: {devcloud: p1}, broker_user: u}, two: "
 
 FAULTS = {
@@ -108,7 +100,10 @@ FAULTS = {
     "user shared": (ONE + "{projects: {a: b}, broker_user: u}}", "tenants.two: broker_user u"),
     "written twice": ("tenants:\n  a: {projects: {a: b}}\n  a: {projects: {a: c}}", "twice"),
     "a name of ours": ("tenants: {colobus: {projects: {a: b}}}", "tenants.colobus: the name"),
-    "operators wrong": ("operators: {projects: [a]}\ntenants: {}", "operators.projects"),
+    "nobody has more rights": (
+        "operators: {projects: {a: [b]}}\ntenants: {}",
+        "operators: unknown key",
+    ),
 }
 
 
