@@ -11,6 +11,7 @@ its owner can enter::
       broker/           administrator.conf, erlang_cookie
       database/         password
       front_door/ …     amqp_urls, database_dsn, …: a file for each variable COLOBUS_…_FILE
+      notifications_urls, tls/   the operator's: made empty, as an engine wants to have them there
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from services.admin.settings import AdminSettings
 
 _PREFIX, _FILE = "COLOBUS_", "_FILE"
 _READABLE, _OPEN_FOLDER, _CLOSED_FOLDER = 0o444, 0o755, 0o700
+#: What the operator may fill: URLs with passwords for the vm_worker, and files for TLS.
+_NOTIFICATIONS, _TLS, _EDITABLE = "notifications_urls", "tls", 0o644
 
 
 def export(settings: AdminSettings, folder: Path) -> None:
@@ -55,6 +58,7 @@ def export(settings: AdminSettings, folder: Path) -> None:
         _write(folder / service, _as_files(environment_of(service, without_tenants)))
     kept = [path for path in credentials.folder.iterdir() if not path.name.startswith(".")]
     _write(folder / "admin", {path.name: path.read_text(encoding="ascii") for path in kept})
+    _make_room(folder)
 
 
 def _as_files(variables: Mapping[str, str]) -> dict[str, str]:
@@ -65,6 +69,17 @@ def _as_files(variables: Mapping[str, str]) -> dict[str, str]:
         content = Path(value).read_text(encoding="ascii") if name.endswith(_FILE) else value
         files[name.removesuffix(_FILE).lower()] = content
     return files
+
+
+def _make_room(folder: Path) -> None:
+    """Make the operator's optional parts where they are missing; what is there stays as it is."""
+    notifications, tls = folder / _NOTIFICATIONS, folder / _TLS
+    if not notifications.exists():
+        notifications.touch()
+        notifications.chmod(_EDITABLE)
+    if not tls.exists():
+        tls.mkdir()
+        tls.chmod(_OPEN_FOLDER)
 
 
 def _broker(settings: AdminSettings) -> str:

@@ -2,7 +2,8 @@
 
 A field ``http_port`` comes from ``COLOBUS_HTTP_PORT``, or from the file that
 ``COLOBUS_HTTP_PORT_FILE`` names (for secrets: its content, without surrounding white space).
-A variable that is set but empty counts as not set.
+A variable that is set but empty counts as not set; a file that is empty is a fault, except where
+the setting is a list or a mapping that need not be set: then it has nothing in it.
 """
 
 from __future__ import annotations
@@ -112,7 +113,8 @@ def load(struct: type[_S], environ: Mapping[str, str] = os.environ) -> _S:
     for field in msgspec.structs.fields(struct):
         variable = PREFIX + field.name.upper()
         try:
-            text = _text(variable, environ)
+            optional = not field.required and _is_collection(hints[field.name])
+            text = _text(variable, environ, may_be_empty=optional)
             if text is not None:
                 values[field.name] = _convert(text, hints[field.name])
             elif field.required:
@@ -125,7 +127,7 @@ def load(struct: type[_S], environ: Mapping[str, str] = os.environ) -> _S:
     return struct(**values)
 
 
-def _text(variable: str, environ: Mapping[str, str]) -> str | None:
+def _text(variable: str, environ: Mapping[str, str], *, may_be_empty: bool) -> str | None:
     direct, file = environ.get(variable), environ.get(f"{variable}_FILE")
     if direct and file:
         raise ValueError(f"both it and {variable}_FILE are set")
@@ -137,7 +139,7 @@ def _text(variable: str, environ: Mapping[str, str]) -> str | None:
         raise ValueError(f"cannot read {file}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{file} is not UTF-8") from error
-    if not text:
+    if not text and not may_be_empty:
         raise ValueError(f"{file} is empty")
     return text
 
@@ -156,6 +158,10 @@ def _convert(text: str, hint: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError("not a finite number")
     return value
+
+
+def _is_collection(hint: Any) -> bool:
+    return get_origin(_plain(hint)) in (tuple, dict)
 
 
 def _pair(part: str) -> tuple[str, str]:

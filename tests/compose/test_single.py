@@ -66,7 +66,7 @@ def test_a_container_sees_its_own_secrets_only(single: Composed, service: str) -
     """As files; and none is in the environment, which `inspect` and /proc show."""
     shown = single.run_in(single.container(service), "ls", "/run/secrets").split()
     own = {path.name for path in (single.folder / service).iterdir()}
-    assert set(shown) - {"tenants.yaml", "clouds.yaml"} == own
+    assert set(shown) - {"tenants.yaml", "clouds.yaml", "notifications_urls"} == own
     text = json.dumps(single.inspect(single.container(service)))
     for secret in (single.folder / "credentials").iterdir():
         assert secret.read_text().strip() not in text, secret.name

@@ -89,6 +89,33 @@ def test_exporting_again_changes_no_secret(settings: AdminSettings, tmp_path: Pa
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
+def test_there_is_room_for_what_the_operator_may_add(
+    settings: AdminSettings, tmp_path: Path
+) -> None:
+    """Empty at first, for an engine mounts only what is there; then as the operator left it."""
+    folder = tmp_path / "secrets"
+    export(settings, folder)
+    urls, tls = folder / "notifications_urls", folder / "tls"
+    assert urls.read_text() == ""
+    assert list(tls.iterdir()) == []
+    urls.write_text("mycloud=amqps://listener:secret@broker.example.org")
+    (tls / "ca.pem").write_text("-----BEGIN CERTIFICATE-----")
+    export(settings, folder)
+    assert "listener" in urls.read_text()
+    assert (tls / "ca.pem").exists()
+
+
+def test_every_service_sees_the_folder_for_tls() -> None:
+    """Read-only; the settings of colobus.env and clouds.yaml name files in it."""
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    for service in ACCESS:
+        assert services[service]["volumes"] == [
+            "${COLOBUS_SECRETS_DIR:-./secrets}/tls:/etc/colobus/tls:ro"
+        ]
+    worker = services["vm_worker"]
+    assert worker["environment"]["COLOBUS_NOTIFICATIONS_URLS_FILE"].endswith("/notifications_urls")
+
+
 def test_the_admin_step_finds_the_administrators_passwords(
     settings: AdminSettings, tmp_path: Path
 ) -> None:
@@ -118,5 +145,6 @@ def test_compose_mounts_all_that_is_exported_and_nothing_else(
     }
     assert set(named.values()) == exported | {"tenants.yaml", "clouds.yaml"}
     for service in ACCESS:
-        used = {named[entry["source"]] for entry in compose["services"][service]["secrets"]}
+        given = compose["services"][service]["secrets"]
+        used = {named[one if isinstance(one, str) else one["source"]] for one in given}
         assert {path.partition("/")[0] for path in used if "/" in path} == {service}

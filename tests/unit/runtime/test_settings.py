@@ -105,6 +105,16 @@ def test_a_file_without_text_is_a_fault(tmp_path: Path, content: bytes) -> None:
         load(Sample, {"COLOBUS_KEY_FILE": str(file)})
 
 
+def test_a_file_without_text_names_nothing(tmp_path: Path) -> None:
+    """A container engine wants the file to be there, also where there is nothing to list."""
+    file = tmp_path / "parts"
+    file.write_text("\n")
+    assert load(Sample, {"COLOBUS_URLS_FILE": str(file)}).urls == {}
+    needed = {**COMMON, "COLOBUS_AMQP_URLS": "", "COLOBUS_AMQP_URLS_FILE": str(file)}
+    with pytest.raises(SettingsError, match="COLOBUS_AMQP_URLS"):
+        load(CommonSettings, needed)
+
+
 def test_value_and_file_together_are_a_fault(tmp_path: Path) -> None:
     """Which of the two was meant can't be known."""
     with pytest.raises(SettingsError, match="both"):
