@@ -20,6 +20,7 @@ from services.admin.access import ACCESS, database_role, schema_owner
 from services.admin.credentials import Credentials
 from services.admin.settings import AdminSettings
 from shared.runtime.errors import BackendUnavailable, ConfigurationError
+from shared.storage.dsn import checked
 from shared.storage.migrate import migrate
 
 _SERVICES = Path(__file__).resolve().parents[1]
@@ -40,7 +41,7 @@ def install_database(settings: AdminSettings, credentials: Credentials) -> None:
             owner = schema_owner(service, settings.role_suffix)
             folder = _SERVICES / service / "migrations"
             migrate(settings.admin_database_dsn, service, folder, role=owner)
-            with psycopg.connect(settings.admin_database_dsn) as connection:
+            with psycopg.connect(_own(settings.admin_database_dsn)) as connection:
                 _let_use_tables(connection, _names(settings, service))
 
 
@@ -67,11 +68,15 @@ def owners() -> Iterator[str]:
 
 def service_dsn(settings: AdminSettings, credentials: Credentials, service: str) -> str:
     """The DSN of the service's role; its search_path is its schema."""
-    parts = urlsplit(settings.admin_database_dsn)
+    parts = urlsplit(_own(settings.admin_database_dsn))
     role = database_role(service, settings.role_suffix)
     password = quote(credentials.database_password(service), safe="")
     netloc = f"{role}:{password}@{parts.netloc.rpartition('@')[2]}"
     return urlunsplit(parts._replace(netloc=netloc))
+
+
+def _own(dsn: str) -> str:
+    return checked(dsn, "COLOBUS_ADMIN_DATABASE_DSN")
 
 
 def database_name(dsn: str) -> str:
@@ -85,7 +90,7 @@ def database_name(dsn: str) -> str:
 def _create_database(dsn: str) -> None:
     maintenance = urlunsplit(urlsplit(dsn)._replace(path=f"/{_MAINTENANCE_DATABASE}"))
     name = database_name(dsn)
-    with psycopg.connect(maintenance, autocommit=True) as connection:
+    with psycopg.connect(_own(maintenance), autocommit=True) as connection:
         known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
         if known.fetchone() is None:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
@@ -105,7 +110,7 @@ def _create_roles(settings: AdminSettings, service: str, password: str) -> None:
     """Make roles and schema in one transaction, one caller at a time."""
     role = database_role(service, settings.role_suffix)
     names = _names(settings, service)
-    with psycopg.connect(settings.admin_database_dsn) as connection:
+    with psycopg.connect(_own(settings.admin_database_dsn)) as connection:
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('colobus admin', 0))")
         for name in (role, schema_owner(service, settings.role_suffix)):
             known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name])

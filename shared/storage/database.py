@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
-from urllib.parse import parse_qsl, urlsplit
 
 import asyncpg
 import msgspec
 import structlog
 
 from shared.runtime.errors import BackendUnavailable, ConfigurationError
+from shared.storage.dsn import check_files, checked
 from shared.storage.listener import Listener
 from shared.storage.outages import is_loss, outages_are_temporary, unavailable
 
@@ -24,6 +23,7 @@ else:
     Connection = asyncpg.pool.PoolConnectionProxy
 
 _log = structlog.get_logger(__name__)
+_SETTING = "COLOBUS_DATABASE_DSN"
 #: Bounds in seconds: making a connection, waiting for a free one, one statement (the server ends
 #: it at the first bound, the client gives up at the second), an idle transaction.
 CONNECT_SECONDS = 5.0
@@ -32,8 +32,6 @@ STATEMENT_SECONDS = 15.0
 _COMMAND_SECONDS = 20.0
 _IDLE_TRANSACTION_SECONDS = 60.0
 _CLOSE_SECONDS = 3.0
-#: Parameters of a DSN that name files (PostgreSQL's documentation, 34.1.2).
-_FILES = frozenset({"sslrootcert", "sslcert", "sslkey", "sslcrl"})
 #: The first byte of binary jsonb is the version of its form.
 _JSONB_VERSION = b"\x01"
 
@@ -55,14 +53,15 @@ class Database:
         """Open the pool; raises `BackendUnavailable` when the database can't be reached.
 
         A role or database that isn't there yet counts as that, too: it may be being installed.
+        `ConfigurationError` for a DSN that can't be used, or would use TLS unverified (`dsn`).
         """
         options: dict[str, Any] = {
-            "dsn": str.__str__(dsn),
+            "dsn": checked(dsn, _SETTING),
             "timeout": CONNECT_SECONDS,
             "command_timeout": _COMMAND_SECONDS,
             "server_settings": _server_settings(schema),
         }
-        _check_files(dsn)
+        check_files(dsn, _SETTING)
         try:
             pool = await _open(pool_size, options)
         except BackendUnavailable as error:
@@ -135,14 +134,7 @@ async def _open(pool_size: int, options: dict[str, Any]) -> _Pool:
     ) as error:
         raise unavailable(error) from error
     except ValueError as error:
-        raise ConfigurationError(f"COLOBUS_DATABASE_DSN: {error}") from error
-
-
-def _check_files(dsn: str) -> None:
-    """A file for TLS that isn't there would look like an outage."""
-    for name, value in parse_qsl(urlsplit(dsn).query):
-        if name in _FILES and not Path(value).is_file():
-            raise ConfigurationError(f"COLOBUS_DATABASE_DSN: {name}: no file {value}")
+        raise ConfigurationError(f"{_SETTING}: {error}") from error
 
 
 def _server_settings(schema: str) -> dict[str, str]:

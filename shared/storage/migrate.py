@@ -23,6 +23,7 @@ from yoyo.connections import parse_uri
 from yoyo.migrations import Migration, default_migration_table
 
 from shared.runtime.errors import ConfigurationError
+from shared.storage.dsn import checked
 
 SHARED_MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -39,6 +40,7 @@ def migrate(dsn: str, schema: str, directory: Path, *, role: str | None = None) 
     """
     if not _SCHEMA.match(schema):
         raise ConfigurationError(f"{schema!r} is no name for a schema")
+    dsn = checked(dsn, "COLOBUS_ADMIN_DATABASE_DSN")
     if role is not None:
         dsn = _acting_as(dsn, role)
     with _only_caller(dsn, schema):

@@ -71,6 +71,26 @@ async def test_without_tls_there_is_no_connection(tls: Servers) -> None:
     assert "no encryption" in await _refusal(plain)
 
 
+@pytest.mark.parametrize("mode", ["allow", "prefer", "require", "verify-ca"])
+async def test_tls_that_verifies_less_is_refused(tls: Servers, mode: str) -> None:
+    """It would connect to whoever answers; nobody is to think that he is safe."""
+    dsn = tls.database_dsn.replace("verify-full", mode)
+    with pytest.raises(ConfigurationError, match=f"COLOBUS_DATABASE_DSN: sslmode={mode}"):
+        await Database.connect(dsn, schema="public")
+    with pytest.raises(ConfigurationError, match=f"COLOBUS_ADMIN_DATABASE_DSN: sslmode={mode}"):
+        migrate(dsn, "refused", Path())
+
+
+async def test_plain_is_plain(tls: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No mode is no TLS, which this server refuses: not TLS to anybody, as libraries have it."""
+    unsaid = urlsplit(tls.database_dsn)._replace(query="").geturl()
+    for default in ("prefer", "require"):
+        monkeypatch.setenv("PGSSLMODE", default)
+        assert "no encryption" in await _refusal(unsaid)
+        with pytest.raises(psycopg.OperationalError, match="no encryption"):
+            migrate(unsaid, "refused", Path())
+
+
 async def test_a_dsn_that_cannot_be_used_is_no_outage(tls: Servers) -> None:
     """Nobody waits for a file that isn't there, or for a mode that doesn't exist."""
     for old, new in ((str(tls.authority.file), "/nothing.pem"), ("verify-full", "sometimes")):
