@@ -160,7 +160,14 @@ class Operation(_Record, frozen=True):
 
 
 class Queue(_Record, frozen=True):
-    """The place in the queue while waiting: 1 is next; ``estimated_start`` where it can be told."""
+    """The place in the queue while waiting: 1 is next, beyond 20 it is rounded up.
+
+    ``estimated_start`` (whole seconds): the request starts about then at the latest, as far as is
+    known now: for its tenant's quota, when enough of the tenant's leases have ended for it and for
+    those before it; for a cloud's own quota or rest, and at position 1 only, when the cloud is next
+    tried. None where nothing is known (VMs without a lease, a cloud that is busy), and beyond
+    position 20.
+    """
 
     position: int
     estimated_start: Moment | None = None

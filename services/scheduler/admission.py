@@ -13,66 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from services.scheduler.estimates import quota_starts, shown_start
 from services.scheduler.placement import Candidate, Choice, Wish, place
-from shared.contract.problems import Problem, Reason
+from services.scheduler.queues import Held, Share, Waiting
+from shared.contract.problems import Reason
 
 #: What its tenant alone can end: such a request stands in its tenant's queue.
 _OF_THE_TENANT = frozenset({Reason.QUOTA_EXCEEDED, Reason.ADDRESSES_EXHAUSTED})
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """A resource that waits, in the order of arrival.
-
-    ``refusals``: clouds that can't take it; ``left``: where something of it is being removed.
-    """
-
-    id: str
-    tenant: str
-    demand: Mapping[str, int]
-    arch: str | None = None
-    refusals: Mapping[str, Problem] = field(default_factory=dict)
-    left: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Gate:
-    """A cloud's own quota has refused this tenant; ``reason`` and ``words`` are the cloud's.
-
-    ``tries`` requests may try again now (one for each that ended there or found room since), and
-    one more at ``not_before``: the quota may be used by others than us.
-    """
-
-    reason: Reason
-    words: str
-    not_before: datetime
-    tries: int = 0
-
-    def open(self, now: datetime) -> bool:
-        """Tell whether one may try."""
-        return self.tries > 0 or self.not_before <= now
-
-
-@dataclass(frozen=True)
-class Share:
-    """A tenant's limits, weight, and what it holds now: {quota name: amount}."""
-
-    weight: float
-    quota: Mapping[str, int]
-    used: Mapping[str, int]
-    clouds: tuple[str, ...]
-    #: The clouds whose quota has refused it.
-    gates: Mapping[str, Gate] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Held:
-    """One that goes on waiting: why, and its place (in its tenant's queue where that is why)."""
-
-    id: str
-    reason: Reason
-    message: str
-    position: int
 
 
 @dataclass(frozen=True)
@@ -98,7 +45,7 @@ class _Round:
     admitted: list[tuple[str, Choice]] = field(default_factory=list)
     hopeless: list[tuple[str, Choice]] = field(default_factory=list)
     too_large: list[tuple[str, str]] = field(default_factory=list)
-    blocked: list[tuple[Waiting, Reason, str]] = field(default_factory=list)
+    blocked: list[tuple[Waiting, Choice]] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
     tried: list[tuple[str, str, bool]] = field(default_factory=list)
     probed: list[str] = field(default_factory=list)
@@ -128,8 +75,10 @@ class _Round:
 
     def choose(self, one: Waiting) -> Choice:
         share = self.shares[one.tenant]
-        full = {c: (g.reason, g.words) for c, g in share.gates.items() if not g.open(self.now)}
-        wish = Wish(one.arch, one.refusals, full, one.left)
+        closed = {c: gate for c, gate in share.gates.items() if not gate.open(self.now)}
+        full = {c: (gate.reason, gate.words) for c, gate in closed.items()}
+        again = {c: gate.not_before for c, gate in closed.items() if not gate.tried}
+        wish = Wish(one.arch, one.refusals, full, again, one.left)
         return place([self.clouds[name] for name in share.clouds if name in self.clouds], wish)
 
     def admit(self, one: Waiting, choice: Choice) -> None:
@@ -157,22 +106,40 @@ class _Round:
         if gate is None:
             return
         timely = gate.tries == 0
-        left = replace(gate, not_before=datetime.max.replace(tzinfo=self.now.tzinfo))
-        gate = left if timely else replace(gate, tries=gate.tries - 1)
+        gate = replace(gate, tried=True) if timely else replace(gate, tries=gate.tries - 1)
         self.shares[tenant] = replace(share, gates={**share.gates, cloud: gate})
         self.tried.append((tenant, cloud, timely))
 
+    def hold(
+        self, one: Waiting, reason: Reason, words: str, position: int, start: datetime | None
+    ) -> None:
+        start = shown_start(start, position, self.now)
+        self.held.append(Held(one.id, reason, words, position, start))
+
+    def hold_for_quota(self, queue: Sequence[Waiting], words: str, position: int) -> None:
+        """All of a tenant's queue, which begins at this position."""
+        share = self.shares[queue[0].tenant]
+        demands = [one.demand for one in queue]
+        starts = quota_starts(demands, share.quota, share.used, share.returns)
+        for number, (one, start) in enumerate(zip(queue, starts, strict=True), start=position):
+            self.hold(one, Reason.QUOTA_EXCEEDED, words, number, start)
+
+    def hold_for_cloud(self, one: Waiting, choice: Choice, position: int) -> None:
+        """Only who is next can tell when that is."""
+        start = choice.until if position == 1 else None
+        self.hold(one, choice.reason, choice.message, position, start)
+
     def hold_for_capacity(self) -> None:
         """Those that wait for capacity stand in one queue, by the same fair order."""
-        queues: dict[str, deque[tuple[Waiting, Reason, str]]] = {}
+        queues: dict[str, deque[tuple[Waiting, Choice]]] = {}
         for entry in self.blocked:
             queues.setdefault(entry[0].tenant, deque()).append(entry)
         position = 0
         while queues:
             tenant = self.neediest(list(queues))
-            one, reason, message = queues[tenant].popleft()
+            one, choice = queues[tenant].popleft()
             position += 1
-            self.held.append(Held(one.id, reason, message, position))
+            self.hold_for_cloud(one, choice, position)
             self._use(one)
             if not queues[tenant]:
                 del queues[tenant]
@@ -213,9 +180,7 @@ def _decide(this: _Round, queue: deque[Waiting], positions: dict[str, int]) -> N
         this.too_large.append((head.id, excess))
         return
     if (words := this.over_quota(head)) is not None:
-        for one in (head, *queue):
-            positions[one.tenant] += 1
-            this.held.append(Held(one.id, Reason.QUOTA_EXCEEDED, words, positions[one.tenant]))
+        this.hold_for_quota([head, *queue], words, positions[head.tenant] + 1)
         queue.clear()
         return
     choice = this.choose(head)
@@ -225,16 +190,6 @@ def _decide(this: _Round, queue: deque[Waiting], positions: dict[str, int]) -> N
         this.hopeless.append((head.id, choice))
     elif choice.reason in _OF_THE_TENANT:
         positions[head.tenant] += 1
-        this.held.append(Held(head.id, choice.reason, choice.message, positions[head.tenant]))
+        this.hold_for_cloud(head, choice, positions[head.tenant])
     else:
-        this.blocked.append((head, choice.reason, choice.message))
-
-
-def shown_position(position: int) -> int:
-    """The position as published: exact at the front, rounded up behind, so that a long queue
-    doesn't publish itself anew at every step forward.
-    """
-    if position <= 20:
-        return position
-    grain = 10 if position <= 100 else 100
-    return -(-position // grain) * grain
+        this.blocked.append((head, choice))

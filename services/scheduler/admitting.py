@@ -8,22 +8,26 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import groupby
 from typing import Any, NoReturn
 
 import msgspec
 import structlog
 
 from services.scheduler import admission, cloud_health, full_clouds, workflow
-from services.scheduler.admission import Admission, Held, Share, Waiting
+from services.scheduler.admission import Admission
 from services.scheduler.cloud_health import Health
 from services.scheduler.context import Context, Recording
+from services.scheduler.estimates import shown_position
 from services.scheduler.ledger import Transaction, utc_now
 from services.scheduler.placement import Candidate, Choice
+from services.scheduler.queues import Held, Share, Waiting
 from services.scheduler.state import Decision, ResourceState
-from services.scheduler.usage import building_on, usage_of
+from services.scheduler.usage import building_on, returns_of, usage_of
+from services.scheduler.walk import Walk
 from services.scheduler.workflows import WORKFLOWS
 from shared.contract.problems import Problem, Reason
-from shared.contract.resources import Phase
+from shared.contract.resources import Phase, Queue
 from shared.runtime.errors import TemporaryError
 
 log = structlog.get_logger()
@@ -38,7 +42,8 @@ _LOCK = 0x434F4C4F  # "COLO": the advisory lock of admission
 _QUEUES = """
 SELECT id, tenant, phase, demand, state->'resource'->'spec'->>'arch' AS arch,
     state->'refusals' AS refusals, state->'left_behind' AS left_behind,
-    ARRAY[shown->>'reason', shown->>'message', shown->'queue'->>'position'] AS told
+    ARRAY[shown->>'reason', shown->>'message', shown->'queue'->>'position',
+        shown->'queue'->>'estimated_start'] AS told
 FROM (
     SELECT *, row_number() OVER (PARTITION BY tenant ORDER BY id) AS place,
         state->'resource'->'status' AS shown
@@ -83,7 +88,7 @@ async def hold_round(context: Context) -> None:
         rows = await tx.fetch(_QUEUES, LIMIT)
         waiting = [_waiting(row) for row in rows]
         told = {row["id"]: row["told"] for row in rows if row["phase"] == Phase.WAITING}
-        shares = await _shares(tx, context, {one.tenant for one in waiting})
+        shares = await _shares(tx, context, waiting)
         known = [one for one in waiting if one.tenant in shares]
         clouds = await candidates(tx, context)
         while True:
@@ -107,7 +112,8 @@ def _leaving(outcome: Admission) -> list[str]:
 
 def _told(held: Held) -> list[str | None]:
     """What the ledger says of one that was held, in the form of `_QUEUES`."""
-    return [held.reason.value, held.message, str(admission.shown_position(held.position))]
+    start = None if held.estimated_start is None else msgspec.to_builtins(held.estimated_start)
+    return [held.reason.value, held.message, str(shown_position(held.position)), start]
 
 
 async def _free(tx: Transaction, ids: Sequence[str]) -> set[str]:
@@ -128,11 +134,14 @@ def _waiting(row: Any) -> Waiting:
     )
 
 
-async def _shares(tx: Transaction, context: Context, tenants: set[str]) -> dict[str, Share]:
-    used = await usage_of(tx, sorted(tenants))
-    gates = await full_clouds.gates_of(tx, sorted(tenants))
+async def _shares(
+    tx: Transaction, context: Context, waiting: Sequence[Waiting]
+) -> dict[str, Share]:
+    queues = {name: list(queue) for name, queue in groupby(sorted(waiting, key=_tenant), _tenant)}
+    used = await usage_of(tx, list(queues))
+    gates = await full_clouds.gates_of(tx, list(queues))
     shares = {}
-    for name in tenants:
+    for name in queues:
         tenant = context.tenants.by_name(name)
         if tenant is not None:
             shares[name] = Share(
@@ -142,7 +151,14 @@ async def _shares(tx: Transaction, context: Context, tenants: set[str]) -> dict[
                 clouds=tuple(tenant.projects),
                 gates=gates[name],
             )
-    return shares
+    # Leases matter only to those that the quota may hold up: hardly ever anybody.
+    short = [name for name, share in shares.items() if share.falls_short(queues[name])]
+    returns = await returns_of(tx, short)
+    return shares | {name: replace(shares[name], returns=returns[name]) for name in short}
+
+
+def _tenant(one: Waiting) -> str:
+    return one.tenant
 
 
 async def candidates(tx: Transaction, context: Context) -> dict[str, Candidate]:
@@ -201,5 +217,9 @@ def _refuse(state: ResourceState, problem: Problem) -> Decision:
 
 
 def _hold(state: ResourceState, held: Held) -> Decision:
-    definition, position = WORKFLOWS[state.resource.kind], admission.shown_position(held.position)
-    return workflow.hold(state, definition, utc_now(), held.reason, held.message, position)
+    walk = Walk(state, WORKFLOWS[state.resource.kind], utc_now())
+    position = shown_position(held.position)
+    queue = Queue(position=position, estimated_start=held.estimated_start)
+    walk.change_status(phase=Phase.WAITING, queue=queue)
+    walk.explain(held.reason, held.message)
+    return walk.decision()

@@ -68,7 +68,8 @@ class Health:
             return None
         if self.resting_until > now:
             until = f"{self.resting_until:%H:%M:%S}"
-            return Rest(f"resting until {until} UTC after {self.streak} failures")
+            words = f"resting until {until} UTC after {self.streak} failures"
+            return Rest(words, until=self.resting_until)
         if self._may_be_probed(now):
             return Rest(f"tried again after a rest for {self.streak} failures", over=True)
         return Rest("being tried by one request after its rest", over=True, tried=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from services.scheduler.admission import Gate
+from services.scheduler.queues import Gate
 from services.scheduler.state import Goal, ResourceState
 from services.scheduler.usage import lock_tenant
 from shared.contract.problems import Problem, Reason

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from shared.contract.problems import Problem, Reason
 from shared.contract.resources import Placement
@@ -33,12 +34,13 @@ _OBSTACLES = (Standing.BUSY, Standing.FULL, Standing.RESTING)
 class Rest:
     """A cloud that kept failing. ``words`` say until when it rests, and after what.
 
-    ``over``: one request may try it; ``tried``: one does so now.
+    ``over``: one request may try it; ``tried``: one does so now; else it lasts ``until``.
     """
 
     words: str
     over: bool = False
     tried: bool = False
+    until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -64,23 +66,29 @@ class Wish:
     """What one request asks of a cloud, and what the clouds have said to it so far.
 
     ``refusals``: clouds that can't ever take it, with their words; ``full``: clouds whose quota
-    for the tenant refuses for now; ``left``: clouds where something of it is still being removed.
+    for the tenant refuses for now, and ``again``, when the next may try there, where that is known;
+    ``left``: clouds where something of it is still being removed.
     """
 
     arch: str | None = None
     refusals: Mapping[str, Problem] = field(default_factory=dict)
     full: Mapping[str, tuple[Reason, str]] = field(default_factory=dict)
+    again: Mapping[str, datetime] = field(default_factory=dict)
     left: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """How one candidate stands to one request, why, and the reason to show when it waits for it."""
+    """How one candidate stands to one request, why, and the reason to show when it waits for it.
+
+    ``until``: how long that stands in the way, where it is known.
+    """
 
     candidate: Candidate
     standing: Standing
     words: str
     reason: Reason = Reason.NO_CAPACITY
+    until: datetime | None = None
 
     @property
     def line(self) -> str:
@@ -92,7 +100,8 @@ class Judgement:
 class Choice:
     """The outcome: a placement, or None with what stands in the way (``reason``, ``message``).
 
-    ``alternatives`` are the other clouds that may take it, now or later.
+    ``alternatives`` are the other clouds that may take it, now or later. ``until``: how long what
+    stands in the way does so, where it is known; then it is the first request's turn.
     """
 
     placement: Placement | None
@@ -101,6 +110,7 @@ class Choice:
     hopeless: bool = False
     reason: Reason = Reason.NO_CLOUD
     message: str = ""
+    until: datetime | None = None
 
 
 def place(candidates: Sequence[Candidate], wish: Wish | None = None) -> Choice:
@@ -140,7 +150,9 @@ def _no_place(judged: Sequence[Judgement], possible: Sequence[Judgement]) -> Cho
         return Choice(None, hopeless=True, reason=reason, message=message)
     nearest = min(possible, key=lambda one: _OBSTACLES.index(one.standing))
     message = nearest.words if len(judged) == 1 else "; ".join(one.line for one in judged)
-    return Choice(None, reason=nearest.reason, message=message)
+    ends = [one.until for one in possible if one.standing is nearest.standing and one.until]
+    until = min(ends, default=None)
+    return Choice(None, reason=nearest.reason, message=message, until=until)
 
 
 def judge(one: Candidate, wish: Wish) -> Judgement:
@@ -152,10 +164,11 @@ def judge(one: Candidate, wish: Wish) -> Judgement:
     if wish.arch is not None and (fault := _lacks(one, wish.arch)):
         return Judgement(one, Standing.UNSUITABLE, fault, Reason.NO_CLOUD)
     if one.rest is not None and not (one.rest.over and not one.rest.tried):
-        return Judgement(one, Standing.RESTING, one.rest.words, Reason.BACKEND_UNAVAILABLE)
+        reason, until = Reason.BACKEND_UNAVAILABLE, one.rest.until
+        return Judgement(one, Standing.RESTING, one.rest.words, reason, until)
     if one.cloud in wish.full:
         reason, words = wish.full[one.cloud]
-        return Judgement(one, Standing.FULL, words, reason)
+        return Judgement(one, Standing.FULL, words, reason, wish.again.get(one.cloud))
     if one.cloud in wish.left:
         return Judgement(one, Standing.BUSY, "what it had there is still being removed")
     if one.free == 0:

@@ -5,9 +5,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from services.scheduler.estimates import Return
 from shared.contract.kinds import demand_of
 from shared.contract.resources import HOLDING_PHASES, Resource
 from shared.storage import Connection
+
+#: How many of a tenant's leases are looked at: more than the start of an exact position depends on.
+_MOST = 200
+# By the leases' timers, so that no state is read.
+_RETURNS = """
+SELECT tenant, demand, at FROM (
+    SELECT id, tenant, demand, at, row_number() OVER (PARTITION BY tenant ORDER BY at, id) AS place
+    FROM (
+        SELECT r.id, r.tenant, r.demand,
+            CASE WHEN r.phase = 'deprovisioning' THEN r.updated_at ELSE t.due_at END AS at
+        FROM resources r LEFT JOIN timers t ON t.resource_id = r.id AND t.name = 'lease'
+        WHERE r.tenant = ANY($1) AND r.phase IN ('provisioning', 'active', 'deprovisioning')
+    ) AS held WHERE at IS NOT NULL
+) AS returns WHERE place <= $2 ORDER BY at, id
+"""
 
 
 async def lock_tenant(tx: Connection, tenant: str) -> None:
@@ -49,6 +65,15 @@ async def usage_of(tx: Connection, tenants: Sequence[str]) -> dict[str, dict[str
     for row in rows:
         used[row["tenant"]][row["name"]] = row["amount"]
     return used
+
+
+async def returns_of(tx: Connection, tenants: Sequence[str]) -> dict[str, list[Return]]:
+    """What each of these tenants will give back by itself, the earliest `_MOST` first."""
+    returns: dict[str, list[Return]] = {tenant: [] for tenant in tenants}
+    if tenants:
+        for row in await tx.fetch(_RETURNS, list(tenants), _MOST):
+            returns[row["tenant"]].append(Return(row["at"], row["demand"]))
+    return returns
 
 
 async def building_on(tx: Connection) -> dict[str, int]:

@@ -10,15 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scheduler.admission import (
-    Admission,
-    Gate,
-    Share,
-    Waiting,
-    admit,
-    shown_position,
-)
+from services.scheduler.admission import Admission, admit
+from services.scheduler.estimates import Return, shown_position
 from services.scheduler.placement import Candidate, Rest
+from services.scheduler.queues import Gate, Share, Waiting
 from shared.contract.problems import Problem, Reason
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -120,6 +115,88 @@ def test_for_each_that_ended_one_of_the_refused_may_try() -> None:
     assert admitted(outcome) == ["a-0", "a-1"]
     assert outcome.tried == (("a", "c", False), ("a", "c", False))
     assert len(outcome.held) == 7
+
+
+def starts(outcome: Admission) -> list[float | None]:
+    """In how many seconds each that waits will start, as it is told."""
+    times = [one.estimated_start for one in outcome.held]
+    return [None if one is None else (one - NOW).total_seconds() for one in times]
+
+
+def test_the_next_to_try_a_quota_that_refused_knows_when() -> None:
+    """Those behind it wait for its outcome, which nobody knows."""
+    mine = replace(share(), gates={"c": closed(seconds=30.7)})
+    assert starts(run(waiting("a", 3), {"a": mine})) == [30, None, None]
+    tried = run(waiting("a", 3), {"a": mine}, now=NOW + timedelta(seconds=31))
+    assert starts(tried) == [None, None]
+
+
+def test_the_earliest_of_the_clouds_that_refused_counts() -> None:
+    """Only of those that may take it, and only when it waits for nothing nearer."""
+    clouds = {name: Candidate(name, 0, 9) for name in ("c", "d", "e")}
+    gates = {"c": closed(seconds=30), "d": closed(seconds=20), "e": closed(seconds=10)}
+    mine = replace(share(clouds=("c", "d", "e")), gates=gates)
+    queue = waiting("a", 1, refusals={"e": Problem(title="x", reason=Reason.NO_VALID_HOST)})
+    assert starts(admit(queue, {"a": mine}, clouds, NOW)) == [20]
+    busy = {**clouds, "c": Candidate("c", 9, 9)}
+    nearer = replace(mine, gates={"d": gates["d"]})
+    assert starts(admit(queue, {"a": nearer}, busy, NOW)) == [None]
+
+
+def test_while_all_clouds_rest_the_next_knows_when_the_first_is_tried() -> None:
+    """One that is being tried may be back any time; it tells nothing of itself."""
+
+    def resting(cloud: str, seconds: float | None) -> Candidate:
+        until = None if seconds is None else NOW + timedelta(seconds=seconds)
+        return Candidate(
+            cloud, 0, 9, rest=Rest("words", over=until is None, tried=True, until=until)
+        )
+
+    clouds = {"c": resting("c", 40), "d": resting("d", 15)}
+    mine = share(clouds=("c", "d"))
+    assert starts(admit(waiting("a", 2), {"a": mine}, clouds, NOW)) == [15, None]
+    tried = {"c": resting("c", None), "d": resting("d", None)}
+    assert starts(admit(waiting("a", 1), {"a": mine}, tried, NOW)) == [None]
+
+
+def ends(*seconds: float, **demand: int) -> list[Return]:
+    return [Return(NOW + timedelta(seconds=each), demand or {"vms": 1}) for each in seconds]
+
+
+def test_for_the_tenants_quota_the_queue_waits_for_one_lease_after_the_other() -> None:
+    """As far as there are leases."""
+    mine = replace(share(quota=3, used=3), returns=ends(10, 20.9))
+    assert starts(run(waiting("a", 3), {"a": mine})) == [10, 20, None]
+    assert starts(run(waiting("a", 1), {"a": share(quota=3, used=3)})) == [None]
+
+
+def test_what_starts_now_and_what_is_over_the_quota_wait_for_leases_too() -> None:
+    """The first lease to end may not be enough."""
+    one_free = replace(share(quota=3, used=2), returns=ends(10))
+    assert starts(run(waiting("a", 2), {"a": one_free})) == [10]
+    lowered = replace(share(quota=1, used=3), returns=ends(10, 20, 30, 40))
+    assert starts(run(waiting("a", 2), {"a": lowered})) == [30, 40]
+
+
+def test_a_lease_that_gives_back_something_else_does_not_count() -> None:
+    """Who waits for an address needs one; those behind can't start before it."""
+    mine = Share(1, {"vms": 9, "floating_ips": 1}, {"vms": 2, "floating_ips": 1}, ("c",))
+    both = {"vms": 1, "floating_ips": 1}
+    mine = replace(mine, returns=[*ends(10), *ends(20, **both)])
+    queue = [replace(waiting("a", 1)[0], demand=both), replace(waiting("a", 1)[0], id="a-1")]
+    assert starts(run(queue, {"a": mine})) == [20, 20]
+
+
+def test_what_is_going_already_has_no_time_but_counts() -> None:
+    """The first waits for it, the second for the lease."""
+    mine = replace(share(quota=2, used=2), returns=ends(-5, 20))
+    assert starts(run(waiting("a", 2), {"a": mine})) == [None, 20]
+
+
+def test_far_behind_nothing_is_told_of_the_time() -> None:
+    """Each step of the queue would be news to all of it."""
+    mine = replace(share(quota=50, used=50), returns=ends(*range(1, 51)))
+    assert starts(run(waiting("a", 30), {"a": mine})) == [*range(1, 21), *[None] * 10]
 
 
 def test_full_on_one_cloud_means_the_other() -> None:

@@ -1,0 +1,79 @@
+"""What a round of admission is about: who waits, what its tenant may have, what it is told."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from services.scheduler.estimates import Return
+from shared.contract.problems import Problem, Reason
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A resource that waits, in the order of arrival.
+
+    ``refusals``: clouds that can't take it; ``left``: where something of it is being removed.
+    """
+
+    id: str
+    tenant: str
+    demand: Mapping[str, int]
+    arch: str | None = None
+    refusals: Mapping[str, Problem] = field(default_factory=dict)
+    left: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A cloud's own quota has refused this tenant; ``reason`` and ``words`` are the cloud's.
+
+    ``tries`` requests may try again now (one for each that ended there or found room since), and
+    one more at ``not_before``: the quota may be used by others than us.
+    """
+
+    reason: Reason
+    words: str
+    not_before: datetime
+    tries: int = 0
+    #: One tries now, at its time: when the next may is known when that has its answer.
+    tried: bool = False
+
+    def open(self, now: datetime) -> bool:
+        """Tell whether one may try."""
+        return self.tries > 0 or (self.not_before <= now and not self.tried)
+
+
+@dataclass(frozen=True)
+class Share:
+    """A tenant's limits, weight, and what it holds now: {quota name: amount}."""
+
+    weight: float
+    quota: Mapping[str, int]
+    used: Mapping[str, int]
+    clouds: tuple[str, ...]
+    #: The clouds whose quota has refused it.
+    gates: Mapping[str, Gate] = field(default_factory=dict)
+    #: What will be given back by itself, the earliest first.
+    returns: Sequence[Return] = ()
+
+    def falls_short(self, queue: Sequence[Waiting]) -> bool:
+        """Tell whether its quota has no room for all of its queue."""
+        asked = sum((Counter(one.demand) for one in queue), Counter(self.used))
+        return any(asked[name] > limit for name, limit in self.quota.items())
+
+
+@dataclass(frozen=True)
+class Held:
+    """One that goes on waiting: why, and its place (in its tenant's queue where that is why).
+
+    ``estimated_start``: when it will start at the latest, as far as is known now.
+    """
+
+    id: str
+    reason: Reason
+    message: str
+    position: int
+    estimated_start: datetime | None = None
