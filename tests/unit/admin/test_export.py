@@ -6,6 +6,7 @@ import stat
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 import yaml
 
@@ -114,6 +115,15 @@ def test_every_service_sees_the_folder_for_tls() -> None:
         ]
     worker = services["vm_worker"]
     assert worker["environment"]["COLOBUS_NOTIFICATIONS_URLS_FILE"].endswith("/notifications_urls")
+
+
+def test_no_service_is_told_to_trust_whoever_answers(
+    settings: AdminSettings, tmp_path: Path
+) -> None:
+    """The services' DSNs are made of the administrator's."""
+    lax = Secret(settings.admin_database_dsn.replace("verify-full", "require"))
+    with pytest.raises(ConfigurationError, match="COLOBUS_ADMIN_DATABASE_DSN: sslmode=require"):
+        export(msgspec.structs.replace(settings, admin_database_dsn=lax), tmp_path / "secrets")
 
 
 def test_the_admin_step_finds_the_administrators_passwords(
