@@ -29,6 +29,15 @@ def test_nothing_is_fixed_that_is_to_be_set() -> None:
             assert ours or str(value).startswith("${" + name), f"{service}: {name}"
 
 
+def test_no_command_leaves_a_part_of_a_cluster_out() -> None:
+    """Which files make the installation is said in .env, once, not with each command."""
+    text = (ROOT / "docs/operations.md").read_text()
+    commands = [line for line in text.splitlines() if line.startswith("docker compose")]
+    assert commands
+    assert not [line for line in commands if " -f " in line]
+    assert "COMPOSE_FILE=compose.yaml:compose.cluster.yaml" in text
+
+
 def _chapter(title: str) -> str:
     text = (ROOT / "docs/operations.md").read_text()
     return text[text.index(title) :].partition("\n### ")[0]
