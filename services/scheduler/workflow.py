@@ -22,7 +22,6 @@ from shared.contract.resources import (
     TERMINAL_PHASES,
     Phase,
     Placement,
-    Queue,
     Step,
     StepState,
 )
@@ -57,21 +56,6 @@ def admit(
         phase=Phase.PROVISIONING, placement=placement, queue=None, reason=None, message=None
     )
     making.go_forward(walk)
-    return walk.decision()
-
-
-def hold(
-    state: ResourceState,
-    definition: WorkflowDefinition,
-    now: datetime,
-    reason: Reason,
-    message: str,
-    position: int,
-) -> Decision:
-    """It can't start yet: say why, and its place in the queue."""
-    walk = Walk(state, definition, now)
-    walk.change_status(phase=Phase.WAITING, queue=Queue(position=position))
-    walk.explain(reason, message)
     return walk.decision()
 
 

@@ -23,13 +23,15 @@ class Command(Generic[M]):
     """One delivery of a command.
 
     ``repeated``: this may have been begun before (redelivered, republished, or a later attempt), so
-    look before you make. ``deadline``: start nothing after it.
+    look before you make. ``redelivered``: whoever began it may have died a moment ago, and what it
+    asked of the backend may still be under way. ``deadline``: start nothing after it.
     """
 
     message: M
     envelope: Envelope
     repeated: bool
     deadline: Deadline
+    redelivered: bool = False
 
     @classmethod
     def of(cls, delivery: Delivery) -> Command[Message]:
@@ -39,7 +41,7 @@ class Command(Generic[M]):
         not_after = envelope.not_after
         deadline = Deadline.until(not_after) if not_after else Deadline.after(DEFAULT_LIFE)
         repeated = delivery.repeated or later_attempt
-        return Command(delivery.message, envelope, repeated, deadline)
+        return Command(delivery.message, envelope, repeated, deadline, delivery.repeated)
 
     @property
     def resource_id(self) -> str:

@@ -10,7 +10,7 @@ from services.vm_worker.cloud_objects import DELETING, NewServer, Server
 from services.vm_worker.provisioner.kit import WORKER, Kit
 from shared.contract.messages import DeprovisionVm, ProvisionVm
 from shared.contract.problems import Reason
-from shared.runtime.errors import TemporaryError
+from shared.runtime.errors import OutcomeUnknown, TemporaryError
 from shared.runtime.secrets import UnreadableSecret
 from shared.worker.command import Command
 from shared.worker.duplicates import keep_first, oldest_first
@@ -18,6 +18,8 @@ from shared.worker.errors import Conflict, Refused
 from shared.worker.marks import Marks
 
 _STALE_NAMES = frozenset({Reason.IMAGE_NOT_FOUND, Reason.FLAVOR_NOT_FOUND})
+#: How long what another worker may have asked for is waited for before it is asked anew (seconds).
+AFTER_ANOTHER = 10.0
 _UNDECIDED = frozenset({"BUILD", "ERROR"})
 
 
@@ -28,6 +30,10 @@ async def provision_server(project: Project, kit: Kit, command: Command[Provisio
         found = await _keep_one(project, kit, command)
         if found is not None:
             return found
+    if command.redelivered:
+        # Nova shows a server only some time after it was asked for one, and has no unique key.
+        detail = "An earlier worker may have asked for the server just now; it is looked for again."
+        raise OutcomeUnknown(detail, retry_after=AFTER_ANOTHER)
     made = await _start(project, kit, command, user_data)
     if command.repeated:  # an earlier attempt may have come through meanwhile
         return await _keep_one(project, kit, command) or made

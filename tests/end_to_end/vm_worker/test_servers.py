@@ -8,10 +8,11 @@ import pytest
 import yaml
 
 from services.vm_worker.cloud_config import render
+from services.vm_worker.provisioner.servers import AFTER_ANOTHER
 from shared.contract.messages import DeprovisionVm, VmDeletionStarted, VmDeprovisioned
 from shared.contract.problems import Reason
 from shared.runtime.deadline import DeadlineExpired
-from shared.runtime.errors import PermanentError, TemporaryError
+from shared.runtime.errors import OutcomeUnknown, PermanentError, TemporaryError
 from shared.runtime.secrets import SealingKey, seal
 from shared.worker.errors import Conflict, Refused, RefusedForNow
 from tests.end_to_end.vm_worker.world import CLOUD, Replica, Vm, World, only
@@ -58,6 +59,21 @@ async def test_provision_vm_twice_is_one_server(replica: Replica, other_replica:
     assert (await vm.server(repeated=True)).server_id == made.server_id
     assert (await vm.by(other_replica).server(repeated=True)).server_id == made.server_id
     assert await replica.held(vm) == ["port", "server"]
+    await vm.remove()
+
+
+async def test_after_a_workers_death_nothing_is_made_at_once(
+    replica: Replica, other_replica: Replica
+) -> None:
+    """Nova may still be at what the dead one asked for: whoever comes next looks, and waits."""
+    vm = replica.vm()
+    await vm.port()
+    with pytest.raises(OutcomeUnknown) as raised:
+        await vm.by(other_replica).server(redelivered=True)
+    assert raised.value.retry_after == AFTER_ANOTHER
+    assert await replica.held(vm) == ["port"]
+    made = await vm.server()
+    assert (await vm.by(other_replica).server(redelivered=True)).server_id == made.server_id
     await vm.remove()
 
 

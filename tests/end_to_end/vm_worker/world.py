@@ -136,12 +136,14 @@ class Replica:
         message: Message,
         *,
         repeated: bool = False,
+        redelivered: bool = False,
         tenant: str = "bigtop",
         life: float = 120,
     ) -> list[Answer]:
         """Handle one command, as the loop would."""
         envelope = envelope_for(message, source="scheduler", subject=resource_id, tenant=tenant)
-        command = Command(message, envelope, repeated, Deadline.after(life))
+        again = repeated or redelivered
+        command = Command(message, envelope, again, Deadline.after(life), redelivered)
         return list(await HANDLERS[type(message)](command, self.context))
 
     def vm(self, tenant: str = "bigtop") -> Vm:
@@ -190,11 +192,14 @@ class Vm:
         self.port_id = made.port_id
         return made
 
-    async def server(self, *, repeated: bool = False, **fields: Any) -> VmBuildStarted:
+    async def server(
+        self, *, repeated: bool = False, redelivered: bool = False, **fields: Any
+    ) -> VmBuildStarted:
         """Start building its server."""
         defaults = {"image": "debian-12", "flavor": "small", "port_id": self.port_id}
         message = ProvisionVm(cloud=CLOUD, **{**defaults, **fields})
-        made = only(await self.do(message, repeated=repeated), VmBuildStarted)
+        told = await self.do(message, repeated=repeated, redelivered=redelivered)
+        made = only(told, VmBuildStarted)
         self.server_id = made.server_id
         return made
 
