@@ -6,6 +6,8 @@ after making, all sort what they find alike, and who lost takes its own away.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from services.vm_worker.backend import Project
@@ -67,7 +69,20 @@ class DefaultNetworks:
         ours = [one for one in found if one.name == self._plan.name]
         # One that somebody has gone on with wins over one that was just made.
         ordered = oldest_first(ours, lambda network: not network.has_subnets)
+        if len(ordered) > 1 and (whole := await self._with_way_out(project, ordered)):
+            for loser in ordered:
+                if loser.id != whole.id:
+                    await self._remove_network(project, loser)
+            return whole
         return ordered[0] if ordered else None
+
+    async def _with_way_out(self, project: Project, networks: Sequence[Network]) -> Network | None:
+        """The one of ours that the router leads to: it has room for one with our addresses."""
+        for router in oldest_first(await project.network.routers(self._description)):
+            for network in networks:
+                if await project.network.has_interface(router.id, network.id):
+                    return network
+        return None
 
     async def _make(self, project: Project) -> Network:
         made = await project.network.create_network(
@@ -75,8 +90,12 @@ class DefaultNetworks:
         )
         winner = await self._find(project) or made
         if winner.id != made.id:
-            await project.network.delete_network(made.id)
+            await self._remove_network(project, made)
         return winner
+
+    async def _remove_network(self, project: Project, network: Network) -> None:
+        with suppress(Conflict):  # somebody has begun to use it; it does no harm
+            await project.network.delete_network(network.id)
 
     async def _ensure_subnet(self, project: Project, network: Network) -> Subnet:
         found = await project.network.subnets(network.id)
@@ -106,9 +125,15 @@ class DefaultNetworks:
             return
         try:
             await project.network.add_router_interface(router.id, subnet.id)
-        except Refused:  # another replica put it there first
-            if not await project.network.has_interface(router.id, network.id):
+        except Refused:  # another replica put it there first, or another network of ours
+            if await project.network.has_interface(router.id, network.id):
+                return
+            ours = await project.network.networks(self._description)
+            if await self._with_way_out(project, ours) is None:
                 raise
+            # Made in the same second, each replica may have taken its own for the first.
+            detail = "Another worker has made the tenant's network at the same time."
+            raise TemporaryError(detail, reason=Reason.BACKEND_REFUSED) from None
 
     async def _router(self, project: Project, external: Network) -> Router:
         ordered = oldest_first(await project.network.routers(self._description))
@@ -125,7 +150,5 @@ class DefaultNetworks:
         return winner
 
     async def _remove_router(self, project: Project, router: Router) -> None:
-        try:
+        with suppress(Conflict):  # somebody has begun to use it; it does no harm
             await project.network.delete_router(router.id)
-        except Conflict:  # somebody has begun to use it; it does no harm
-            return

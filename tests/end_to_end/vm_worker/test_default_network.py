@@ -69,6 +69,26 @@ async def test_two_replicas_at_once_end_with_one_default_network(
     assert len(found["routers"]) == 1
 
 
+async def test_of_two_default_networks_the_one_with_a_way_out_stays(
+    world: World, other_replica: Replica
+) -> None:
+    """Two replicas made one each in the same second: the router has room for one of them only."""
+    take_away(world, "openlab")
+    marks, network = other_replica.context.kit.marks, world.in_project("openlab").network
+    ours: dict[str, Any] = {"name": "colobus-default", "description": marks.description()}
+    made = [network.create_network(**ours) for _ in range(2)]
+    subnets = [
+        network.create_subnet(network_id=one.id, ip_version=4, cidr="10.77.0.0/20", **ours)
+        for one in made
+    ]
+    external = world.admin.network.find_network("external")
+    router = network.create_router(external_gateway_info={"network_id": external.id}, **ours)
+    network.add_interface_to_router(router, subnet_id=subnets[1].id)
+    port = await other_replica.vm("openlab").port()
+    assert port.network_id == made[1].id
+    assert [one.id for one in parts(world, "openlab")["networks"]] == [made[1].id]
+
+
 async def test_a_default_network_that_was_left_half_made_is_completed(
     world: World, other_replica: Replica
 ) -> None:
