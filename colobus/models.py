@@ -312,6 +312,32 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The base of all messages. Unknown fields are tolerated: parts may be upgraded apart."""
 
 
+class VmFlavor(Message, frozen=True):
+    """A flavor: virtual CPUs, memory in MiB, root disk in GiB."""
+
+    name: str
+    vcpus: int
+    ram_mib: int
+    disk_gib: int
+
+
+class CloudCatalog(Message, frozen=True):
+    """What one cloud offers the tenant, by name."""
+
+    cloud: str
+    images: tuple[str, ...]
+    flavors: tuple[VmFlavor, ...]
+    networks: tuple[str, ...]
+    security_groups: tuple[str, ...]
+
+
+class VmCatalogReported(Message, frozen=True):
+    """The clouds' offers, and the faults of those that could not be asked."""
+
+    clouds: tuple[CloudCatalog, ...]
+    problems: tuple[Problem, ...] = ()
+
+
 class ResourceStatusChanged(Message, frozen=True):
     """The resource as it now is. ``callback_url`` travels in every status of a resource with one.
 
@@ -349,32 +375,6 @@ class CapacityReported(Message, frozen=True):
 
     clouds: tuple[CloudCapacity, ...]
     waiting: int
-
-
-class VmFlavor(Message, frozen=True):
-    """A flavor: virtual CPUs, memory in MiB, root disk in GiB."""
-
-    name: str
-    vcpus: int
-    ram_mib: int
-    disk_gib: int
-
-
-class CloudCatalog(Message, frozen=True):
-    """What one cloud offers the tenant, by name."""
-
-    cloud: str
-    images: tuple[str, ...]
-    flavors: tuple[VmFlavor, ...]
-    networks: tuple[str, ...]
-    security_groups: tuple[str, ...]
-
-
-class VmCatalogReported(Message, frozen=True):
-    """The clouds' offers, and the faults of those that could not be asked."""
-
-    clouds: tuple[CloudCatalog, ...]
-    problems: tuple[Problem, ...] = ()
 
 
 class Webhook(Message, frozen=True):

@@ -20,7 +20,11 @@ HERE = Path(__file__).parent
 TARGET = HERE.parents[1] / "colobus" / "models.py"
 
 #: Modules in the order in which their definitions depend on each other.
-MODULES = ("problems", "resources", "kinds", "messages", "http")
+MODULES = (
+    *("problems", "resources", "kinds"),
+    *(f"messages/{room}" for room in ("base", "vms", "status", "queries", "webhooks")),
+    "http",
+)
 ROOTS = (
     "CallbackSecret",
     "CapacityReported",
