@@ -15,6 +15,16 @@ from typing import Any, TypeVar
 import msgspec
 
 from services.vm_worker.cloud_objects import FloatingIp, Port, Server
+from services.vm_worker.notification_forms import (
+    FloatingIpPayload,
+    Inner,
+    InstancePayload,
+    NeutronFloatingIp,
+    NeutronPort,
+    NovaInstance,
+    Outer,
+    PortPayload,
+)
 from shared.contract.topology import Binding
 from shared.worker.marks import Marks
 
@@ -84,74 +94,6 @@ class FloatingIpNotified(Notification):
     gone: bool = False
 
 
-class _Outer(msgspec.Struct):
-    message: str = msgspec.field(name="oslo.message")
-
-
-class _Inner(msgspec.Struct):
-    message_id: str
-    event_type: str
-    timestamp: str
-    payload: msgspec.Raw
-
-
-class _NovaAddress(msgspec.Struct):
-    address: str | None = None
-    port_uuid: str | None = None
-
-
-class _NovaAddressObject(msgspec.Struct):
-    data: _NovaAddress = msgspec.field(name="nova_object.data")
-
-
-class _Instance(msgspec.Struct):
-    uuid: str
-    tenant_id: str
-    state: str | None = None
-    task_state: str | None = None
-    display_name: str | None = None
-    metadata: dict[str, str] | None = None
-    launched_at: datetime | None = None
-    ip_addresses: list[_NovaAddressObject] | None = None
-
-
-class _InstancePayload(msgspec.Struct):
-    data: _Instance = msgspec.field(name="nova_object.data")
-
-
-class _FixedIp(msgspec.Struct):
-    ip_address: str
-
-
-class _Port(msgspec.Struct):
-    id: str
-    project_id: str
-    status: str
-    name: str = ""
-    network_id: str = ""
-    mac_address: str = ""
-    description: str | None = None
-    device_id: str | None = None
-    fixed_ips: list[_FixedIp] = []
-
-
-class _PortPayload(msgspec.Struct):
-    port: _Port
-
-
-class _FloatingIp(msgspec.Struct):
-    id: str
-    project_id: str
-    floating_ip_address: str
-    port_id: str | None = None
-    description: str | None = None
-    status: str | None = None
-
-
-class _FloatingIpPayload(msgspec.Struct):
-    floatingip: _FloatingIp
-
-
 _T = TypeVar("_T")
 
 
@@ -162,15 +104,15 @@ def read(body: bytes, marks: Marks) -> Notification | None:
     """
     if marks.installation_id.encode() not in body:  # most are others': don't even parse them
         return None
-    inner = _decoded(_decoded(body, _Outer).message, _Inner)
+    inner = _decoded(_decoded(body, Outer).message, Inner)
     common = {"id": inner.message_id, "at": _time(inner.timestamp)}
     what, _, verb = inner.event_type.partition(".")
     if what == "instance":
-        return _instance(verb, _decoded(inner.payload, _InstancePayload).data, marks, common)
+        return _instance(verb, _decoded(inner.payload, InstancePayload).data, marks, common)
     if what == "port" and verb in _ENDS:
-        return _port(verb, _decoded(inner.payload, _PortPayload).port, marks, common)
+        return _port(verb, _decoded(inner.payload, PortPayload).port, marks, common)
     if what == "floatingip" and verb in _ENDS:
-        floating_ip = _decoded(inner.payload, _FloatingIpPayload).floatingip
+        floating_ip = _decoded(inner.payload, FloatingIpPayload).floatingip
         return _floating_ip(verb, floating_ip, marks, common)
     return None
 
@@ -195,7 +137,7 @@ def _time(text: str) -> datetime:
 
 
 def _instance(
-    verb: str, instance: _Instance, marks: Marks, common: dict[str, Any]
+    verb: str, instance: NovaInstance, marks: Marks, common: dict[str, Any]
 ) -> ServerNotified | None:
     """Only what a server has come to: the end of something done to it, or ERROR."""
     metadata = instance.metadata or {}
@@ -231,7 +173,9 @@ def _in_utc(time: datetime | None) -> datetime | None:
     return time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time
 
 
-def _port(verb: str, port: _Port, marks: Marks, common: dict[str, Any]) -> PortNotified | None:
+def _port(
+    verb: str, port: NeutronPort, marks: Marks, common: dict[str, Any]
+) -> PortNotified | None:
     resource_id = marks.resource_of((), port.description or "")
     if resource_id is None:
         return None
@@ -255,7 +199,7 @@ def _port(verb: str, port: _Port, marks: Marks, common: dict[str, Any]) -> PortN
 
 
 def _floating_ip(
-    verb: str, floating_ip: _FloatingIp, marks: Marks, common: dict[str, Any]
+    verb: str, floating_ip: NeutronFloatingIp, marks: Marks, common: dict[str, Any]
 ) -> FloatingIpNotified | None:
     resource_id = marks.resource_of((), floating_ip.description or "")
     if resource_id is None:
