@@ -11,6 +11,7 @@ for long: one backend that hangs must not hold up the commands for the others.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,6 +21,7 @@ import structlog
 
 from shared.bus import Bus, Consumer, Delivery, RejectedMessage
 from shared.contract.messages import Message
+from shared.contract.problems import Reason
 from shared.runtime.errors import ColobusError, PermanentError, TemporaryError
 from shared.runtime.locks import KeyedLocks
 from shared.runtime.logs import bind_message
@@ -91,7 +93,9 @@ class CommandWorker(Generic[C]):
             answers = await self._run(handler, command)
         except (TemporaryError, PermanentError) as error:
             self._count(command, error.reason or "failed")
-            _log.warning("command failed", reason=error.reason, detail=error.detail)
+            # That one came too late under load is no failure: its sender sends another, and counts.
+            level = logging.INFO if error.reason == Reason.COMMAND_EXPIRED else logging.WARNING
+            _log.log(level, "command failed", reason=error.reason, detail=error.detail)
             return [outcome.failed(command, error)]
         self._count(command, "done")
         return answers
