@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.scheduler.walk import UNKNOWN_LIFE
 from shared.contract.messages import CommandFailed
 from shared.contract.problems import Problem, Reason
 from shared.contract.resources import Phase, StepState
@@ -51,6 +52,18 @@ def test_it_is_not_deleted_before_what_it_left_is_gone() -> None:
     assert "devcloud" in (vm.status.message or "")
     vm.ring("retry/left-devcloud").answer("ReleaseVmPort")
     assert vm.phase() is Phase.DELETED
+
+
+def test_what_the_cloud_that_was_left_did_not_answer_is_looked_for_twice() -> None:
+    """It may yet make the port; that there is none counts only when that can't be any more."""
+    vm = Driver(floating_ip=False).admit(("other",))
+    vm.fail("PrepareVmPort", Reason.BACKEND_UNAVAILABLE, retryable=True, unknown=True)
+    since = vm.now
+    vm.ring("retry/port", DEAD).answer("ReleaseVmPort")
+    assert vm.state.left_behind
+    assert vm.timers["retry/left-devcloud"] == since + UNKNOWN_LIFE
+    vm.ring("retry/left-devcloud").answer("ReleaseVmPort")
+    assert not vm.state.left_behind
 
 
 def test_without_another_cloud_it_stays_and_tries_again() -> None:
