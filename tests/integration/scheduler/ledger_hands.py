@@ -145,7 +145,14 @@ class LedgerHands(RuleBasedStateMachine):
         await self.desk.event(event.message, event.subject, event.tenant, **event.attributes)
 
     async def _ring(self, vm: str, name: str) -> None:
+        """The timer's time has passed, and with it that of all that was waited for till then."""
         async with self.desk.database.connection() as connection:
+            await connection.execute(
+                "UPDATE resources SET state = regexp_replace(state::text,"
+                """ '("unknown_until": )"[^"]*"', '\\1"2000-01-01T00:00:00Z"', 'g')::jsonb"""
+                " WHERE id = $1",
+                vm,
+            )
             await connection.execute(
                 "UPDATE timers SET due_at = now() - interval '1 second'"
                 " WHERE resource_id = $1 AND name = $2",
