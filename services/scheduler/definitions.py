@@ -40,7 +40,7 @@ class Sighting:
 
 
 def doubt_of(step: str) -> str:
-    """The handle that says that a step may have made more than the handles name."""
+    """The handle that says that a step may have made more than the handles name: what it made."""
     return f"doubtful/{step}"
 
 

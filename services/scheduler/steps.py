@@ -58,14 +58,17 @@ def answered_again(walk: Walk, step: StepDefinition, event: Message) -> None:
     """An answer to a command that has had one, or that another has followed.
 
     Two workers may have been at it, one of them cut off from the broker: what this one made may be
-    there beside what the handles name, and must not be overlooked when all is undone.
+    there beside what the handles name, and must not be overlooked when all is undone. What is
+    doubted already needs no second doubt.
     """
     absorb_event = step.made_by.get(type(event))
     if absorb_event is None or not walk.progress(step.name).began:
         return
-    told = absorb_event(event).handles
-    if any(value and walk.state.handles.get(name) != value for name, value in told.items()):
-        walk.keep({doubt_of(step.name): "yes"}, {})
+    doubt, known = doubt_of(step.name), walk.state.handles
+    doubted = (known.get(doubt) or "").split()
+    told = absorb_event(event).handles.items()
+    if news := [word for name, word in told if word and word not in (known.get(name), *doubted)]:
+        walk.keep({doubt: " ".join([*doubted, *news])}, {})
         walk.change_progress(step.name, unknown_until=walk.now + UNKNOWN_LIFE)
 
 

@@ -189,7 +189,11 @@ def test_an_expired_attempt_is_tried_again_and_its_late_answer_is_refused() -> N
     assert vm.state.resource == before.resource
     assert vm.names() == {"ProvisionVm"}
     assert "server_id" not in vm.state.handles
-    assert vm.state.handles[doubt_of("server")]
+    assert vm.state.handles[doubt_of("server")] == "server-late"
+    doubted = vm.state
+    vm.now += timedelta(seconds=1)
+    vm.event("server", 1, VmBuildStarted(server_id="server-late"))
+    assert vm.state == doubted
     vm.open.pop(0)
     vm.answer("ProvisionVm").see_active()
     assert vm.state.handles["server_id"] == "server-1"
