@@ -223,10 +223,32 @@ def parsed():
     return options
 
 
+def cancelled(*_):
+    """End, on SIGTERM: a cancelled job gives its machine back too."""
+    sys.exit(143)
+
+
+def run(command, variables):
+    """Run the command and return its exit code; however we end, it doesn't outlive us."""
+    process, signals = None, []
+    try:
+        # Ended in the middle of starting it, we would not know what to kill.
+        signal.signal(signal.SIGTERM, lambda *received: signals.append(received))
+        process = subprocess.Popen(command, env={**os.environ, **variables})
+        signal.signal(signal.SIGTERM, cancelled)
+        if signals:
+            cancelled()
+        return process.wait()
+    finally:
+        if process is not None:
+            process.kill()
+            process.wait()
+
+
 def main():
     """Get a machine, use it, give it back; return the exit code."""
     options = parsed()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a cancelled job gives it back too
+    signal.signal(signal.SIGTERM, cancelled)
     creation = Request(options, options.id, wish(options))
     try:
         machine = creation.until("active", options.timeout + 60)
@@ -235,8 +257,7 @@ def main():
         print(address, flush=True)
         if not options.command:
             return 0
-        environment = {**os.environ, "VM_ID": machine["id"], "VM_ADDRESS": address}
-        return subprocess.run(options.command, env=environment).returncode
+        return run(options.command, {"VM_ID": machine["id"], "VM_ADDRESS": address})
     finally:
         if creation.machine_id:
             data = {"verb": "delete", "resource_id": creation.machine_id}

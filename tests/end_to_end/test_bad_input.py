@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from typing import Any
 
@@ -122,6 +123,11 @@ class _Broker:
         return found
 
 
+def _is_of(payload: str, kept: str) -> bool:
+    """Of what was sent as a request, and is none, the dead letters keep the digest alone."""
+    return payload == kept or hashlib.sha256(payload.encode()).hexdigest() in kept
+
+
 async def test_garbage_on_any_queue_ends_in_the_dead_letters_and_stops_nothing(
     colobus: Installation, bigtop: Client
 ) -> None:
@@ -136,12 +142,12 @@ async def test_garbage_on_any_queue_ends_in_the_dead_letters_and_stops_nothing(
             await broker.send(session, query_queue.name, "garbage")
 
         async def buried() -> bool:
-            found = await broker.dead_letters(session)
-            reasons = {
-                one["payload"]: one["properties"]["headers"].get("x-colobus-reason")
-                for one in found
-            }
-            return all(reasons.get(payload) for payload in pieces)
+            found = [
+                one["payload"]
+                for one in await broker.dead_letters(session)
+                if one["properties"]["headers"].get("x-colobus-reason")
+            ]
+            return all(any(_is_of(payload, kept) for kept in found) for payload in pieces)
 
         await eventually(buried, what="every piece is in the dead letters with its reason")
     vm = await bigtop.create_vm(CreateVm(**GOOD))  # type: ignore[arg-type]
