@@ -44,7 +44,7 @@ async def inspect_waiting(context: Context) -> None:
         trusted = await push.trusted(tx)
         # Their rows are locked by name, as everywhere.
         due = {cloud for cloud in sorted(trusted) if await push.time_for_all(tx, cloud, rarely)}
-    quiet = timedelta(seconds=rarely / 2)
+    quiet = timedelta(seconds=rarely)
     looks = dict.fromkeys(_clouds(context) - trusted, _ALL_WAITS)
     looks |= {cloud: Look(("soon",)) for cloud in trusted}
     looks |= {cloud: Look(("soon", "fast"), quiet) for cloud in due}

@@ -15,11 +15,11 @@ _Seconds = Annotated[float, Meta(gt=0, le=86400, description="seconds")]
 class Settings(DatabaseSettings, frozen=True, kw_only=True):
     """``max_building`` bounds the builds under way on each cloud.
 
-    Open waits are inspected every ``inspect_fast_seconds``, where the cloud's own notifications
-    are relied on every ``inspect_pushed_seconds``; living resources every
-    ``inspect_slow_seconds``. Requests count only from ``front_door_user``, whose word on the
-    tenant is taken, or from a tenant's own broker user, whose callbacks may go to public addresses
-    and to ``webhook_allowed_networks`` (CIDRs).
+    Open waits are inspected every ``inspect_fast_seconds``; where the cloud's own notifications are
+    relied on every ``inspect_pushed_seconds``, those that have been quiet for so long; living
+    resources every ``inspect_slow_seconds``. Requests count only from ``front_door_user``, whose
+    word on the tenant is taken, or from a tenant's own broker user, whose callbacks may go to
+    public addresses and to ``webhook_allowed_networks`` (CIDRs).
 
     A cloud that fails ``rest_failures`` times within ``rest_within_seconds``, and makes nothing
     between, rests for ``rest_seconds``, then twice as long each time, up to ``rest_most_seconds``.
@@ -39,7 +39,7 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True):
     webhook_allowed_networks: tuple[str, ...] = ()
     max_building: Annotated[int, Meta(ge=1, le=10000)] = 20
     inspect_fast_seconds: _Seconds = 1
-    inspect_pushed_seconds: _Seconds = 10
+    inspect_pushed_seconds: _Seconds = 20
     inspect_slow_seconds: _Seconds = 60
     rest_failures: Annotated[int, Meta(ge=1, le=1000)] = 5
     rest_within_seconds: _Seconds = 60
