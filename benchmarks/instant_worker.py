@@ -103,6 +103,7 @@ class InstantNetwork:
             new.mac_address or "02:00:00:00:00:01",
             "ACTIVE",
             description=new.description,
+            device_id="server",
             fixed_ips=(f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}",),
             tags=new.tags,
         )

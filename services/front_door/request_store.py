@@ -50,8 +50,9 @@ WITH fresh AS ({_INSERT}), shown AS (
 SELECT id FROM fresh
 """  # noqa: S608 - of our own constant
 _BY_KEY = """
-SELECT *, confirmed_at IS NOT NULL AS confirmed
-FROM requests WHERE tenant = $1 AND scope = $2 AND idempotency_key = $3
+SELECT requests.*, confirmed_at IS NOT NULL AS confirmed
+FROM unnest($1::text[], $2::text[], $3::text[]) AS asked(tenant, scope, idempotency_key)
+JOIN requests USING (tenant, scope, idempotency_key) WHERE idempotency_key IS NOT NULL
 """
 _OPEN_CREATE = """
 SELECT * FROM requests WHERE resource_id = $1 AND verb = 'create'
@@ -136,6 +137,7 @@ class RequestStore:
         self._asking = Gathering(self._insert_all)
         self._creating = Gathering(self._insert_all)
         self._confirming = Gathering(self._confirm_all)
+        self._finding = Gathering(self._find_all)
 
     async def insert(self, row: RequestRow, created: Resource | None) -> tuple[RequestRow, bool]:
         """Write the row, claimed, with the resource it makes; or return what its key stands for.
@@ -165,9 +167,13 @@ class RequestStore:
 
     async def by_key(self, tenant: str, scope: str, key: str) -> RequestRow | None:
         """Return the row that an Idempotency-Key stands for."""
+        return await self._finding.do((tenant, scope, key))
+
+    async def _find_all(self, keys: Sequence[tuple[str, str, str]]) -> Sequence[RequestRow | None]:
         async with self._database.connection() as connection:
-            found = await connection.fetchrow(_BY_KEY, tenant, scope, key)
-        return None if found is None else _row(found)
+            rows = [_row(row) for row in await connection.fetch(_BY_KEY, *zip(*keys, strict=True))]
+        found = {(row.tenant, row.scope, row.idempotency_key): row for row in rows}
+        return [found.get(key) for key in keys]
 
     async def open_create(self, resource_id: str) -> RequestRow | None:
         """Return the create of this resource when it is still open."""
