@@ -19,7 +19,8 @@ from shared.contract.outgoing import OutgoingMessage
 from shared.contract.resources import Resource
 from shared.storage import Connection, Database, Gathering
 
-#: Replicas tell each other here that a request with a key is confirmed; the payload is its id.
+#: Replicas tell each other here that requests with a key are confirmed: their ids, with blanks
+#: between them.
 CONFIRMED_CHANNEL = "front_door_confirmed"
 
 # All rows of a batch at once, a column an array: one statement costs the server and us much less
@@ -77,8 +78,11 @@ WHERE id = $1 AND confirmed_at IS NULL AND withdrawn_at IS NULL
 _CONFIRM = """
 WITH confirmed AS (
     UPDATE requests SET confirmed_at = coalesce(confirmed_at, now())
-    WHERE id = ANY($1) AND withdrawn_at IS NULL RETURNING id, idempotency_key)
-SELECT id, CASE WHEN idempotency_key IS NOT NULL THEN pg_notify($2, id)::text END FROM confirmed
+    WHERE id = ANY($1) AND withdrawn_at IS NULL RETURNING id, idempotency_key
+), told AS (
+    SELECT pg_notify($2, string_agg(id, ' ')) FROM confirmed
+    WHERE idempotency_key IS NOT NULL HAVING count(*) > 0)
+SELECT id, (SELECT count(*) FROM told) FROM confirmed
 """
 _WITHDRAW = """
 UPDATE requests SET withdrawn_at = coalesce(withdrawn_at, now())

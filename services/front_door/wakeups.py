@@ -106,7 +106,7 @@ def confirm_notified(wakeups: Wakeups) -> Callable[[str], None]:
 
     def notified(payload: str) -> None:
         if payload:
-            wakeups.wake(request_topic(payload))
+            wakeups.wake(*map(request_topic, payload.split()))
         else:
             wakeups.wake_all()
 

@@ -9,7 +9,7 @@ import pytest
 
 from services.front_door import retention
 from services.front_door.creation import requested
-from services.front_door.request_store import RequestRow, RequestStore
+from services.front_door.request_store import CONFIRMED_CHANNEL, RequestRow, RequestStore
 from services.front_door.submission import Ask
 from shared.contract.kinds import KINDS, CreateVm
 from shared.contract.resources import Phase, Verb
@@ -189,3 +189,18 @@ async def test_settled_rows_are_kept_for_their_time_and_open_ones_for_ever(
     await house.sql(age, tenant.name)
     await retention.forget_requests(door.parts.database, timedelta(hours=48))
     assert (await house.sql(count, tenant.name))[0][0] == 1
+
+
+async def test_confirms_that_come_together_wake_all_who_wait_for_them(
+    house: House, door: Door, tenant: Tenant
+) -> None:
+    """Requests under keys are told of, in all replicas; nobody can wait for one without a key."""
+    rows = [(await _row_left_behind(house, door, tenant, key))[0] for key in ("x", "y", None)]
+    woken: list[str] = []
+    store = RequestStore(door.parts.database, claim_seconds=3600)
+    async with door.parts.database.listen(
+        CONFIRMED_CHANNEL, lambda payload: woken.extend(payload.split())
+    ):
+        assert all(await asyncio.gather(*(store.confirm(row.id) for row in rows)))
+        await until(lambda: {row.id for row in rows[:2]} <= set(woken))
+    assert rows[2].id not in woken
