@@ -47,6 +47,14 @@ class Reason(OpenEnum):
     COMMAND_REJECTED = "command_rejected"
     WRONG_PHASE = "wrong_phase"
     NO_CLOUD = "no_cloud"
+    NO_STORE = "no_store"
+    REFERENCE_NOT_FOUND = "reference_not_found"
+    REFERENCE_NOT_READY = "reference_not_ready"
+    VOLUME_NOT_FOUND = "volume_not_found"
+    SNAPSHOT_NOT_FOUND = "snapshot_not_found"
+    SIZE_TOO_SMALL = "size_too_small"
+    IN_USE = "in_use"
+    INITIATOR_LOGGED_IN = "initiator_logged_in"
 
 
 class FieldError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -174,10 +182,19 @@ class Queue(_Record, frozen=True):
 
 
 class Placement(_Record, frozen=True):
-    """Where a resource was placed, and why there: one line of explanation per candidate."""
+    """Where a resource was placed, and why there: one line of explanation per candidate.
 
-    cloud: str
+    Volumes and what is made of them are on a ``store``, all else is on a ``cloud``.
+    """
+
+    cloud: str | None = None
+    store: str | None = None
     explanation: tuple[str, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """The name of the cloud or store; the two never share names."""
+        return self.cloud or self.store or ""
 
 
 class Lease(_Record, frozen=True):
@@ -257,6 +274,26 @@ MakingSeconds = Annotated[int, Meta(ge=1, le=86400, description="seconds for the
 
 CallbackUrl = Annotated[str, Meta(min_length=1, max_length=2048)]
 
+SizeGib = Annotated[int, Meta(ge=1, le=65536, description="GiB")]
+
+_ULID = "[0-7][0-9a-hjkmnp-tv-z]{25}"
+
+VolumeId = Annotated[str, Meta(pattern="^volume-" + _ULID + _END, description="the id of a volume")]
+
+SnapshotId = Annotated[
+    str, Meta(pattern="^snapshot-" + _ULID + _END, description="the id of a snapshot")
+]
+
+InitiatorIqn = Annotated[
+    str,
+    Meta(
+        max_length=223,
+        pattern="^(iqn\\.[0-9]{4}-(0[1-9]|1[0-2])\\.[a-z0-9.-]+(:[a-z0-9.:-]+)?|eui\\.[0-9a-f]{16}|naa\\.([0-9a-f]{16}|[0-9a-f]{32}))"
+        + _END,
+        description="an iSCSI initiator's name, in lower case: iqn., eui. or naa. (RFC 3720)",
+    ),
+]
+
 
 class VmSpec(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
@@ -271,6 +308,42 @@ class VmSpec(
     user_data: Annotated[str, Meta(min_length=1, max_length=49152)] | None = None
     security_groups: Annotated[tuple[CloudName, ...], Meta(max_length=32)] = ()
     arch: Annotated[str, Meta(pattern="^[a-z0-9_]{1,32}" + _END)] | None = None
+
+
+class VolumeSpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """A block volume: blank (``size_gib`` alone), or a copy of ``image`` or of ``snapshot``.
+
+    A copy has the size of what it is made of, or the larger ``size_gib``.
+    """
+
+    size_gib: SizeGib | None = None
+    image: CloudName | None = None
+    snapshot: SnapshotId | None = None
+
+    def __post_init__(self) -> None:
+        if self.size_gib is None and self.image is None and (self.snapshot is None):
+            raise ValueError("Name one of size_gib, image, snapshot.")
+        if self.image is not None and self.snapshot is not None:
+            raise ValueError("Name either image or snapshot, not both.")
+
+
+class SnapshotSpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """What a volume holds at a moment; new volumes can be made of it."""
+
+    volume: VolumeId
+
+
+class AttachmentSpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """A volume offered over iSCSI to one initiator, and to no other."""
+
+    volume: VolumeId
+    initiator_iqn: InitiatorIqn
 
 
 class LeaseRequest(
@@ -291,10 +364,46 @@ class CreateVm(VmSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unk
     callback_url: CallbackUrl | None = None
 
 
+class CreateVolume(
+    VolumeSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``POST /v1/volumes``."""
+
+    name: Name | None = None
+    labels: Labels = {}
+    lease: LeaseRequest | None = None
+    deadline: MakingSeconds | None = None
+    callback_url: CallbackUrl | None = None
+
+
+class CreateSnapshot(
+    SnapshotSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``POST /v1/snapshots``."""
+
+    name: Name | None = None
+    labels: Labels = {}
+    lease: LeaseRequest | None = None
+    deadline: MakingSeconds | None = None
+    callback_url: CallbackUrl | None = None
+
+
+class CreateAttachment(
+    AttachmentSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``POST /v1/attachments``."""
+
+    name: Name | None = None
+    labels: Labels = {}
+    lease: LeaseRequest | None = None
+    deadline: MakingSeconds | None = None
+    callback_url: CallbackUrl | None = None
+
+
 class UpdateResource(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
-    """The body of ``PATCH /v1/vms/{id}``: what can change in place. ``labels`` replaces all."""
+    """The body of ``PATCH …/{id}``: what can change in place. ``labels`` replaces all."""
 
     labels: Labels | None = None
     lease: LeaseRequest | None = None
@@ -506,4 +615,9 @@ class Redelivery(
 
 
 #: Kind of resource → the word for it in paths.
-PLURALS: dict[str, str] = {"vm": "vms"}
+PLURALS: dict[str, str] = {
+    "vm": "vms",
+    "volume": "volumes",
+    "snapshot": "snapshots",
+    "attachment": "attachments",
+}

@@ -41,6 +41,7 @@ class Access:
 
 MASTER_KEY = "COLOBUS_MASTER_KEY_FILE"
 SEALING_KEY = "COLOBUS_SEALING_KEY_FILE"
+CHAP_KEY = "COLOBUS_CHAP_KEY_FILE"
 SEALING_PUBLIC_KEYS = "COLOBUS_SEALING_PUBLIC_KEYS"
 FRONT_DOOR_USER = "COLOBUS_FRONT_DOOR_USER"
 
@@ -69,6 +70,12 @@ ACCESS: dict[str, Access] = {
         consumes=("vm_worker.commands", "vm_worker.queries"),
         answers=True,
         settings=(SEALING_KEY,),
+    ),
+    "iscsi_worker": Access(
+        publishes={topology.EVENTS: r"^[^.]+\.(volume|snapshot|attachment|store)\.[^.]+$"},
+        consumes=("iscsi_worker.commands", "iscsi_worker.queries"),
+        answers=True,
+        settings=(CHAP_KEY,),
     ),
     "webhook_worker": Access(
         publishes={topology.EVENTS: r"^[^.]+\.webhook\.[^.]+$"},

@@ -2,7 +2,7 @@
 
 ``<service>.amqp`` and ``<service>.postgres`` (passwords), ``<broker user>.amqp`` of tenants,
 ``administrator.amqp`` and ``administrator.postgres`` where these are ours to choose,
-``master.key``, ``vm_worker.sealing.key``. A file that is there is used, never replaced.
+``master.key``, ``chap.key``, ``vm_worker.sealing.key``. A file that is there is used, never replaced.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from shared.runtime.errors import ConfigurationError
 from shared.runtime.secrets import SealingKey
 
 MASTER_KEY = "master.key"
+CHAP_KEY = "chap.key"
 SEALING_KEY = "vm_worker.sealing.key"
 ERLANG_COOKIE = "erlang.cookie"
 ADMINISTRATOR = "administrator"
@@ -49,6 +50,7 @@ class Credentials:
     def make_keys(self) -> None:
         """Make the keys that are missing."""
         self._secret(MASTER_KEY, _master_key)
+        self._secret(CHAP_KEY, _master_key)
         if not self.path(SEALING_KEY).exists():
             self._publish(SEALING_KEY, SealingKey.generate().save)
 

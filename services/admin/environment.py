@@ -6,12 +6,14 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from services.admin.access import (
     ACCESS,
+    CHAP_KEY,
     FRONT_DOOR_USER,
     MASTER_KEY,
     SEALING_KEY,
     SEALING_PUBLIC_KEYS,
     broker_user,
 )
+from services.admin.credentials import CHAP_KEY as CHAP_KEY_FILE
 from services.admin.credentials import MASTER_KEY as MASTER_KEY_FILE
 from services.admin.credentials import SEALING_KEY as SEALING_KEY_FILE
 from services.admin.credentials import Credentials
@@ -39,6 +41,7 @@ def environment_of(service: str, settings: AdminSettings) -> dict[str, str]:
         found["COLOBUS_AMQP_CA_FILE"] = str(settings.amqp_ca_file.absolute())
     known = {
         MASTER_KEY: str(credentials.path(MASTER_KEY_FILE).absolute()),
+        CHAP_KEY: str(credentials.path(CHAP_KEY_FILE).absolute()),
         SEALING_KEY: str(credentials.path(SEALING_KEY_FILE).absolute()),
         SEALING_PUBLIC_KEYS: f"vm_worker={credentials.sealing_public_key()}",
         FRONT_DOOR_USER: broker_user("front_door", settings.role_suffix),

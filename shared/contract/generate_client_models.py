@@ -22,7 +22,7 @@ TARGET = HERE.parents[1] / "colobus" / "models.py"
 #: Modules in the order in which their definitions depend on each other.
 MODULES = (
     *("problems", "resources", "kinds"),
-    *(f"messages/{room}" for room in ("base", "vms", "status", "queries", "webhooks")),
+    *(f"messages/{room}" for room in ("base", "vms", "storage", "status", "queries", "webhooks")),
     "http",
 )
 ROOTS = (

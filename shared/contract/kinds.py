@@ -1,16 +1,17 @@
 """The kinds of resource and what a user may say of each: one table, `KINDS`.
 
-A later kind (machine, volume, cluster, …) adds its spec struct and its row here.
+A later kind (machine, cluster, …) adds its spec struct and its row here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from shared.contract.resources import POWER_VERBS, Resource, Verb
+from shared.contract.resources import POWER_VERBS, Resource, Sort, Verb
 
 #: The prefix of a secret field of a spec that has been sealed to the worker that needs it.
 SEALED = "sealed_"
@@ -44,6 +45,23 @@ Seconds = Annotated[int, Meta(ge=1, le=30 * 86400, description="seconds, 1 s to 
 Labels = Annotated[dict[LabelKey, LabelValue], Meta(max_length=64)]
 MakingSeconds = Annotated[int, Meta(ge=1, le=86400, description="seconds for the making")]
 CallbackUrl = Annotated[str, Meta(min_length=1, max_length=2048)]
+#: At most 64 TiB.
+SizeGib = Annotated[int, Meta(ge=1, le=65536, description="GiB")]
+_ULID = r"[0-7][0-9a-hjkmnp-tv-z]{25}"
+VolumeId = Annotated[str, Meta(pattern="^volume-" + _ULID + _END, description="the id of a volume")]
+SnapshotId = Annotated[
+    str, Meta(pattern="^snapshot-" + _ULID + _END, description="the id of a snapshot")
+]
+#: RFC 3720 §3.2.6.3: lower case after normalisation, 223 bytes at most.
+InitiatorIqn = Annotated[
+    str,
+    Meta(
+        max_length=223,
+        pattern=r"^(iqn\.[0-9]{4}-(0[1-9]|1[0-2])\.[a-z0-9.-]+(:[a-z0-9.:-]+)?"
+        r"|eui\.[0-9a-f]{16}|naa\.([0-9a-f]{16}|[0-9a-f]{32}))" + _END,
+        description="an iSCSI initiator's name, in lower case: iqn., eui. or naa. (RFC 3720)",
+    ),
+]
 
 
 class VmSpec(
@@ -59,6 +77,42 @@ class VmSpec(
     user_data: Annotated[str, Meta(min_length=1, max_length=49152)] | None = None
     security_groups: Annotated[tuple[CloudName, ...], Meta(max_length=32)] = ()
     arch: Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,32}" + _END)] | None = None
+
+
+class VolumeSpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """A block volume: blank (``size_gib`` alone), or a copy of ``image`` or of ``snapshot``.
+
+    A copy has the size of what it is made of, or the larger ``size_gib``.
+    """
+
+    size_gib: SizeGib | None = None
+    image: CloudName | None = None
+    snapshot: SnapshotId | None = None
+
+    def __post_init__(self) -> None:
+        if self.size_gib is None and self.image is None and self.snapshot is None:
+            raise ValueError("Name one of size_gib, image, snapshot.")
+        if self.image is not None and self.snapshot is not None:
+            raise ValueError("Name either image or snapshot, not both.")
+
+
+class SnapshotSpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """What a volume holds at a moment; new volumes can be made of it."""
+
+    volume: VolumeId
+
+
+class AttachmentSpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """A volume offered over iSCSI to one initiator, and to no other."""
+
+    volume: VolumeId
+    initiator_iqn: InitiatorIqn
 
 
 class LeaseRequest(
@@ -79,10 +133,46 @@ class CreateVm(VmSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unk
     callback_url: CallbackUrl | None = None
 
 
+class CreateVolume(
+    VolumeSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``POST /v1/volumes``."""
+
+    name: Name | None = None
+    labels: Labels = {}
+    lease: LeaseRequest | None = None
+    deadline: MakingSeconds | None = None
+    callback_url: CallbackUrl | None = None
+
+
+class CreateSnapshot(
+    SnapshotSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``POST /v1/snapshots``."""
+
+    name: Name | None = None
+    labels: Labels = {}
+    lease: LeaseRequest | None = None
+    deadline: MakingSeconds | None = None
+    callback_url: CallbackUrl | None = None
+
+
+class CreateAttachment(
+    AttachmentSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``POST /v1/attachments``."""
+
+    name: Name | None = None
+    labels: Labels = {}
+    lease: LeaseRequest | None = None
+    deadline: MakingSeconds | None = None
+    callback_url: CallbackUrl | None = None
+
+
 class UpdateResource(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
-    """The body of ``PATCH /v1/vms/{id}``: what can change in place. ``labels`` replaces all."""
+    """The body of ``PATCH …/{id}``: what can change in place. ``labels`` replaces all."""
 
     labels: Labels | None = None
     lease: LeaseRequest | None = None
@@ -99,19 +189,24 @@ class ExtendLease(
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """What the parts need to know of a kind.
 
-    ``secrets`` are the fields of the spec that are sealed to ``worker`` and never echoed;
-    ``verbs`` are those beyond create and delete.
+    ``sort`` is the sort of place that its resources are put on. ``secrets`` are the fields of the
+    spec that are sealed to ``worker`` and never echoed; ``verbs`` are those beyond create and
+    delete. ``references`` are the fields that name another resource of the tenant: {field: kind}.
     """
 
     name: str
     plural: str
     worker: str
+    sort: Sort = Sort.CLOUD
     spec: type[msgspec.Struct]
     create: type[msgspec.Struct]
     update: type[msgspec.Struct]
     secrets: tuple[str, ...] = ()
     verbs: frozenset[Verb] = frozenset()
+    references: Mapping[str, str] = {}
 
+
+_LIVING = frozenset({Verb.EXTEND, Verb.UPDATE})
 
 KINDS: dict[str, Kind] = {
     kind.name: kind
@@ -124,7 +219,40 @@ KINDS: dict[str, Kind] = {
             create=CreateVm,
             update=UpdateResource,
             secrets=("user_data",),
-            verbs=frozenset({Verb.EXTEND, Verb.UPDATE}) | POWER_VERBS,
+            verbs=_LIVING | POWER_VERBS,
+        ),
+        Kind(
+            name="volume",
+            plural="volumes",
+            worker="iscsi_worker",
+            sort=Sort.STORE,
+            spec=VolumeSpec,
+            create=CreateVolume,
+            update=UpdateResource,
+            verbs=_LIVING,
+            references={"snapshot": "snapshot"},
+        ),
+        Kind(
+            name="snapshot",
+            plural="snapshots",
+            worker="iscsi_worker",
+            sort=Sort.STORE,
+            spec=SnapshotSpec,
+            create=CreateSnapshot,
+            update=UpdateResource,
+            verbs=_LIVING,
+            references={"volume": "volume"},
+        ),
+        Kind(
+            name="attachment",
+            plural="attachments",
+            worker="iscsi_worker",
+            sort=Sort.STORE,
+            spec=AttachmentSpec,
+            create=CreateAttachment,
+            update=UpdateResource,
+            verbs=_LIVING,
+            references={"volume": "volume"},
         ),
     )
 }
@@ -144,4 +272,12 @@ def demand_of(kind: str, spec: dict[str, Any]) -> dict[str, int]:
     demand = {KINDS[kind].plural: 1}
     if spec.get("floating_ip"):
         demand["floating_ips"] = 1
+    if spec.get("size_gib"):
+        demand["volume_gib"] = spec["size_gib"]
     return demand
+
+
+def references_of(kind: str, spec: dict[str, Any]) -> dict[str, str]:
+    """The other resources that a resource is made of or about: {field of the spec: id}."""
+    fields = KINDS[kind].references
+    return {field: spec[field] for field in fields if spec.get(field) is not None}

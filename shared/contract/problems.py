@@ -32,6 +32,14 @@ class Reason(enum.StrEnum):
     COMMAND_REJECTED = "command_rejected"
     WRONG_PHASE = "wrong_phase"
     NO_CLOUD = "no_cloud"
+    NO_STORE = "no_store"
+    REFERENCE_NOT_FOUND = "reference_not_found"
+    REFERENCE_NOT_READY = "reference_not_ready"
+    VOLUME_NOT_FOUND = "volume_not_found"
+    SNAPSHOT_NOT_FOUND = "snapshot_not_found"
+    SIZE_TOO_SMALL = "size_too_small"
+    IN_USE = "in_use"
+    INITIATOR_LOGGED_IN = "initiator_logged_in"
 
 
 class FieldError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

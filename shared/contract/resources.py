@@ -69,6 +69,16 @@ class Verb(enum.StrEnum):
 POWER_VERBS = frozenset({Verb.REBOOT, Verb.STOP, Verb.START})
 
 
+class Sort(enum.StrEnum):
+    """The sorts of places that resources are put on.
+
+    A cloud is an OpenStack in clouds.yaml; a store is a Ceph pool with the iSCSI gateway before it.
+    """
+
+    CLOUD = "cloud"
+    STORE = "store"
+
+
 class _Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pass
 
@@ -112,10 +122,19 @@ class Queue(_Record, frozen=True):
 
 
 class Placement(_Record, frozen=True):
-    """Where a resource was placed, and why there: one line of explanation per candidate."""
+    """Where a resource was placed, and why there: one line of explanation per candidate.
 
-    cloud: str
+    Volumes and what is made of them are on a ``store``, all else is on a ``cloud``.
+    """
+
+    cloud: str | None = None
+    store: str | None = None
     explanation: tuple[str, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """The name of the cloud or store; the two never share names."""
+        return self.cloud or self.store or ""
 
 
 class Lease(_Record, frozen=True):

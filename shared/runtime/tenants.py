@@ -42,6 +42,10 @@ class Cloud(_Strict, frozen=True, kw_only=True):
     archs: tuple[Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,32}$")], ...] = ()
 
 
+class Store(_Strict, frozen=True, kw_only=True):
+    """A Ceph pool with its iSCSI gateway; the iscsi_worker's stores file says how to reach it."""
+
+
 class _TenantEntry(_Strict, frozen=True, kw_only=True):
     projects: Annotated[dict[_Text, _Text], Meta(min_length=1)]
     broker_user: _Text | None = None
@@ -74,9 +78,11 @@ class Tenants:
         self,
         tenants: dict[str, Tenant],
         clouds: dict[str, Cloud] | None = None,
+        stores: dict[str, Store] | None = None,
     ) -> None:
         self._by_name = tenants
         self._clouds = clouds or {}
+        self._stores = stores or {}
         self._by_project = {item: t for t in self for item in t.projects.items()}
         self._by_user = {t.broker_user: t for t in self if t.broker_user is not None}
         self._tokens = {bytes.fromhex(k.sha256): (t, k) for t in self for k in t.tokens}
@@ -108,6 +114,16 @@ class Tenants:
         """Return the architectures that this cloud was said to have."""
         return frozenset(self._clouds[cloud].archs if cloud in self._clouds else ())
 
+    @property
+    def clouds(self) -> tuple[str, ...]:
+        """The clouds on which some tenant has a project."""
+        return tuple(dict.fromkeys(cloud for tenant in self for cloud in tenant.projects))
+
+    @property
+    def stores(self) -> tuple[str, ...]:
+        """The stores; they are for all tenants."""
+        return tuple(self._stores)
+
 
 def load_tenants(path: Path) -> Tenants:
     """Read the tenants file; raises `TenantsError` with every fault and its place."""
@@ -115,9 +131,10 @@ def load_tenants(path: Path) -> Tenants:
     faults: list[str] = []
     if not isinstance(document, dict) or not isinstance(document.get("tenants"), dict):
         raise TenantsError(path, ["expected a mapping with the mapping `tenants` in it"])
-    for unknown in document.keys() - {"tenants", "clouds"}:
+    for unknown in document.keys() - {"tenants", "clouds", "stores"}:
         faults.append(f"{unknown}: unknown key")
     clouds = _entry(document.get("clouds") or {}, dict[_Text, Cloud], "clouds", faults)
+    stores = _entry(document.get("stores") or {}, dict[Slug, Store], "stores", faults)
     tenants = {}
     for name, raw in document["tenants"].items():
         slug = _entry(name, Slug, f"tenants.{name}", faults)
@@ -130,9 +147,11 @@ def load_tenants(path: Path) -> Tenants:
     known = {cloud for tenant in tenants.values() for cloud in tenant.projects}
     unused = (clouds or {}).keys() - known
     faults += [f"clouds.{one}: no tenant has a project there" for one in sorted(unused)]
-    if faults or clouds is None:
+    both = known & (stores or {}).keys()
+    faults += [f"stores.{one}: a cloud has that name" for one in sorted(both)]
+    if faults or clouds is None or stores is None:
         raise TenantsError(path, faults)
-    return Tenants(tenants, clouds)
+    return Tenants(tenants, clouds, stores)
 
 
 def _entry(raw: Any, kind: type[_S], place: str, faults: list[str]) -> _S | None:

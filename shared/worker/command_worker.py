@@ -43,7 +43,7 @@ class CommandWorker(Generic[C]):
 
     Args:
         name: The worker's name: its queue, and the source of its events.
-        kind: The kind of the resources it works on, a word of its events' routing keys.
+        kind: A word of its events' routing keys where they are about no resource.
         limits: The bound per backend.
         patience: How long a command waits for a place on its backend, in seconds.
     """

@@ -15,6 +15,7 @@ import msgspec
 
 from shared.contract import outgoing
 from shared.contract.codec import envelope_for
+from shared.contract.identifiers import kind_of
 from shared.contract.messages import CommandFailed, Message
 from shared.contract.outgoing import OutgoingMessage
 from shared.contract.problems import Reason
@@ -70,7 +71,10 @@ def is_overload(error: ColobusError) -> bool:
 def events(
     source: str, kind: str, command: Command[Message], answers: Sequence[Answer]
 ) -> list[OutgoingMessage]:
-    """Return the answers ready for ``colobus.events``, under ids that a repeat makes again."""
+    """Return the answers ready for ``colobus.events``, under ids that a repeat makes again.
+
+    Their routing keys name the kind of what they are about; ``kind`` is for what is no resource.
+    """
     return [_event(source, kind, command, answer) for answer in answers]
 
 
@@ -93,4 +97,4 @@ def _event(source: str, kind: str, command: Command[Message], answer: Answer) ->
         attempt=None if about_other else asked.attempt,
         step=None if about_other else asked.step,
     )
-    return outgoing.event(kind, envelope, message)
+    return outgoing.event(kind_of(subject) or kind, envelope, message)

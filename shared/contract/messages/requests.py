@@ -17,7 +17,7 @@ class RequestSubmitted(Message, frozen=True):
     ``resource_id`` is minted by the front door for its own creates, and by the scheduler (None) for
     those from the bus; every other verb names it. ``operation_id`` names a power verb.
     ``lease_ttl`` and ``deadline`` are seconds. ``spec`` is complete for create. ``labels`` of None
-    leaves labels as they are.
+    leaves labels as they are. ``force`` (delete): don't wait for those who still use it.
     """
 
     verb: Verb
@@ -30,6 +30,7 @@ class RequestSubmitted(Message, frozen=True):
     lease_ttl: int | None = None
     deadline: int | None = None
     callback_url: str | None = None
+    force: bool = False
 
 
 class RequestAccepted(Message, frozen=True):
