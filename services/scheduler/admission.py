@@ -53,7 +53,7 @@ class _Round:
     def neediest(self, tenants: Sequence[str]) -> str:
         def holds(tenant: str) -> tuple[float, str]:
             share = self.shares[tenant]
-            return sum(share.used.values()) / share.weight, tenant
+            return share.holds / share.weight, tenant
 
         return min(tenants, key=holds)
 
@@ -78,20 +78,21 @@ class _Round:
         closed = {c: gate for c, gate in share.gates.items() if not gate.open(self.now)}
         full = {c: (gate.reason, gate.words) for c, gate in closed.items()}
         again = {c: gate.not_before for c, gate in closed.items() if not gate.tried}
-        wish = Wish(one.arch, one.refusals, full, again, one.left)
-        return place([self.clouds[name] for name in share.clouds if name in self.clouds], wish)
+        wish = Wish(one.arch, one.refusals, full, again, one.left, one.sort)
+        names = [name for name in share.places(one.sort) if one.needs.place in (None, name)]
+        return place([self.clouds[name] for name in names if name in self.clouds], wish)
 
     def admit(self, one: Waiting, choice: Choice) -> None:
         if choice.placement is None:
             raise ValueError(f"{one.id} has no place")
         self.admitted.append((one.id, choice))
-        cloud = self.clouds[choice.placement.cloud]
+        cloud = self.clouds[choice.placement.place]
         if cloud.rest is not None:
-            self.probed.append(cloud.cloud)
+            self.probed.append(cloud.place)
             cloud = replace(cloud, rest=replace(cloud.rest, tried=True))
-        self.clouds[cloud.cloud] = replace(cloud, building=cloud.building + 1)
+        self.clouds[cloud.place] = replace(cloud, building=cloud.building + 1)
         self._use(one)
-        self._try(one.tenant, cloud.cloud)
+        self._try(one.tenant, cloud.place)
 
     def _use(self, one: Waiting) -> None:
         share = self.shares[one.tenant]
@@ -174,14 +175,27 @@ def admit(
 
 
 def _decide(this: _Round, queue: deque[Waiting], positions: dict[str, int]) -> None:
-    """Take the head of a tenant's queue; over quota, the whole queue: nobody overtakes there."""
+    """Take the head of a tenant's queue; over quota, all of its kind: nobody overtakes there."""
     head = queue.popleft()
     if (excess := this.excess(head)) is not None:
         this.too_large.append((head.id, excess))
         return
+    if head.needs.missing is not None:
+        lost = Choice(
+            None, hopeless=True, reason=Reason.REFERENCE_NOT_FOUND, message=head.needs.missing
+        )
+        this.hopeless.append((head.id, lost))
+        return
+    if head.needs.unready is not None:
+        this.hold(head, Reason.REFERENCE_NOT_READY, head.needs.unready, 1, None)
+        return
     if (words := this.over_quota(head)) is not None:
-        this.hold_for_quota([head, *queue], words, positions[head.tenant] + 1)
+        alike = [one for one in queue if one.kind == head.kind]
+        others = [one for one in queue if one.kind != head.kind]
+        this.hold_for_quota([head, *alike], words, positions[head.tenant] + 1)
+        positions[head.tenant] += 1 + len(alike)
         queue.clear()
+        queue.extend(others)
         return
     choice = this.choose(head)
     if choice.placement is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
@@ -20,12 +20,14 @@ from services.scheduler.cloud_health import Health
 from services.scheduler.context import Context, Recording
 from services.scheduler.estimates import shown_position
 from services.scheduler.ledger import Transaction, utc_now
+from services.scheduler.needs import NOTHING_NEEDED, Named, needs_of
 from services.scheduler.placement import Candidate, Choice
 from services.scheduler.queues import Held, Share, Waiting
 from services.scheduler.state import Decision, ResourceState
 from services.scheduler.usage import building_on, returns_of, usage_of
 from services.scheduler.walk import Walk
 from services.scheduler.workflows import WORKFLOWS
+from shared.contract.kinds import references_of
 from shared.contract.problems import Problem, Reason
 from shared.contract.resources import Phase, Queue
 from shared.runtime.errors import TemporaryError
@@ -38,9 +40,11 @@ LIMIT = 1000
 #: Of all time, rounds take half at most: with many in the queue one costs, and each event asks for
 #: one. This is the longest pause that follows from it (s).
 LONGEST_PAUSE = 1.0
+#: What will be the same next time.
+_FOR_GOOD = frozenset({Reason.NO_CLOUD, Reason.NO_STORE, Reason.REFERENCE_NOT_FOUND})
 _LOCK = 0x434F4C4F  # "COLO": the advisory lock of admission
 _QUEUES = """
-SELECT id, tenant, phase, demand, state->'resource'->'spec'->>'arch' AS arch,
+SELECT id, kind, tenant, phase, demand, state->'resource'->'spec' AS spec,
     state->'refusals' AS refusals, state->'left_behind' AS left_behind,
     ARRAY[shown->>'reason', shown->>'message', shown->'queue'->>'position',
         shown->'queue'->>'estimated_start'] AS told
@@ -50,6 +54,7 @@ FROM (
     FROM resources WHERE phase IN ('requested', 'waiting')) AS queues
 WHERE place <= $1 ORDER BY id
 """
+_NAMED = "SELECT id, tenant, phase, cloud FROM resources WHERE id = ANY($1)"
 _FREE = """
 SELECT id FROM resources WHERE id = ANY($1) AND phase IN ('requested', 'waiting')
 ORDER BY id FOR UPDATE SKIP LOCKED
@@ -86,7 +91,8 @@ async def hold_round(context: Context) -> None:
         tx = recording.tx
         await tx.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
         rows = await tx.fetch(_QUEUES, LIMIT)
-        waiting = [_waiting(row) for row in rows]
+        named = await _named(tx, rows)
+        waiting = [_waiting(row, named) for row in rows]
         told = {row["id"]: row["told"] for row in rows if row["phase"] == Phase.WAITING}
         shares = await _shares(tx, context, waiting)
         known = [one for one in waiting if one.tenant in shares]
@@ -123,14 +129,26 @@ async def _free(tx: Transaction, ids: Sequence[str]) -> set[str]:
     return {row["id"] for row in await tx.fetch(_FREE, list(ids))}
 
 
-def _waiting(row: Any) -> Waiting:
+async def _named(tx: Transaction, rows: Sequence[Any]) -> dict[str, Named]:
+    """What those that wait name of other resources: hardly any do."""
+    ids = {one for row in rows for one in references_of(row["kind"], row["spec"]).values()}
+    if not ids:
+        return {}
+    found = await tx.fetch(_NAMED, sorted(ids))
+    return {row["id"]: Named(row["tenant"], Phase(row["phase"]), row["cloud"]) for row in found}
+
+
+def _waiting(row: Any, named: Mapping[str, Named]) -> Waiting:
+    spec, references = row["spec"], references_of(row["kind"], row["spec"])
     return Waiting(
         id=row["id"],
         tenant=row["tenant"],
         demand=row["demand"],
-        arch=row["arch"],
+        arch=spec.get("arch"),
         refusals=msgspec.convert(row["refusals"] or {}, dict[str, Problem]),
         left=tuple(one["cloud"] for one in row["left_behind"] or ()),
+        kind=row["kind"],
+        needs=needs_of(row["tenant"], references, named) if references else NOTHING_NEEDED,
     )
 
 
@@ -150,6 +168,7 @@ async def _shares(
                 used=used[name],
                 clouds=tuple(tenant.projects),
                 gates=gates[name],
+                stores=context.tenants.stores,
             )
     # Leases matter only to those that the quota may hold up: hardly ever anybody.
     short = [name for name, share in shares.items() if share.falls_short(queues[name])]
@@ -162,15 +181,14 @@ def _tenant(one: Waiting) -> str:
 
 
 async def candidates(tx: Transaction, context: Context) -> dict[str, Candidate]:
-    """Every cloud that some tenant may use, as it is now."""
+    """Every cloud and store that some tenant may use, as it is now."""
     building, now = await building_on(tx), utc_now()
     healths = await cloud_health.healths(tx)
-    names = dict.fromkeys(cloud for tenant in context.tenants for cloud in tenant.projects)
     found = {}
-    for name in names:
+    for name in (*context.tenants.clouds, *context.tenants.stores):
         health = healths.get(name) or Health(name)
         found[name] = Candidate(
-            cloud=name,
+            place=name,
             building=building.get(name, 0),
             limit=context.settings.max_building,
             recent_failures=health.recent(now),
@@ -186,10 +204,10 @@ async def _record(outcome: Admission, context: Context, recording: Recording) ->
         decide[resource_id] = partial(_admit, choice=choice)
     for resource_id, choice in outcome.hopeless:
         problem = Problem(
-            title="No cloud",
+            title=choice.reason.value.replace("_", " ").capitalize(),
             detail=choice.message,
             reason=choice.reason,
-            retryable=choice.reason is not Reason.NO_CLOUD,
+            retryable=choice.reason not in _FOR_GOOD,
         )
         decide[resource_id] = partial(_refuse, problem=problem)
     for resource_id, words in outcome.too_large:

@@ -20,7 +20,7 @@ from services.scheduler.metrics import (
     ORPHANS_REMOVED,
 )
 from services.scheduler.orphans import Known, Seen, Verdict, judge, order_again, removable
-from services.scheduler.workflows import WORKFLOWS
+from services.scheduler.workflows import WORKFLOWS, places_of
 from shared.bus import Delivery, RejectedMessage
 from shared.contract import outgoing
 from shared.contract.codec import envelope_for
@@ -56,18 +56,20 @@ HOLDS = {kind: definition.holds for kind, definition in WORKFLOWS.items()}
 
 
 async def order_censuses(context: Context) -> None:
-    """Ask each worker what each of its clouds holds."""
-    places = list(dict.fromkeys(cloud for tenant in context.tenants for cloud in tenant.projects))
-    workers = dict.fromkeys(definition.worker for definition in WORKFLOWS.values())
+    """Ask each worker what each of its places holds."""
+    asked = dict.fromkeys(
+        (definition.worker, place)
+        for definition in WORKFLOWS.values()
+        for place in places_of(context.tenants, definition)
+    )
     not_after = utc_now() + timedelta(seconds=max(SHORTEST_LIFE, context.settings.census_seconds))
     async with context.recording() as recording:
-        await holdings.forget_other_places(recording.tx, places)
-        for worker in workers:
-            for place in places:
-                command, subject = TakeCensus(place=place), f"{worker}/{place}"
-                # It is about many requests: a trace of its own.
-                with tracing.span("census", parent=None):
-                    _send(context, recording, worker, command, subject, NOBODY, not_after)
+        await holdings.forget_other_places(recording.tx, [place for _, place in asked])
+        for worker, place in asked:
+            command, subject = TakeCensus(place=place), f"{worker}/{place}"
+            # It is about many requests: a trace of its own.
+            with tracing.span("census", parent=None):
+                _send(context, recording, worker, command, subject, NOBODY, not_after)
 
 
 def _send(

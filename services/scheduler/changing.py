@@ -96,7 +96,7 @@ async def make_changes(tx: Transaction, ledger: Ledger, changes: Sequence[Change
 
 async def _learn(tx: Transaction, made: Iterable[_Made]) -> None:
     lessons = [
-        (one.before.cloud, one.change.learn, one)
+        (one.before.place, one.change.learn, one)
         for one in made
         if one.change.learn is not None and one.before.resource.status.placement is not None
     ]

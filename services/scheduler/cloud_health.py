@@ -15,7 +15,18 @@ from datetime import datetime, timedelta
 from services.scheduler.metrics import RESTS
 from services.scheduler.placement import Rest
 from services.scheduler.settings import Settings
-from shared.contract.messages import CommandFailed, Message, ProvisionVm, VmBuildStarted
+from shared.contract.messages import (
+    AttachVolume,
+    CommandFailed,
+    Message,
+    ProvisionVm,
+    ProvisionVolume,
+    SnapshotTaken,
+    TakeSnapshot,
+    VmBuildStarted,
+    VolumeAttached,
+    VolumeProvisioned,
+)
 from shared.contract.problems import Reason
 from shared.storage import Connection
 
@@ -38,7 +49,11 @@ _NOT_ASKED = frozenset(
     }
 )
 #: What shows that a cloud makes things again. A port alone doesn't: Neutron may live without Nova.
-_MADE = (VmBuildStarted,)
+_MADE = (VmBuildStarted, VolumeProvisioned, SnapshotTaken, VolumeAttached)
+#: The commands that order them: whoever refuses one in so many words is alive.
+_MAKING = frozenset(
+    command.__name__ for command in (ProvisionVm, ProvisionVolume, TakeSnapshot, AttachVolume)
+)
 
 
 @dataclass(frozen=True)
@@ -114,7 +129,7 @@ class Sign(enum.Enum):
     FAILURE = enum.auto()
     #: It makes things.
     SUCCESS = enum.auto()
-    #: Nova answers, if only with a refusal (a quota, a name that it doesn't know).
+    #: It answers, if only with a refusal (a quota, a name that it doesn't know).
     ALIVE = enum.auto()
 
 
@@ -127,8 +142,8 @@ def sign_in(event: Message) -> Sign | None:
     reason = event.problem.reason
     if reason in _CLOUDS_FAULT:
         return Sign.FAILURE
-    asked_nova = event.command == ProvisionVm.__name__ and reason in set(Reason) - _NOT_ASKED
-    return Sign.ALIVE if asked_nova else None
+    answers = event.command in _MAKING and reason in set(Reason) - _NOT_ASKED
+    return Sign.ALIVE if answers else None
 
 
 async def note_answer(

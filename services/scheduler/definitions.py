@@ -9,6 +9,7 @@ from typing import Any
 from services.scheduler.state import ResourceState
 from shared.contract.messages import Message
 from shared.contract.problems import Problem, Reason
+from shared.contract.resources import Operation
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,15 @@ class StepDefinition:
 
 
 @dataclass(frozen=True)
+class OperationDefinition:
+    """Verbs on a living resource: the command, what accepts it, and when it is seen to be done."""
+
+    command: Callable[[ResourceState, Operation], Message]
+    accepted_by: type[Message]
+    done: Callable[[Operation, Any], bool]
+
+
+@dataclass(frozen=True)
 class WorkflowDefinition:
     """The steps of a kind, and what observations of the living resource mean."""
 
@@ -81,15 +91,16 @@ class WorkflowDefinition:
     outputs: Callable[[ResourceState, Any], Mapping[str, Any]]
     #: The condition of the living resource: None (fine), or what is wrong and whether it is lost.
     condition: Callable[[ResourceState, Any], tuple[Reason, str, bool] | None]
-    #: The command that looks at resources of one cloud, and the worker that answers it.
+    #: The command that looks at resources of one place, and the worker that answers it.
     worker: str
     inspect: Callable[[str, Sequence[ResourceState]], Message]
-    operation_command: Callable[[ResourceState, Any], Message]
-    operation_accepted_by: type[Message]
-    operation_done: Callable[[Any, Any], bool]
     #: What the kind is made of, in the backend's words: {what: name of the handle that records it},
     #: in the order in which it is removed.
     holds: Mapping[str, str]
+    #: Verbs on the living resource; None where the kind has none.
+    operations: OperationDefinition | None = None
+    #: The step whose command makes whole what an observation shows of the living one; None: none.
+    mended_by: Callable[[ResourceState, Any], str | None] = lambda _state, _seen: None
 
     def step(self, name: str) -> StepDefinition:
         """The definition of a step by name."""

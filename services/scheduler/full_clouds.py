@@ -27,7 +27,7 @@ async def follow(tx: Connection, before: ResourceState, after: ResourceState) ->
     """Note what a change of one resource tells of its cloud's quota."""
     if before.resource.status.placement is None:
         return
-    tenant, cloud = before.resource.tenant, before.cloud
+    tenant, cloud = before.resource.tenant, before.place
     ending = after.ending
     if ending is not None and ending.goal is Goal.REQUEUE and before.ending != ending:
         await _refused(tx, tenant, cloud, ending.problem or Problem(title="Refused"), ending.reason)

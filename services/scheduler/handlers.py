@@ -25,6 +25,10 @@ from shared.contract.messages import (
     Message,
     OrphanRemoved,
     RequestSubmitted,
+    SnapshotRemoved,
+    SnapshotTaken,
+    StorageInspectionFailed,
+    StorageObserved,
     VmBuildStarted,
     VmDeletionStarted,
     VmDeprovisioned,
@@ -33,6 +37,10 @@ from shared.contract.messages import (
     VmPortPrepared,
     VmPortReleased,
     VmPowerChangeStarted,
+    VolumeAttached,
+    VolumeDeprovisioned,
+    VolumeDetached,
+    VolumeProvisioned,
 )
 from shared.contract.problems import Problem, Reason
 
@@ -60,7 +68,7 @@ async def absorb_answer(delivery: Delivery, event: Message, context: Context) ->
 
     async def learn(tx: Transaction, before: ResourceState, _: ResourceState) -> None:
         if sign is not None and _is_open(before, step, attempt):
-            await cloud_health.note_answer(tx, before.cloud, sign, utc_now(), context.settings)
+            await cloud_health.note_answer(tx, before.place, sign, utc_now(), context.settings)
 
     lesson = Lesson(cloud_health.TABLE, learn) if sign else None
     await context.changes.do(Change(envelope, True, decide, lesson))
@@ -75,7 +83,9 @@ def _is_open(state: ResourceState, step: str, attempt: int) -> bool:
     return progress is not None and progress.attempt == attempt and not progress.answered
 
 
-async def observe_resource(delivery: Delivery, event: VmObserved, context: Context) -> None:
+async def observe_resource(
+    delivery: Delivery, event: VmObserved | StorageObserved, context: Context
+) -> None:
     """What a backend shows of one resource; seeing the same twice changes nothing."""
 
     def decide(state: ResourceState) -> Decision:
@@ -100,7 +110,7 @@ async def note_notifications(
 
 
 async def note_failed_inspection(
-    delivery: Delivery, event: VmInspectionFailed, context: Context
+    delivery: Delivery, event: VmInspectionFailed | StorageInspectionFailed, context: Context
 ) -> None:
     """The backend could not be asked: each resource that waits for it says so."""
     del delivery
@@ -139,10 +149,18 @@ EVENT_HANDLERS: dict[type[Message], Handler] = {
     VmDeprovisioned: absorb_answer,
     VmPortReleased: absorb_answer,
     VmPowerChangeStarted: absorb_answer,
+    VolumeProvisioned: absorb_answer,
+    VolumeDeprovisioned: absorb_answer,
+    SnapshotTaken: absorb_answer,
+    SnapshotRemoved: absorb_answer,
+    VolumeAttached: absorb_answer,
+    VolumeDetached: absorb_answer,
     CommandFailed: absorb_answer,
     VmObserved: observe_resource,
+    StorageObserved: observe_resource,
     CloudNotificationsChanged: note_notifications,
     VmInspectionFailed: note_failed_inspection,
+    StorageInspectionFailed: note_failed_inspection,
     CensusTaken: census.absorb_census,
     OrphanRemoved: census.note_removal,
 }

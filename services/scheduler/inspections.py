@@ -1,4 +1,4 @@
-"""Inspections: one command per worker, cloud and interval asks about all that is waited for."""
+"""Inspections: one command per kind, place and interval asks about all that is waited for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from services.scheduler import push
 from services.scheduler.context import Context
 from services.scheduler.definitions import WorkflowDefinition
 from services.scheduler.ledger import INSPECTED_AT_ONCE, utc_now
-from services.scheduler.workflows import WORKFLOWS
+from services.scheduler.workflows import WORKFLOWS, places_of
 from shared.contract import outgoing
 from shared.contract.codec import envelope_for
 from shared.runtime import tracing
@@ -45,7 +45,7 @@ async def inspect_waiting(context: Context) -> None:
         # Their rows are locked by name, as everywhere.
         due = {cloud for cloud in sorted(trusted) if await push.time_for_all(tx, cloud, rarely)}
     quiet = timedelta(seconds=rarely)
-    looks = dict.fromkeys(_clouds(context) - trusted, _ALL_WAITS)
+    looks = dict.fromkeys(_places(context) - trusted, _ALL_WAITS)
     looks |= {cloud: Look(("soon",)) for cloud in trusted}
     looks |= {cloud: Look(("soon", "fast"), quiet) for cloud in due}
     await _inspect(context, looks, settings.inspect_fast_seconds)
@@ -53,40 +53,40 @@ async def inspect_waiting(context: Context) -> None:
 
 async def inspect_living(context: Context) -> None:
     """Ask about everything alive: what was removed behind our back shows up."""
-    looks = dict.fromkeys(_clouds(context), Look(("slow",)))
+    looks = dict.fromkeys(_places(context), Look(("slow",)))
     await _inspect(context, looks, context.settings.inspect_slow_seconds)
 
 
 async def _inspect(context: Context, looks: Mapping[str, Look], interval: float) -> None:
     life = timedelta(seconds=max(SHORTEST_LIFE, interval))
     for definition in WORKFLOWS.values():
-        for cloud in sorted(looks):
-            await _inspect_cloud(context, definition, cloud, looks[cloud], life)
+        for place in sorted(looks.keys() & set(places_of(context.tenants, definition))):
+            await _inspect_place(context, definition, place, looks[place], life)
 
 
-def _clouds(context: Context) -> set[str]:
-    return {cloud for tenant in context.tenants for cloud in tenant.projects}
+def _places(context: Context) -> set[str]:
+    return {*context.tenants.clouds, *context.tenants.stores}
 
 
-async def _inspect_cloud(
-    context: Context, definition: WorkflowDefinition, cloud: str, look: Look, life: timedelta
+async def _inspect_place(
+    context: Context, definition: WorkflowDefinition, place: str, look: Look, life: timedelta
 ) -> None:
     """One command for each `INSPECTED_AT_ONCE` resources, usually one."""
     ledger, kind, after = context.ledger, definition.kind, ""
     while True:
         async with context.recording() as recording:
             states = await ledger.inspected(
-                recording.tx, kind, cloud, look.inspections, after, look.quiet
+                recording.tx, kind, place, look.inspections, after, look.quiet
             )
             if not states:
                 return
-            command = definition.inspect(cloud, states)
+            command = definition.inspect(place, states)
             # It is about many requests: a trace of its own, which what is seen is linked to.
             with tracing.span("inspect", parent=None):
                 envelope = envelope_for(
                     command,
                     source=ledger.source,
-                    subject=f"{definition.worker}/{cloud}",
+                    subject=f"{definition.worker}/{place}",
                     tenant=NOBODY,
                     traceparent=tracing.traceparent(),
                     not_after=utc_now() + life,

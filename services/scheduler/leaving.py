@@ -15,9 +15,10 @@ import msgspec
 from services.scheduler.definitions import StepDefinition
 from services.scheduler.state import LeftBehind, ResourceState
 from services.scheduler.walk import COMMAND_LIFE, REQUEST_LIFE, Walk
+from shared.contract.kinds import KINDS
 from shared.contract.messages import CommandFailed, Message
 from shared.contract.problems import Reason
-from shared.contract.resources import Phase, Placement
+from shared.contract.resources import Phase, placement_on
 
 _PREFIX = "left-"
 #: An undo that the backend accepted is asked for again until nothing is found any more.
@@ -38,7 +39,7 @@ def may_leave(walk: Walk, resting: Collection[str]) -> bool:
     state = walk.state
     if state.ending is not None or state.phase is not Phase.PROVISIONING:
         return False
-    if state.cloud not in resting or not set(state.alternatives) - set(resting):
+    if state.place not in resting or not set(state.alternatives) - set(resting):
         return False
     return all(
         walk.progress(step.name).answered
@@ -53,7 +54,7 @@ def leave(walk: Walk) -> None:
     began = [step.name for step in walk.wanted() if walk.progress(step.name).began]
     unknown = [until for name in began if (until := walk.progress(name).unknown_until)]
     left = LeftBehind(
-        cloud=state.cloud,
+        cloud=state.place,
         steps=tuple(reversed(began)),
         handles=state.handles,
         unknown_until=max(unknown, default=None),
@@ -74,7 +75,7 @@ def _issue(walk: Walk, left: LeftBehind) -> None:
 
 
 def _as_it_was(state: ResourceState, left: LeftBehind) -> ResourceState:
-    placement = Placement(cloud=left.cloud)
+    placement = placement_on(KINDS[state.resource.kind].sort, left.cloud)
     status = msgspec.structs.replace(state.resource.status, placement=placement)
     resource = msgspec.structs.replace(state.resource, status=status)
     return msgspec.structs.replace(state, resource=resource, handles=left.handles)

@@ -214,9 +214,9 @@ def _new_columns(state: ResourceState) -> tuple[object, ...]:
 
 def _columns(state: ResourceState) -> tuple[object, ...]:
     status = state.resource.status
-    cloud = status.placement.cloud if status.placement else None
+    place = status.placement.place if status.placement else None
     updated_at = state.resource.updated_at
-    return state.resource.id, status.phase.value, cloud, inspection_of(state), state, updated_at
+    return state.resource.id, status.phase.value, place, inspection_of(state), state, updated_at
 
 
 def utc_now() -> datetime:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from services.scheduler.definitions import WorkflowDefinition
+from services.scheduler.definitions import OperationDefinition, WorkflowDefinition
 from services.scheduler.sight import is_current, is_told
 from services.scheduler.state import Decision, ResourceState
 from services.scheduler.walk import Walk
@@ -96,15 +96,21 @@ def _start_next(walk: Walk) -> None:
 
 
 def _issue(walk: Walk, operation: Operation) -> None:
-    definition, name = walk.definition, _PREFIX + operation.id
+    name = _PREFIX + operation.id
     if operation.state is OperationState.REQUESTED:
         walk.set_timer(f"overdue/{name}", walk.now + PATIENCE)
         operation = msgspec.structs.replace(
             operation, state=OperationState.RUNNING, started_at=walk.now
         )
         walk.change_operation(operation.id, state=operation.state, started_at=walk.now)
-    message = definition.operation_command(walk.state, operation)
-    walk.issue(name, definition.worker, message)
+    message = _verbs(walk.definition).command(walk.state, operation)
+    walk.issue(name, walk.definition.worker, message)
+
+
+def _verbs(definition: WorkflowDefinition) -> OperationDefinition:
+    if definition.operations is None:
+        raise LookupError(f"a {definition.kind} knows no verbs")
+    return definition.operations
 
 
 def _find(walk: Walk, name: str) -> Operation | None:
@@ -118,7 +124,7 @@ def absorb(walk: Walk, name: str, event: Message) -> None:
     operation = _find(walk, name)
     if operation is None:
         return
-    if isinstance(event, walk.definition.operation_accepted_by):
+    if isinstance(event, _verbs(walk.definition).accepted_by):
         walk.answered(name, accepted=True)
         early = walk.take_early(name)
         if early is not None:
@@ -147,7 +153,7 @@ def observe(walk: Walk, seen: Message) -> None:
             operation.state is not OperationState.RUNNING
             or (since or walk.now) > observed_at
             or not is_current(walk, seen)
-            or not walk.definition.operation_done(operation, seen)
+            or not _verbs(walk.definition).done(operation, seen)
         ):
             continue
         if progress.accepted:

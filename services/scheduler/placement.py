@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from shared.contract.problems import Problem, Reason
-from shared.contract.resources import Placement
+from shared.contract.resources import Placement, Sort, placement_on
 
 
 class Standing(enum.Enum):
@@ -45,9 +45,9 @@ class Rest:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A cloud that the tenant may use: what is being built there, and how it has been doing."""
+    """A cloud or store that the tenant may use: what is built there, and how it has been doing."""
 
-    cloud: str
+    place: str
     building: int
     limit: int
     recent_failures: int = 0
@@ -75,6 +75,7 @@ class Wish:
     full: Mapping[str, tuple[Reason, str]] = field(default_factory=dict)
     again: Mapping[str, datetime] = field(default_factory=dict)
     left: Sequence[str] = ()
+    sort: Sort = Sort.CLOUD
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Judgement:
     @property
     def line(self) -> str:
         """The explanation's line for this candidate."""
-        return f"{self.candidate.cloud}: {self.words}"
+        return f"{self.candidate.place}: {self.words}"
 
 
 @dataclass(frozen=True)
@@ -118,15 +119,16 @@ def place(candidates: Sequence[Candidate], wish: Wish | None = None) -> Choice:
 
     One whose rest is over comes before all others, for the one request that tries it.
     """
-    judged = [judge(one, wish or Wish()) for one in candidates]
+    wish = wish or Wish()
+    judged = [judge(one, wish) for one in candidates]
     possible = [one for one in judged if one.standing is not Standing.UNSUITABLE]
     able = [one for one in possible if one.standing in _CAN_START]
     if not able:
-        return _no_place(judged, possible)
+        return _no_place(judged, possible, wish.sort)
     best = min(able, key=_preference)  # the first of equals
     explanation = tuple(_explain(one, best) for one in judged)
-    others = tuple(one.candidate.cloud for one in possible if one is not best)
-    return Choice(Placement(cloud=best.candidate.cloud, explanation=explanation), others)
+    others = tuple(one.candidate.place for one in possible if one is not best)
+    return Choice(placement_on(wish.sort, best.candidate.place, explanation), others)
 
 
 def _preference(one: Judgement) -> tuple[bool, int, int]:
@@ -136,17 +138,25 @@ def _preference(one: Judgement) -> tuple[bool, int, int]:
 
 def _explain(one: Judgement, best: Judgement) -> str:
     if one is best:
-        return f"{one.candidate.cloud}: chosen: {one.words}"
+        return f"{one.candidate.place}: chosen: {one.words}"
     if one.standing is Standing.FREE:
-        return f"{one.candidate.cloud}: not chosen: {one.words}"
+        return f"{one.candidate.place}: not chosen: {one.words}"
     return one.line
 
 
-def _no_place(judged: Sequence[Judgement], possible: Sequence[Judgement]) -> Choice:
+#: What is said where there is nothing to choose from.
+_NOWHERE = {
+    Sort.CLOUD: (Reason.NO_CLOUD, "The tenant has no project on any cloud."),
+    Sort.STORE: (Reason.NO_STORE, "There is no store for volumes here."),
+}
+
+
+def _no_place(judged: Sequence[Judgement], possible: Sequence[Judgement], sort: Sort) -> Choice:
     if not possible:
-        reasons = [one.reason for one in judged if one.reason is not Reason.NO_CLOUD]
-        message = "; ".join(one.line for one in judged) or "The tenant has no project on any cloud."
-        reason = reasons[-1] if reasons else Reason.NO_CLOUD
+        none, nowhere = _NOWHERE[sort]
+        reasons = [one.reason for one in judged if one.reason is not none]
+        message = "; ".join(one.line for one in judged) or nowhere
+        reason = reasons[-1] if reasons else none
         return Choice(None, hopeless=True, reason=reason, message=message)
     nearest = min(possible, key=lambda one: _OBSTACLES.index(one.standing))
     message = nearest.words if len(judged) == 1 else "; ".join(one.line for one in judged)
@@ -157,7 +167,7 @@ def _no_place(judged: Sequence[Judgement], possible: Sequence[Judgement]) -> Cho
 
 def judge(one: Candidate, wish: Wish) -> Judgement:
     """Tell how a cloud stands to a request."""
-    if (refusal := wish.refusals.get(one.cloud)) is not None:
+    if (refusal := wish.refusals.get(one.place)) is not None:
         reason = Reason(refusal.reason) if refusal.reason in set(Reason) else Reason.NO_CLOUD
         words = f"refused it: {reason.value}: {refusal.detail or refusal.title}"
         return Judgement(one, Standing.UNSUITABLE, words, reason)
@@ -166,10 +176,10 @@ def judge(one: Candidate, wish: Wish) -> Judgement:
     if one.rest is not None and not (one.rest.over and not one.rest.tried):
         reason, until = Reason.BACKEND_UNAVAILABLE, one.rest.until
         return Judgement(one, Standing.RESTING, one.rest.words, reason, until)
-    if one.cloud in wish.full:
-        reason, words = wish.full[one.cloud]
-        return Judgement(one, Standing.FULL, words, reason, wish.again.get(one.cloud))
-    if one.cloud in wish.left:
+    if one.place in wish.full:
+        reason, words = wish.full[one.place]
+        return Judgement(one, Standing.FULL, words, reason, wish.again.get(one.place))
+    if one.place in wish.left:
         return Judgement(one, Standing.BUSY, "what it had there is still being removed")
     if one.free == 0:
         words = f"{one.building} of {one.limit} builds under way"

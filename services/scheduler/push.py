@@ -66,13 +66,13 @@ async def note_sight(
     ended = _waits(before) - _waits(after)
     if is_told(seen):
         if ended or _kept(after) - _kept(before):
-            WAITS_ENDED.labels(before.cloud, "notified").inc()
-            await _earn(tx, before.cloud)
+            WAITS_ENDED.labels(before.place, "notified").inc()
+            await _earn(tx, before.place)
     elif ended:
-        WAITS_ENDED.labels(before.cloud, "inspected").inc()
+        WAITS_ENDED.labels(before.place, "inspected").inc()
         if any(_could_be_told(before, name, seen) for name in ended):
             hold = timedelta(seconds=_HOLD * interval)
-            await _lose(tx, before.cloud, "an inspection had to end a wait", hold)
+            await _lose(tx, before.place, "an inspection had to end a wait", hold)
 
 
 async def note_silence(tx: Transaction, cloud: str) -> None:

@@ -68,7 +68,7 @@ async def get_capacity(name: str, query: GetCapacity, context: Context) -> Messa
             recent_failures=clouds[name].recent_failures,
             resting_until=_resting_until(healths.get(name)),
         )
-        for name in tenant.projects
+        for name in (*tenant.projects, *context.tenants.stores)
     )
     return CapacityReported(clouds=reported, waiting=waiting)
 

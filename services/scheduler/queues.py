@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from services.scheduler.estimates import Return
+from services.scheduler.needs import NOTHING_NEEDED, Needs
+from shared.contract.kinds import KINDS, SIZES
 from shared.contract.problems import Problem, Reason
+from shared.contract.resources import Sort
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,7 @@ class Waiting:
     """A resource that waits, in the order of arrival.
 
     ``refusals``: clouds that can't take it; ``left``: where something of it is being removed.
+    ``needs``: how it stands with the other resources that it names.
     """
 
     id: str
@@ -24,6 +28,13 @@ class Waiting:
     arch: str | None = None
     refusals: Mapping[str, Problem] = field(default_factory=dict)
     left: tuple[str, ...] = ()
+    kind: str = "vm"
+    needs: Needs = NOTHING_NEEDED
+
+    @property
+    def sort(self) -> Sort:
+        """The sort of place that it is put on."""
+        return KINDS[self.kind].sort
 
 
 @dataclass(frozen=True)
@@ -58,6 +69,16 @@ class Share:
     gates: Mapping[str, Gate] = field(default_factory=dict)
     #: What will be given back by itself, the earliest first.
     returns: Sequence[Return] = ()
+    stores: tuple[str, ...] = ()
+
+    @property
+    def holds(self) -> int:
+        """How many things it holds, of whatever size."""
+        return sum(amount for name, amount in self.used.items() if name not in SIZES)
+
+    def places(self, sort: Sort) -> tuple[str, ...]:
+        """Where it may have something of this sort."""
+        return self.stores if sort is Sort.STORE else self.clouds
 
     def falls_short(self, queue: Sequence[Waiting]) -> bool:
         """Tell whether its quota has no room for all of its queue."""

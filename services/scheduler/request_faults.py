@@ -39,7 +39,7 @@ _SEAL_BYTES = 48
 #: What each verb says besides verb, kind and resource_id.
 _FIELDS: dict[Verb, frozenset[str]] = {
     Verb.CREATE: frozenset({"name", "labels", "spec", "lease_ttl", "deadline", "callback_url"}),
-    Verb.DELETE: frozenset(),
+    Verb.DELETE: frozenset({"force"}),
     Verb.EXTEND: frozenset({"lease_ttl"}),
     Verb.UPDATE: frozenset({"labels", "lease_ttl"}),
     **{verb: frozenset({"operation_id"}) for verb in POWER_VERBS},
@@ -59,6 +59,7 @@ class Asked(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     lease_ttl: Seconds | None = None
     deadline: MakingSeconds | None = None
     callback_url: CallbackUrl | None = None
+    force: bool = False
 
 
 def subject_faults(delivery: Delivery, request: RequestSubmitted) -> Iterator[FieldError]:
@@ -127,7 +128,7 @@ def data_faults(data: Any) -> Iterator[FieldError]:
 
 def _verb_faults(verb: Verb, data: dict[str, Any]) -> Iterator[FieldError]:
     optional = set(Asked.__struct_fields__) - {"verb", "kind", "resource_id"}
-    given = {name for name in optional if data.get(name) not in (None, {})}
+    given = {name for name in optional if data.get(name) not in (None, {}, False)}
     for name in sorted(given - _FIELDS[verb]):
         yield FieldError(detail=f"A {verb.value} takes none.", pointer=f"{_DATA}/{name}")
     if verb is Verb.EXTEND and data.get("lease_ttl") is None:

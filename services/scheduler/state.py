@@ -33,6 +33,8 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     goal: Goal
     reason: Reason
     problem: Problem | None = None
+    #: Whoever still uses it is not waited for.
+    force: bool = False
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -95,12 +97,12 @@ class ResourceState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         return self.resource.status.phase
 
     @property
-    def cloud(self) -> str:
-        """The cloud it was placed on; asking before it was placed is a bug."""
+    def place(self) -> str:
+        """The cloud or store it was placed on; asking before it was placed is a bug."""
         placement = self.resource.status.placement
         if placement is None:
             raise LookupError(f"{self.resource.id} has not been placed")
-        return placement.cloud
+        return placement.place
 
     def step(self, name: str) -> Step:
         """The public record of a step."""

@@ -118,7 +118,7 @@ def _give_up(walk: Walk, step: StepDefinition, reason: Reason, problem: Problem)
 
 def _of_all_clouds(walk: Walk, last: Problem) -> Problem:
     """The last cloud's problem, with the words of those before it."""
-    refusals = {**walk.state.refusals, walk.state.cloud: last}
+    refusals = {**walk.state.refusals, walk.state.place: last}
     words = [f"{cloud}: {one.detail or one.title}" for cloud, one in refusals.items()]
     return msgspec.structs.replace(last, detail="; ".join(words))
 

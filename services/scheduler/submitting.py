@@ -170,6 +170,6 @@ async def _change(
 def _decide(state: ResourceState, request: RequestSubmitted) -> Decision:
     definition, now = WORKFLOWS[state.resource.kind], utc_now()
     if request.verb is Verb.DELETE:
-        ending = Ending(goal=Goal.DELETE, reason=Reason.DELETE_REQUESTED)
+        ending = Ending(goal=Goal.DELETE, reason=Reason.DELETE_REQUESTED, force=request.force)
         return workflow.end(state, definition, now, ending)
     return operations.request(state, definition, now, request)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from services.scheduler import operations
 from services.scheduler.definitions import StepDefinition
 from services.scheduler.state import Ending, Goal
@@ -20,6 +22,8 @@ def end(walk: Walk, ending: Ending) -> None:
     if walk.state.phase is Phase.FAILED and ending.goal is not Goal.DELETE:
         return
     if current is not None and _STRENGTH[current.goal] >= _STRENGTH[ending.goal]:
+        if ending.force and not current.force:
+            _force(walk, current)
         return
     walk.change(ending=ending)
     if ending.goal is Goal.DELETE or walk.state.phase is Phase.ACTIVE:
@@ -30,6 +34,15 @@ def end(walk: Walk, ending: Ending) -> None:
         walk.change_status(phase=Phase.DEPROVISIONING, queue=None)
         walk.explain(ending.reason, message)
     go_back(walk)
+
+
+def _force(walk: Walk, current: Ending) -> None:
+    """What waits for those who still use it is ordered at once, without regard to them."""
+    walk.change(ending=msgspec.structs.replace(current, force=True))
+    for step in walk.wanted():
+        waits = walk.progress(step.name).answered
+        if walk.state.step(step.name).state is StepState.UNDOING and waits:
+            walk.issue_step(step, undo=True)
 
 
 def fail(walk: Walk, reason: Reason, detail: str, retryable: bool) -> None:
@@ -94,7 +107,7 @@ def _wait_again(walk: Walk, ending: Ending) -> None:
     """Back into the queue, for another cloud or until the quota of one has room again."""
     if ending.goal is Goal.REPLACE:
         problem = ending.problem or Problem(title="Refused", reason=ending.reason)
-        walk.change(refusals={**walk.state.refusals, walk.state.cloud: problem})
+        walk.change(refusals={**walk.state.refusals, walk.state.place: problem})
     walk.change(ending=None, handles={})
     walk.reset_steps()
     walk.change_status(phase=Phase.WAITING, placement=None, outputs={})

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from services.scheduler.definitions import (
     Absorbed,
+    OperationDefinition,
     StepDefinition,
     WorkflowDefinition,
     doubt_of,
@@ -49,7 +50,7 @@ WORKER = "vm_worker"
 def _prepare_port(state: ResourceState) -> Message:
     spec = state.resource.spec
     return PrepareVmPort(
-        cloud=state.cloud,
+        cloud=state.place,
         network=spec.get("network"),
         security_groups=tuple(spec.get("security_groups", ())),
         name=state.resource.name,
@@ -59,7 +60,7 @@ def _prepare_port(state: ResourceState) -> Message:
 def _provision(state: ResourceState) -> Message:
     spec = state.resource.spec
     return ProvisionVm(
-        cloud=state.cloud,
+        cloud=state.place,
         image=spec["image"],
         flavor=spec["flavor"],
         port_id=state.handles["port_id"],
@@ -103,7 +104,7 @@ def _floating_ip_associated(event: FloatingIpAssociated) -> Absorbed:
 
 def _change_power(state: ResourceState, operation: Operation) -> Message:
     return ChangeVmPower(
-        cloud=state.cloud,
+        cloud=state.place,
         server_id=state.handles["server_id"],
         operation_id=operation.id,
         verb=operation.verb,
@@ -136,7 +137,7 @@ VM_WORKFLOW = WorkflowDefinition(
             make=_prepare_port,
             made_by={VmPortPrepared: _port_prepared},
             undo=lambda state: ReleaseVmPort(
-                cloud=state.cloud,
+                cloud=state.place,
                 port_id=state.handles.get("port_id"),
                 doubtful=bool(state.handles.get(doubt_of("port"))),
             ),
@@ -150,7 +151,7 @@ VM_WORKFLOW = WorkflowDefinition(
             made_by={VmBuildStarted: _build_started},
             sees_made=server_made,
             undo=lambda state: DeprovisionVm(
-                cloud=state.cloud,
+                cloud=state.place,
                 server_id=state.handles.get("server_id"),
                 doubtful=bool(state.handles.get(DOUBTFUL)),
             ),
@@ -166,11 +167,11 @@ VM_WORKFLOW = WorkflowDefinition(
             after=("port",),
             wanted=lambda state: bool(state.resource.spec.get("floating_ip")),
             make=lambda state: AssociateFloatingIp(
-                cloud=state.cloud, port_id=state.handles["port_id"]
+                cloud=state.place, port_id=state.handles["port_id"]
             ),
             made_by={FloatingIpAssociated: _floating_ip_associated},
             undo=lambda state: ReleaseFloatingIp(
-                cloud=state.cloud,
+                cloud=state.place,
                 port_id=state.handles.get("port_id"),
                 floating_ip_id=state.handles.get("floating_ip_id"),
             ),
@@ -183,8 +184,8 @@ VM_WORKFLOW = WorkflowDefinition(
     condition=condition,
     worker=WORKER,
     inspect=_inspect,
-    operation_command=_change_power,
-    operation_accepted_by=VmPowerChangeStarted,
-    operation_done=power_changed,
+    operations=OperationDefinition(
+        command=_change_power, accepted_by=VmPowerChangeStarted, done=power_changed
+    ),
     holds={"floating_ip": "floating_ip_id", "server": "server_id", "port": "port_id"},
 )

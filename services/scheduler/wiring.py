@@ -58,7 +58,7 @@ async def wire(service: Service) -> None:
     outbox = Outbox(database, bus)
     context = Context(settings, tenants, database, bus, outbox, Ledger(settings.installation_id))
     async with database.transaction() as tx:
-        await push.know(tx, {cloud for tenant in tenants for cloud in tenant.projects})
+        await push.know(tx, tenants.clouds)
     service.spawn("outbox", outbox.run())
     _spawn_rounds(service, context)
     await _consume(context)

@@ -201,8 +201,16 @@ def _see_living(walk: Walk, seen: Message) -> None:
         walk.keep({}, definition.outputs(walk.state, seen))
     else:
         walk.explain(condition[0], condition[1])
+    _mend(walk, seen)
     if walk.state.resource != before:
         walk.change(seen_at=observed_at)
+
+
+def _mend(walk: Walk, seen: Message) -> None:
+    """What the backend has lost of a living resource is ordered again, once at a time."""
+    name = walk.definition.mended_by(walk.state, seen)
+    if name is not None and walk.state.step(name).state is StepState.DONE:
+        walk.issue_step(walk.definition.step(name), undo=False)
 
 
 # ---- forward, backward, and the ends

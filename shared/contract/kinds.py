@@ -267,6 +267,10 @@ def without_secrets(resource: Resource) -> Resource:
     return msgspec.structs.replace(resource, spec=spec)
 
 
+#: What is counted against a quota by its size, not by the piece.
+SIZES = frozenset({"volume_gib"})
+
+
 def demand_of(kind: str, spec: dict[str, Any]) -> dict[str, int]:
     """What a resource counts for against its tenant's quota: {quota name: amount}."""
     demand = {KINDS[kind].plural: 1}

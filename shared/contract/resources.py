@@ -137,6 +137,11 @@ class Placement(_Record, frozen=True):
         return self.cloud or self.store or ""
 
 
+def placement_on(sort: Sort, place: str, explanation: tuple[str, ...] = ()) -> Placement:
+    """Return the placement on a cloud or a store."""
+    return Placement(**{sort.value: place}, explanation=explanation)
+
+
 class Lease(_Record, frozen=True):
     """How long a resource lives: ``ttl`` seconds from ``active`` (or from the last extension)."""
 

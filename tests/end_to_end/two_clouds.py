@@ -46,7 +46,7 @@ class TwoClouds:
 
 def cloud_of(vm: Resource) -> str:
     assert vm.status.placement is not None
-    return vm.status.placement.cloud
+    return vm.status.placement.place
 
 
 def said_of(vm: Resource, cloud: str) -> str:

@@ -139,7 +139,7 @@ class LedgerHands(RuleBasedStateMachine):
 
     def _see(self, state: ResourceState) -> None:
         vm = state.resource.id
-        self.events.append(Event(self.clouds.look(state.cloud, vm), vm, self.vms[vm], {}))
+        self.events.append(Event(self.clouds.look(state.place, vm), vm, self.vms[vm], {}))
 
     async def _deliver(self, event: Event) -> None:
         await self.desk.event(event.message, event.subject, event.tenant, **event.attributes)

@@ -65,7 +65,7 @@ async def created(ledger: Desk) -> tuple[str, str]:
     """A VM that a round has admitted, and its cloud."""
     vm = await ledger.create()
     await admitting.hold_round(ledger.context)
-    return vm, (await ledger.state(vm)).cloud
+    return vm, (await ledger.state(vm)).place
 
 
 @pytest.mark.parametrize("reason", [Reason.QUOTA_EXCEEDED, Reason.IMAGE_NOT_FOUND])
@@ -112,7 +112,7 @@ async def test_a_late_answer_of_a_cloud_that_was_left_says_nothing_of_the_next(
     await answer(ledger, "PrepareVmPort", refused)
     await answer(ledger, "ReleaseVmPort")
     await admitting.hold_round(ledger.context)
-    assert (await ledger.state(vm)).cloud == "b"
+    assert (await ledger.state(vm)).place == "b"
     late = {"step": "port", "attempt": 1}
     timeout = failed("PrepareVmPort", Reason.BACKEND_TIMEOUT, retryable=True)
     await ledger.event(timeout, vm, "bigtop", **late)

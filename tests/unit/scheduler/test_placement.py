@@ -132,14 +132,14 @@ def test_refused_everywhere_is_hopeless_with_all_the_words() -> None:
 _CANDIDATES = st.lists(
     st.builds(
         Candidate,
-        cloud=st.sampled_from("abcdef"),
+        place=st.sampled_from("abcdef"),
         building=st.integers(0, 3),
         limit=st.just(3),
         recent_failures=st.integers(0, 9),
         rest=st.sampled_from([None, None, RESTING, OVER, TRIED]),
     ),
     max_size=6,
-    unique_by=lambda one: one.cloud,
+    unique_by=lambda one: one.place,
 )
 
 
@@ -154,14 +154,14 @@ def test_a_resting_cloud_is_never_chosen(
     )
     choice = place(candidates, wish)
     able = {
-        one.cloud
+        one.place
         for one in candidates
-        if one.rest in (None, OVER) and one.free and one.cloud not in refused | full
+        if one.rest in (None, OVER) and one.free and one.place not in refused | full
     }
     assert (choice.placement is not None) == bool(able)
     if choice.placement is not None:
-        assert choice.placement.cloud in able
+        assert choice.placement.place in able
         assert len(choice.placement.explanation) == len(candidates)
-        assert choice.placement.cloud not in choice.alternatives
+        assert choice.placement.place not in choice.alternatives
     assert not refused & set(choice.alternatives)
-    assert choice.hopeless == (not {one.cloud for one in candidates} - refused)
+    assert choice.hopeless == (not {one.place for one in candidates} - refused)

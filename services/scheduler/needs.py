@@ -1,0 +1,53 @@
+"""What a waiting resource needs of the others that it names: a volume, a snapshot. Pure.
+
+They must be the tenant's, and active; then it goes where they are. Who names what has ended, or is
+about to, is told so at once; who names what is being made waits for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shared.contract.resources import Phase
+
+_COMING = frozenset({Phase.REQUESTED, Phase.WAITING, Phase.PROVISIONING})
+
+
+@dataclass(frozen=True)
+class Needs:
+    """How it stands with what a resource names.
+
+    ``missing`` and ``unready`` are the words for what can't come any more, and for what is still to
+    come; ``place``: the only cloud or store that will do.
+    """
+
+    missing: str | None = None
+    unready: str | None = None
+    place: str | None = None
+
+
+NOTHING_NEEDED = Needs()
+
+
+@dataclass(frozen=True)
+class Named:
+    """What the ledger knows of a resource that another one names."""
+
+    tenant: str
+    phase: Phase
+    place: str | None
+
+
+def needs_of(tenant: str, references: Mapping[str, str], named: Mapping[str, Named]) -> Needs:
+    """Return how it stands with ``references`` ({field: id}), of which ``named`` are known."""
+    for field, resource_id in references.items():
+        other = named.get(resource_id)
+        if other is None or other.tenant != tenant:
+            return Needs(missing=f"{field}: there is no {resource_id}.")
+        if other.phase in _COMING:
+            return Needs(unready=f"{field}: {resource_id} is {other.phase.value}.")
+        if other.phase is not Phase.ACTIVE:
+            return Needs(missing=f"{field}: {resource_id} is {other.phase.value}.")
+    places = {named[one].place for one in references.values()}
+    return Needs(place=min((one for one in places if one), default=None))
