@@ -196,12 +196,14 @@ def installation(
     *,
     projects: Mapping[str, Mapping[str, str]] | None = None,
     archs: Mapping[str, Sequence[str]] | None = None,
+    stores: Mapping[str, Mapping[str, object]] | None = None,
 ) -> Iterator[Installation]:
     """Install a Colobus for tenants named as devcloud's projects; everything goes at the end.
 
     ``extra``: {service: {variable: value}} beyond what every installation has. ``projects``:
     {tenant: {cloud: project id}} of those that have other ones than devcloud's first cloud.
-    ``archs``: {cloud: architectures}, where they are declared.
+    ``archs``: {cloud: architectures}, where they are declared. ``stores``: what the iscsi_worker's
+    stores file says; it is started by its name only.
     """
     name = f"test{secrets.token_hex(4)}"
     admin = _admin_settings(cloud, name, folder)
@@ -218,7 +220,11 @@ def installation(
     for service, variables in (extra or {}).items():
         made.extra[service] = {**made.extra.get(service, {}), **variables}
     first = {t: {"devcloud": cloud[f"DEVCLOUD_PROJECT_ID_{t.upper()}"]} for t in quotas}
-    _write_tenants(made, {**first, **(projects or {})}, quotas, archs or {})
+    _write_tenants(made, {**first, **(projects or {})}, quotas, archs or {}, list(stores or {}))
+    if stores:
+        path = folder / "stores.yaml"
+        path.write_text(yaml.safe_dump({"stores": {name: dict(of) for name, of in stores.items()}}))
+        made.extra.setdefault("iscsi_worker", {})["COLOBUS_STORES_FILE"] = str(path)
     asyncio.run(patiently(lambda: install(admin), INSTALL_SECONDS, name="installation"))
     try:
         yield made
@@ -248,6 +254,7 @@ def _write_tenants(
     projects: Mapping[str, Mapping[str, str]],
     quotas: Mapping[str, Mapping[str, int]],
     archs: Mapping[str, Sequence[str]],
+    stores: Sequence[str],
 ) -> None:
     tenants = {
         tenant: {
@@ -265,7 +272,8 @@ def _write_tenants(
         for tenant, quota in quotas.items()
     }
     clouds = {name: {"archs": list(of_cloud)} for name, of_cloud in archs.items()}
-    text = yaml.safe_dump({"tenants": tenants, "clouds": clouds})
+    known = {"tenants": tenants, "clouds": clouds, "stores": {name: {} for name in stores}}
+    text = yaml.safe_dump(known)
     (made.folder / "tenants.yaml").write_text(text)
 
 
