@@ -47,6 +47,8 @@ class Component:
     packages: ClassVar[tuple[str, ...]] = ()
     needs_cloud_venv: ClassVar[bool] = False
     main_port: ClassVar[str | None] = None
+    on_request: ClassVar[bool] = False
+    """Left out when everything is brought up, unless something else of it requires this."""
     ready_within: ClassVar[float] = 180.0
 
     def __init__(self, site: Site) -> None:

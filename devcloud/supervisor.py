@@ -46,8 +46,12 @@ class Supervisor:
         self.needs = {kind.name: (*kind.requires, *kind.wants) for kind in table}
 
     def up(self, names: Collection[str] = ()) -> None:
-        """Install, configure and start these components (default: all) and what they require."""
-        wanted = closure(names or self.components, self.needs)
+        """Install, configure and start these components and what they require.
+
+        Default: all but those that are brought up on request only.
+        """
+        usual = [name for name, c in self.components.items() if not c.on_request]
+        wanted = closure(names or usual, self.needs)
         chosen = {name: c for name, c in self.components.items() if name in wanted}
         installers = {i.name: i for i in self._installers(chosen.values())}
         requires: dict[str, list[str]] = {name: [] for name in installers}
