@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from devcloud.component import Component
+from devcloud.components.bmc import Bmc
 from devcloud.components.catalog import Catalog
 from devcloud.components.cloud_rabbitmq import CloudRabbitMQ
 from devcloud.components.colobus import ColobusInstall
@@ -14,6 +15,7 @@ from devcloud.components.colobus_services import (
     WebhookWorker,
 )
 from devcloud.components.glance import Glance, GlanceDatabase
+from devcloud.components.ironic import Ironic, IronicDatabase
 from devcloud.components.keystone import Keystone, KeystoneDatabase
 from devcloud.components.mariadb import MariaDB
 from devcloud.components.neutron import Neutron, NeutronDatabase
@@ -29,6 +31,7 @@ from devcloud.components.nova import (
 )
 from devcloud.components.placement import Placement, PlacementDatabase
 from devcloud.components.postgresql import PostgreSQL
+from devcloud.components.provisioning_network import ProvisioningNetwork
 from devcloud.components.rabbitmq import RabbitMQ
 from devcloud.components.second_cloud import SecondCloud
 
@@ -59,6 +62,11 @@ COMPONENTS: tuple[type[Component], ...] = (
     # Tenants, users, images, flavors, the external network.
     Catalog,
     SecondCloud,
+    # Bare metal.
+    ProvisioningNetwork,
+    Bmc,
+    IronicDatabase,
+    Ironic,
     # Colobus.
     ColobusInstall,
     FrontDoor,
