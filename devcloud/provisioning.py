@@ -24,6 +24,7 @@ HTTP_PORT = 8080
 ISCSI_PORT = 3260
 BRIDGE = "machines"
 NAMESPACES = Path("/run/netns")
+TUN = Path("/dev/net/tun")
 
 
 class NeedsRoot(RuntimeError):
@@ -72,7 +73,12 @@ class Network:
         self._ip("-6", "address", "add", f"{IPV6_GATEWAY}/64", "dev", BRIDGE, "nodad")
 
     def add_tap(self, device: str) -> None:
-        """Make one machine's network device, which the daemons' user may open."""
+        """Make one machine's network device, which the daemons' user may open.
+
+        The file that leads to such devices is open to all wherever udev runs: the kernel asks for
+        rights to the single device. In a container without udev only root could come so far.
+        """
+        TUN.chmod(0o666)
         if device not in self._ip("-o", "link", "show", "master", BRIDGE):
             self._ip("tuntap", "del", "dev", device, "mode", "tap", check=False)
             user = str(self.account.uid)
