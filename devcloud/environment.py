@@ -22,6 +22,8 @@ def cloud_environment(site: Site) -> dict[str, str]:
         password = site.credentials[PostgreSQL.name]
         where = f"{HOST}:{site.ports[PostgreSQL.name]}/{DATABASE}"
         found["DEVCLOUD_POSTGRES_DSN"] = f"postgresql://{SUPERUSER}:{password}@{where}"
+    if site.paths.nodes_yaml.exists():
+        found["DEVCLOUD_NODES_YAML"] = str(site.paths.nodes_yaml)
     if site.paths.tenants_json.exists():
         found |= _openstack(site)
         found |= _colobus(site)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from devcloud.component import Component
+from devcloud.components.bare_metal import BareMetal
 from devcloud.components.bmc import Bmc
 from devcloud.components.catalog import Catalog
 from devcloud.components.cloud_rabbitmq import CloudRabbitMQ
@@ -67,6 +68,7 @@ COMPONENTS: tuple[type[Component], ...] = (
     Bmc,
     IronicDatabase,
     Ironic,
+    BareMetal,
     # Colobus.
     ColobusInstall,
     FrontDoor,
