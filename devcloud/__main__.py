@@ -13,16 +13,19 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from devcloud import image_commands
 from devcloud.account import UnreachableFolder
 from devcloud.api import DevCloudFailed, NotSetUp, cloud_environment, open_devcloud
 from devcloud.graph import UnknownName
 from devcloud.progress import STYLES
+from devcloud.tools import ToolFailed
 
 app = typer.Typer(
     help="A real developer cloud on one Debian machine.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(image_commands.app, name="image")
 Names = Annotated[list[str] | None, typer.Argument(help="Components; default: those that the demo needs.")]
 
 
@@ -95,7 +98,7 @@ def main() -> None:
         app()
     except NotSetUp as error:
         _fail(f"{error}; begin with: python -m devcloud up")
-    except (DevCloudFailed, UnknownName, UnreachableFolder) as error:
+    except (DevCloudFailed, ToolFailed, UnknownName, UnreachableFolder) as error:
         _fail(str(error))
     except KeyboardInterrupt:
         _fail("interrupted; run the same command again to go on")

@@ -29,16 +29,25 @@ class Account:
         """Tell whether this is the user that runs us, so nothing needs switching."""
         return self.uid == os.geteuid()
 
-    def command(self, argv: Sequence[str], *, die_with_parent: bool = False) -> list[str]:
+    def command(
+        self,
+        argv: Sequence[str],
+        *,
+        die_with_parent: bool = False,
+        capabilities: Sequence[str] = (),
+    ) -> list[str]:
         """Return the command that runs `argv` as this user; the process id stays the same.
 
         Args:
             argv: Program and arguments.
             die_with_parent: End it when the thread that started it ends, even by SIGKILL.
+            capabilities: What of root's rights it keeps, as setpriv names them: `net_raw`.
         """
         switch = [] if self.is_caller else [f"--reuid={self.uid}", f"--regid={self.gid}"]
         if switch:
             switch.append("--clear-groups")
+            kept = ",".join(f"+{capability}" for capability in capabilities)
+            switch += [f"--inh-caps={kept}", f"--ambient-caps={kept}"] if kept else []
         if die_with_parent:
             switch.append("--pdeathsig=TERM")
         return ["setpriv", *switch, *argv] if switch else list(argv)

@@ -30,6 +30,8 @@ def cloud_environment(site: Site) -> dict[str, str]:
     if tgtadm_path(site).exists():
         found["DEVCLOUD_TGTADM"] = str(tgtadm_path(site))
         found["DEVCLOUD_TGT_PORTALS"] = ",".join(offered_at(site))
+    if site.paths.nodes_yaml.exists():
+        found["DEVCLOUD_NODES_YAML"] = str(site.paths.nodes_yaml)
     if site.paths.tenants_json.exists():
         found |= _openstack(site)
         found |= _colobus(site)

@@ -16,18 +16,25 @@ SERVICE_ROLES = ("admin", "service")
 _REGISTERING = threading.Lock()
 
 
-def connect_admin(site: Site) -> Connection:
-    """Return a connection as administrator of the whole cloud."""
+def connect_admin(site: Site, *, system: bool = False) -> Connection:
+    """Return a connection as administrator of the whole cloud.
+
+    Args:
+        site: The cloud.
+        system: Ask for a token of the system's scope, which Ironic's policies want, instead of one
+            of the project `admin`.
+    """
     import openstack
 
+    scope = {"system_scope": "all"} if system else {"project_name": "admin"}
     return openstack.connect(
         auth={
             "auth_url": site.ports.url("keystone", "/v3"),
             "username": "admin",
             "password": site.credentials["keystone-admin"],
-            "project_name": "admin",
             "user_domain_id": "default",
             "project_domain_id": "default",
+            **scope,
         },
         region_name="RegionOne",
         load_envvars=False,
@@ -49,6 +56,16 @@ def register_service(site: Site, name: str, kind: str, url: str) -> None:
         if not site.is_done(step):
             _register(connect_admin(site).identity, site.credentials[name], name, kind, url)
             site.mark_done(step)
+
+
+def register_operator(site: Site, name: str) -> None:
+    """Make a user that may operate what belongs to no project, such as bare metal."""
+    identity = connect_admin(site).identity
+    user = identity.find_user(name) or identity.create_user(
+        name=name, domain_id="default", password=site.credentials[name]
+    )
+    role = identity.find_role("admin", ignore_missing=False)
+    identity.assign_system_role_to_user(user, role, "all")
 
 
 def _register(identity: Identity, password: str, name: str, kind: str, url: str) -> None:

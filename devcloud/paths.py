@@ -84,3 +84,8 @@ class Paths:
     def tenants_json(self) -> Path:
         """Tenants, their project ids and their users' passwords."""
         return self.state / "tenants.json"
+
+    @property
+    def nodes_yaml(self) -> Path:
+        """The operator's list of machines, see `nodes`."""
+        return self.state / "nodes.yaml"

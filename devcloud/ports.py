@@ -31,6 +31,8 @@ OFFSETS: dict[str, int] = {
     "glance": 22,
     "nova-api": 23,
     "neutron": 24,
+    "ironic": 25,
+    "bmc": 26,
     "front_door": 40,
     "scheduler": 41,
     "vm_worker": 42,

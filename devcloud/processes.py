@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -20,18 +21,25 @@ from devcloud.account import Account
 from devcloud.paths import Paths
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+LISTENER = "DEVCLOUD_LISTENER"
+"""Tells a daemon which of its open files is the socket that it was given."""
 
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
     """How to run one process and how to ask it to stop.
 
-    Some OpenStack daemons ignore SIGTERM, hence `grace`: seconds until SIGKILL.
+    Some OpenStack daemons ignore SIGTERM, hence `grace`: seconds until SIGKILL. `enter` is put
+    before the command that changes the user: it may enter a network namespace, as root. `listen`
+    is an address to open before that, so outside of the namespace (see `LISTENER`).
     """
 
     name: str
     argv: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
+    enter: Sequence[str] = ()
+    capabilities: Sequence[str] = ()
+    listen: tuple[str, int] | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     grace: float = 10.0
 
@@ -112,9 +120,15 @@ class ProcessTable:
             "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
             **daemon.environment,
         }
-        with self.log(daemon.name).open("ab") as log:
+        own = self._account.command(daemon.argv, capabilities=daemon.capabilities)
+        with contextlib.ExitStack() as held:
+            log = held.enter_context(self.log(daemon.name).open("ab"))
+            given: list[int] = []
+            if daemon.listen is not None:
+                given = [held.enter_context(socket.create_server(daemon.listen)).fileno()]
+                environment[LISTENER] = str(given[0])
             process = subprocess.Popen(
-                self._account.command(daemon.argv),
+                [*daemon.enter, *own],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -122,6 +136,7 @@ class ProcessTable:
                 cwd=self._paths.home,
                 start_new_session=True,
                 umask=0o027,
+                pass_fds=given,
             )
         stat = read_stat(process.pid)
         process.returncode = 0  # from here on the record stands for it, not this object

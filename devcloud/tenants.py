@@ -14,6 +14,8 @@ import yaml
 from devcloud.site import Site
 
 SERVICE_USER = "colobus"
+BARE_METAL_USER = "colobus-bare-metal"
+"""Colobus as Ironic's operator: nodes belong to no project. It has no rights in any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class Person:
 TENANTS = ("bigtop", "openlab")
 #: The clouds by their names in clouds.yaml, and what a tenant's project on each is called.
 CLOUD, SECOND_CLOUD = "devcloud", "devcloud-two"
+BARE_METAL_CLOUD = "devcloud-bare-metal"
 CLOUDS = {CLOUD: "{tenant}", SECOND_CLOUD: "{tenant}-two"}
 PEOPLE = (Person("alice", "bigtop"), Person("bob", "openlab"), Person("carol", "bigtop", "reader"))
 
@@ -44,18 +47,21 @@ def clouds_yaml(site: Site, people: Mapping[str, str]) -> str:
     admin = _cloud(site, "admin", site.credentials["keystone-admin"], project_name="admin")
     clouds = {name: _cloud(site, SERVICE_USER, site.credentials[SERVICE_USER]) for name in CLOUDS}
     clouds["devcloud-admin"] = admin
+    clouds[BARE_METAL_CLOUD] = _cloud(
+        site, BARE_METAL_USER, site.credentials[BARE_METAL_USER], system_scope="all"
+    )
     for name, project in people.items():
         clouds[name] = _cloud(site, name, site.credentials[name], project_name=project)
     return yaml.safe_dump({"clouds": clouds}, sort_keys=False)
 
 
-def _cloud(site: Site, username: str, password: str, **project: str) -> dict[str, object]:
+def _cloud(site: Site, username: str, password: str, **scope: str) -> dict[str, object]:
     auth = {
         "auth_url": site.ports.url("keystone", "/v3"),
         "username": username,
         "password": password,
         "user_domain_id": "default",
         "project_domain_id": "default",
-        **project,
+        **scope,
     }
     return {"auth": auth, "region_name": "RegionOne", "identity_api_version": 3}

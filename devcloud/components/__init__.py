@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from devcloud.component import Component
+from devcloud.components.bare_metal import BareMetal
+from devcloud.components.bmc import Bmc
 from devcloud.components.catalog import Catalog
 from devcloud.components.ceph import Ceph, CephMon, CephOsd
 from devcloud.components.cloud_rabbitmq import CloudRabbitMQ
@@ -15,6 +17,7 @@ from devcloud.components.colobus_services import (
     WebhookWorker,
 )
 from devcloud.components.glance import Glance, GlanceDatabase
+from devcloud.components.ironic import Ironic, IronicDatabase
 from devcloud.components.keystone import Keystone, KeystoneDatabase
 from devcloud.components.mariadb import MariaDB
 from devcloud.components.neutron import Neutron, NeutronDatabase
@@ -30,6 +33,7 @@ from devcloud.components.nova import (
 )
 from devcloud.components.placement import Placement, PlacementDatabase
 from devcloud.components.postgresql import PostgreSQL
+from devcloud.components.provisioning_network import ProvisioningNetwork
 from devcloud.components.rabbitmq import RabbitMQ
 from devcloud.components.second_cloud import SecondCloud
 from devcloud.components.tgt import Tgt
@@ -66,6 +70,12 @@ COMPONENTS: tuple[type[Component], ...] = (
     CephOsd,
     Ceph,
     Tgt,
+    # Bare metal.
+    ProvisioningNetwork,
+    Bmc,
+    IronicDatabase,
+    Ironic,
+    BareMetal,
     # Colobus.
     ColobusInstall,
     FrontDoor,

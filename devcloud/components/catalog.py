@@ -11,7 +11,15 @@ from devcloud.component import Component
 from devcloud.components.neutron import PHYSICAL_NETWORK
 from devcloud.credentials import write_private
 from devcloud.keystone_client import connect_admin
-from devcloud.tenants import CLOUD, CLOUDS, PEOPLE, SERVICE_USER, TENANTS, clouds_yaml
+from devcloud.tenants import (
+    BARE_METAL_CLOUD,
+    CLOUD,
+    CLOUDS,
+    PEOPLE,
+    SERVICE_USER,
+    TENANTS,
+    clouds_yaml,
+)
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
@@ -82,7 +90,16 @@ class Catalog(Component):
 
     def _step(self) -> str:
         """Return what names these contents: others are made when the tables have changed."""
-        tables = (FLAVORS, IMAGE, COMPUTE_QUOTA, NETWORK_QUOTA, TENANTS, CLOUDS, PEOPLE)
+        tables = (
+            FLAVORS,
+            IMAGE,
+            COMPUTE_QUOTA,
+            NETWORK_QUOTA,
+            TENANTS,
+            CLOUDS,
+            PEOPLE,
+            BARE_METAL_CLOUD,
+        )
         return f"{self.name}-{hashlib.sha256(repr(tables).encode()).hexdigest()[:12]}"
 
     def _user(self, cloud: Connection, name: str, roles: dict[str, str]) -> None:

@@ -1,0 +1,37 @@
+"""The machines of this cloud, known to Ironic and written down for `colobus node enroll`."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import ClassVar
+
+from devcloud.component import Component
+from devcloud.enrolment import enrol
+from devcloud.keystone_client import connect_admin
+from devcloud.nodes import credentials, machines, write
+
+
+class BareMetal(Component):
+    """Everything that a diskless machine needs but its volume. Repeating it changes nothing."""
+
+    name = "bare-metal"
+    by_default = False
+    requires: ClassVar[tuple[str, ...]] = ("ironic", "bmc")
+
+    def render(self) -> None:
+        """Write nodes.yaml."""
+        write(self.site)
+
+    def configured(self) -> bool:
+        """Tell whether the machines of now were enrolled."""
+        return self.site.is_done(self._step())
+
+    def configure(self) -> None:
+        """Enrol them."""
+        entries = machines(self.site.ports.url("bmc"))
+        enrol(connect_admin(self.site, system=True).baremetal, entries, credentials(self.site))
+        self.site.mark_done(self._step())
+
+    def _step(self) -> str:
+        entries = repr(machines(self.site.ports.url("bmc")))
+        return f"{self.name}-{hashlib.sha256(entries.encode()).hexdigest()[:12]}"

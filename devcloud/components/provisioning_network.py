@@ -1,0 +1,122 @@
+"""The provisioning network and what answers machines in it: DHCP, boot loader, boot scripts."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import devcloud.plugins
+from devcloud.component import Component
+from devcloud.machines import MACHINES
+from devcloud.processes import Daemon
+from devcloud.provisioning import (
+    BRIDGE,
+    FIRST_LEASE,
+    GATEWAY,
+    HTTP_PORT,
+    IPV6_NETWORK,
+    LAST_LEASE,
+    network_of,
+)
+from devcloud.site import Site
+
+BOOT_SERVER = "colobus_devcloud_boot_server"
+#: By the firmware's architecture (RFC 4578, section 2.1): iPXE for BIOS, and for UEFI on arm64.
+BOOT_LOADERS = {"undionly.kpxe": "", "ipxe-arm64.efi": "11"}
+LOADER_FOLDERS = (Path("/usr/lib/ipxe"), Path("/boot"))
+
+
+def http_root(site: Site) -> Path:
+    """Return the folder whose files machines may read over HTTP; Ironic writes there."""
+    return site.account.own(site.account.own(site.paths.data / "provisioning") / "http")
+
+
+def tftp_root(site: Site) -> Path:
+    """Return the folder whose files firmware may read over TFTP."""
+    return site.account.own(site.account.own(site.paths.data / "provisioning") / "tftp")
+
+
+def dnsmasq_settings(folder: Path, tftp: Path) -> str:
+    """Return dnsmasq's configuration: DHCP, TFTP and router advertisements, but no DNS.
+
+    iPXE waits for an advertisement before it goes on, and for proxy DHCP servers unless option 176
+    of its own says that there are none.
+    """
+    hosts = [f"dhcp-host={machine.mac},{machine.address}" for machine in MACHINES]
+    loaders = []
+    for loader, arch in BOOT_LOADERS.items():
+        if arch:
+            loaders.append(f"dhcp-match=set:arm64,option:client-arch,{arch}")
+        tag = "arm64" if arch else "!arm64"
+        loaders.append(f"dhcp-boot=tag:{tag},tag:!ipxe,{loader}")
+    lines = [
+        "port=0",
+        f"interface={BRIDGE}",
+        "bind-interfaces",
+        "no-ping",
+        "enable-ra",
+        f"dhcp-range={FIRST_LEASE},{LAST_LEASE},255.255.255.0,1h",
+        f"dhcp-range={IPV6_NETWORK},ra-only,64,1h",
+        f"dhcp-leasefile={folder / 'leases'}",
+        "log-dhcp",
+        "log-facility=-",
+        "enable-tftp",
+        f"tftp-root={tftp}",
+        "dhcp-match=set:ipxe,175",
+        "dhcp-option=encap:175,176,1b",
+        *hosts,
+        *loaders,
+        f"dhcp-boot=tag:ipxe,http://{GATEWAY}:{HTTP_PORT}/boot.ipxe",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+class ProvisioningNetwork(Component):
+    """A network namespace with a bridge, dnsmasq and the server of iPXE's scripts."""
+
+    name = "provisioning-network"
+    by_default = False
+    packages: ClassVar[tuple[str, ...]] = ("dnsmasq-base", "iproute2", "ipxe")
+
+    def render(self) -> None:
+        """Write dnsmasq's configuration, and put boot loaders where it finds them."""
+        site = self.site
+        site.install_plugin(Path(devcloud.plugins.__file__).with_name(f"{BOOT_SERVER}.py"))
+        folder, tftp = http_root(site).parent, tftp_root(site)
+        site.write_config("dnsmasq.conf", dnsmasq_settings(folder, tftp))
+        for name in BOOT_LOADERS:
+            for source in (place / name for place in LOADER_FOLDERS):
+                if source.exists():
+                    shutil.copyfile(source, tftp / name)
+                    (tftp / name).chmod(0o644)
+
+    def daemons(self) -> Sequence[Daemon]:
+        """Return dnsmasq and the web server, both inside the network."""
+        enter = network_of(self.site).enter
+        settings = self.site.paths.etc / "dnsmasq.conf"
+        # It opens ports below 1024 and raw sockets, and tells the kernel about neighbours.
+        rights = ("net_admin", "net_raw", "net_bind_service")
+        dnsmasq = ["dnsmasq", "--keep-in-foreground", f"--conf-file={settings}", "--pid-file="]
+        program = self.site.paths.plugins / f"{BOOT_SERVER}.py"
+        where = [str(http_root(self.site)), GATEWAY, str(HTTP_PORT)]
+        boot_server = ["/usr/bin/python3", str(program), *where]
+        return (
+            Daemon(self.name, dnsmasq, enter=enter, capabilities=rights),
+            Daemon("boot-server", boot_server, enter=enter),
+        )
+
+    def start(self) -> None:
+        """Make the network, where it isn't there, and start what answers in it."""
+        network_of(self.site).create()
+        super().start()
+
+    def ready(self) -> bool:
+        """Tell whether the network is there and both run."""
+        return network_of(self.site).exists() and self.running()
+
+    def stop(self) -> None:
+        """Stop what answers, and forget the network unless something still runs inside."""
+        super().stop()
+        network_of(self.site).remove()
