@@ -46,9 +46,9 @@ class Component:
     """What must come up too, but needn't be ready before this is started: it waits by itself."""
     packages: ClassVar[tuple[str, ...]] = ()
     needs_cloud_venv: ClassVar[bool] = False
+    by_default: ClassVar[bool] = True
+    """Whether `up` without names brings it up, or only where it is named or required."""
     main_port: ClassVar[str | None] = None
-    on_request: ClassVar[bool] = False
-    """Left out when everything is brought up, unless something else of it requires this."""
     ready_within: ClassVar[float] = 180.0
 
     def __init__(self, site: Site) -> None:

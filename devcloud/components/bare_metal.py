@@ -15,7 +15,7 @@ class BareMetal(Component):
     """Everything that a diskless machine needs but its volume. Repeating it changes nothing."""
 
     name = "bare-metal"
-    on_request = True
+    by_default = False
     requires: ClassVar[tuple[str, ...]] = ("ironic", "bmc")
 
     def render(self) -> None:

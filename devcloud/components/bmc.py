@@ -49,7 +49,7 @@ class Bmc(Component):
 
     name = "bmc"
     main_port = "bmc"
-    on_request = True
+    by_default = False
     requires: ClassVar[tuple[str, ...]] = ("provisioning-network",)
     needs_cloud_venv = True
     packages: ClassVar[tuple[str, ...]] = tuple(

@@ -94,7 +94,7 @@ class IronicDatabase(ServiceDatabase):
     """Ironic's tables."""
 
     name = "ironic-database"
-    on_request = True
+    by_default = False
     databases: ClassVar[tuple[str, ...]] = ("ironic",)
 
     def render(self) -> None:
@@ -112,7 +112,7 @@ class Ironic(Component):
 
     name = "ironic"
     main_port = "ironic"
-    on_request = True
+    by_default = False
     requires: ClassVar[tuple[str, ...]] = ("ironic-database", "keystone")
     wants: ClassVar[tuple[str, ...]] = ("cloud-rabbitmq",)  # for notifications
     needs_cloud_venv = True

@@ -77,7 +77,7 @@ class ProvisioningNetwork(Component):
     """A network namespace with a bridge, dnsmasq and the server of iPXE's scripts."""
 
     name = "provisioning-network"
-    on_request = True
+    by_default = False
     packages: ClassVar[tuple[str, ...]] = ("dnsmasq-base", "iproute2", "ipxe")
 
     def render(self) -> None:
