@@ -118,5 +118,5 @@ def test_a_machine_without_a_disk_boots_from_the_network_only_when_told(machine:
 
 def test_no_two_machines_share_a_name_or_an_address() -> None:
     """Neither on the network nor at the controller."""
-    for facts in ("name", "mac", "address", "system_id"):
+    for facts in ("name", "mac", "host", "system_id"):
         assert len({getattr(machine, facts) for machine in MACHINES}) == len(MACHINES)

@@ -11,9 +11,10 @@ import pytest
 from devcloud.account import Account
 from devcloud.components.provisioning_network import dnsmasq_settings
 from devcloud.machines import MACHINES
-from devcloud.provisioning import FIRST_LEASE, GATEWAY, LAST_LEASE, PREFIX, NeedsRoot, Network
+from devcloud.ports import FIRST_BASE, LAST_BASE, SPAN
+from devcloud.provisioning import PREFIX, NeedsRoot, Network
 
-NETWORK = Network("colobus-21000", Account(name="daemon", uid=1, gid=1))
+NETWORK = Network("colobus-21000", 7, Account(name="daemon", uid=1, gid=1))
 
 
 def test_a_command_enters_before_it_becomes_the_daemons_user() -> None:
@@ -33,17 +34,22 @@ def test_without_root_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_machines_have_addresses_of_their_own_outside_of_the_leases() -> None:
     """What a stranger is given is never a machine's."""
-    inside = ipaddress.IPv4Network(f"{GATEWAY}/{PREFIX}", strict=False)
-    first, last = (ipaddress.IPv4Address(a) for a in (FIRST_LEASE, LAST_LEASE))
+    inside = ipaddress.IPv4Network(f"{NETWORK.gateway}/{PREFIX}", strict=False)
+    first, last = (ipaddress.IPv4Address(a) for a in NETWORK.leases)
     for machine in MACHINES:
-        address = ipaddress.IPv4Address(machine.address)
+        address = ipaddress.IPv4Address(NETWORK.address(machine.host))
         assert address in inside
         assert not first <= address <= last
 
 
 def test_firmware_is_sent_to_ipxe_and_ipxe_to_its_script() -> None:
     """Else the boot loader would load itself for ever."""
-    lines = dnsmasq_settings(Path("/data"), Path("/data/tftp")).splitlines()
+    lines = dnsmasq_settings(NETWORK, Path("/data"), Path("/data/tftp")).splitlines()
     assert "dhcp-boot=tag:!arm64,tag:!ipxe,undionly.kpxe" in lines
     assert "dhcp-boot=tag:arm64,tag:!ipxe,ipxe-arm64.efi" in lines
-    assert f"dhcp-boot=tag:ipxe,http://{GATEWAY}:8080/boot.ipxe" in lines
+    assert f"dhcp-boot=tag:ipxe,http://{NETWORK.gateway}:8080/boot.ipxe" in lines
+
+
+def test_every_cloud_of_this_machine_has_a_range_of_its_own() -> None:
+    """For this machine is on all of them."""
+    assert (LAST_BASE - FIRST_BASE) // SPAN < 256
