@@ -24,8 +24,14 @@ class Session:
     """One login that a target holds, as tgtadm shows it."""
 
     nexus: int
+    """Counts up with each login, from 1 when tgtd starts."""
     initiator: str
     alias: str
+
+    @property
+    def of_firmware(self) -> bool:
+        """Tell whether iPXE logged in: it tells no alias, which open-iscsi always does."""
+        return self.alias == "none"
 
 
 @dataclass(frozen=True, slots=True)
