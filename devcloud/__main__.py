@@ -26,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(image_commands.app, name="image")
-Names = Annotated[list[str] | None, typer.Argument(help="Components; default: those that the demo needs.")]
+Names = Annotated[list[str] | None, typer.Argument(help="Components; default: what the demo needs")]
 
 
 @app.command()

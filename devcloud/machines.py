@@ -36,9 +36,9 @@ class Machine:
         return f"52:54:00:c0:b0:{self.number:02x}"
 
     @property
-    def address(self) -> str:
-        """What it gets from the provisioning network's DHCP."""
-        return f"172.31.0.{10 + self.number}"
+    def host(self) -> int:
+        """The number of its address in the provisioning network."""
+        return 10 + self.number
 
     @property
     def boot_mode(self) -> str:

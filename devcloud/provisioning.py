@@ -1,8 +1,9 @@
 """The provisioning network: where machines are switched on and boot from, and nothing else is.
 
 It is a network namespace of this cloud's own with a bridge in it. No route leads in or out: iPXE's
-boot scripts carry CHAP secrets over plain HTTP, so nobody else may be on it. What serves machines
-(DHCP, boot files, the iSCSI target) runs inside, see `Network.enter`.
+boot scripts carry CHAP secrets over plain HTTP, so nobody else may be on it. What answers machines
+(DHCP, boot files) runs inside, see `Network.enter`. This machine itself has one address on it, for
+an iSCSI target that lives outside, with its storage: `Network.portal`.
 """
 
 from __future__ import annotations
@@ -14,17 +15,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devcloud.account import Account
+from devcloud.ports import FIRST_BASE, SPAN
 from devcloud.site import Site
 
-#: The same in every cloud: each has a namespace of its own.
-GATEWAY, PREFIX = "172.31.0.1", 24
-FIRST_LEASE, LAST_LEASE = "172.31.0.100", "172.31.0.199"
-IPV6_NETWORK, IPV6_GATEWAY = "fd00:c010:b05::", "fd00:c010:b05::1"
+#: For tests of network devices (RFC 2544), so no network that this machine is on has it.
+RANGE = "198.18.{number}.{host}"
+IPV6_RANGE = "fd00:c010:b05:{number:x}::"
+PREFIX = 24
 HTTP_PORT = 8080
 ISCSI_PORT = 3260
 BRIDGE = "machines"
 NAMESPACES = Path("/run/netns")
 TUN = Path("/dev/net/tun")
+NO_IPV6 = "/proc/sys/net/ipv6/conf/{device}/disable_ipv6"
 
 
 class NeedsRoot(RuntimeError):
@@ -33,10 +36,35 @@ class NeedsRoot(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """One cloud's provisioning network."""
+    """One cloud's provisioning network; clouds are told apart by a number below 256."""
 
     name: str
+    number: int
     account: Account
+
+    def address(self, host: int) -> str:
+        """Return the address of a host by its number."""
+        return RANGE.format(number=self.number, host=host)
+
+    @property
+    def gateway(self) -> str:
+        """Where DHCP and boot scripts are."""
+        return self.address(1)
+
+    @property
+    def portal(self) -> str:
+        """The address of this machine itself: it can listen there without entering."""
+        return self.address(2)
+
+    @property
+    def leases(self) -> tuple[str, str]:
+        """The first and the last address for strangers."""
+        return self.address(100), self.address(199)
+
+    @property
+    def ipv6(self) -> str:
+        """The network that routers advertise, of 64 bits."""
+        return IPV6_RANGE.format(number=self.number)
 
     @property
     def enter(self) -> list[str]:
@@ -49,8 +77,9 @@ class Network:
 
     def exists(self) -> bool:
         """Tell whether it was made since the machine was last started, to its last address."""
-        shown = self._ip("-o", "address", "show", "dev", BRIDGE, check=False)
-        return GATEWAY in shown and IPV6_GATEWAY in shown
+        inside = self._ip("-o", "address", "show", "dev", BRIDGE, check=False)
+        outside = _run(["ip", "-o", "address", "show", "dev", self.name], check=False)
+        return f"{self.gateway}/" in inside and f"{self.portal}/" in outside
 
     def create(self) -> None:
         """Make whatever of it is missing."""
@@ -69,8 +98,19 @@ class Network:
         options = ["forward_delay", "0", "mcast_snooping", "0"]
         self._ip("link", "add", BRIDGE, "type", "bridge", *options)
         self._ip("link", "set", BRIDGE, "up")
-        self._ip("address", "add", f"{GATEWAY}/{PREFIX}", "dev", BRIDGE)
-        self._ip("-6", "address", "add", f"{IPV6_GATEWAY}/64", "dev", BRIDGE, "nodad")
+        self._ip("-6", "address", "add", f"{self.ipv6}1/64", "dev", BRIDGE, "nodad")
+        self._ip("address", "add", f"{self.gateway}/{PREFIX}", "dev", BRIDGE)
+        self._connect_this_machine()
+
+    def _connect_this_machine(self) -> None:
+        """Lay a cable to this machine, which must not take routers' advertisements from there."""
+        _run(["ip", "link", "del", self.name], check=False)
+        peer = ["peer", "name", "this-machine", "netns", self.name]
+        _run(["ip", "link", "add", self.name, "type", "veth", *peer])
+        Path(NO_IPV6.format(device=self.name)).write_text("1\n")
+        self._ip("link", "set", "this-machine", "master", BRIDGE, "up")
+        _run(["ip", "link", "set", self.name, "up"])
+        _run(["ip", "address", "add", f"{self.portal}/{PREFIX}", "dev", self.name])
 
     def add_tap(self, device: str) -> None:
         """Make one machine's network device, which the daemons' user may open.
@@ -86,7 +126,7 @@ class Network:
             self._ip("link", "set", device, "master", BRIDGE, "up")
 
     def remove(self) -> None:
-        """Forget it, unless something still runs inside."""
+        """Forget it, unless something still runs inside; the cable goes with it."""
         if (NAMESPACES / self.name).exists() and not _run(["ip", "netns", "pids", self.name]):
             _run(["ip", "netns", "delete", self.name])
 
@@ -96,7 +136,8 @@ class Network:
 
 def network_of(site: Site) -> Network:
     """Return this cloud's provisioning network, made or not."""
-    return Network(f"colobus-{site.ports.base}", site.account)
+    number = (site.ports.base - FIRST_BASE) // SPAN
+    return Network(f"colobus-{site.ports.base}", number, site.account)
 
 
 def _run(argv: Sequence[str], *, check: bool = True) -> str:

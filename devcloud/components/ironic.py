@@ -19,7 +19,7 @@ from devcloud.openstack_service import (
 )
 from devcloud.ports import HOST
 from devcloud.processes import Daemon
-from devcloud.provisioning import GATEWAY, HTTP_PORT
+from devcloud.provisioning import HTTP_PORT, network_of
 from devcloud.tenants import BARE_METAL_USER
 
 #: What each kind of interface may be; the first of them is the default. `fake` is for tests of many
@@ -45,6 +45,7 @@ def write_settings(component: Component) -> None:
     """Write ironic.conf."""
     site = component.site
     state = site.account.own(site.paths.data / "ironic")
+    gateway = network_of(site).gateway
     images, tftp = site.account.own(state / "images"), tftp_root(site)
     own: Sections = {
         "DEFAULT": {
@@ -68,10 +69,11 @@ def write_settings(component: Component) -> None:
             "node_locked_retry_attempts": 3,
             "node_locked_retry_interval": 1,
             "power_state_change_timeout": 60,
+            "power_failure_recovery_interval": 10,  # of boards that tests have killed
             "workers_pool_size": 100,
         },
         "deploy": {
-            "http_url": f"http://{GATEWAY}:{HTTP_PORT}",
+            "http_url": f"http://{gateway}:{HTTP_PORT}",
             "http_root": str(http_root(site)),
             "default_boot_mode": "bios",
             "fast_track": False,
@@ -81,7 +83,7 @@ def write_settings(component: Component) -> None:
             "tftp_master_path": str(site.account.own(tftp / "master_images")),
             "images_path": str(images),
             "instance_master_path": str(site.account.own(images / "master")),
-            "tftp_server": GATEWAY,
+            "tftp_server": gateway,
         },
         "dhcp": {"dhcp_provider": "none"},
         "redfish": {"auth_type": "basic", "connection_attempts": 1},

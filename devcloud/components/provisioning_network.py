@@ -11,15 +11,7 @@ import devcloud.plugins
 from devcloud.component import Component
 from devcloud.machines import MACHINES
 from devcloud.processes import Daemon
-from devcloud.provisioning import (
-    BRIDGE,
-    FIRST_LEASE,
-    GATEWAY,
-    HTTP_PORT,
-    IPV6_NETWORK,
-    LAST_LEASE,
-    network_of,
-)
+from devcloud.provisioning import BRIDGE, HTTP_PORT, Network, network_of
 from devcloud.site import Site
 
 BOOT_SERVER = "colobus_devcloud_boot_server"
@@ -38,13 +30,13 @@ def tftp_root(site: Site) -> Path:
     return site.account.own(site.account.own(site.paths.data / "provisioning") / "tftp")
 
 
-def dnsmasq_settings(folder: Path, tftp: Path) -> str:
+def dnsmasq_settings(network: Network, folder: Path, tftp: Path) -> str:
     """Return dnsmasq's configuration: DHCP, TFTP and router advertisements, but no DNS.
 
     iPXE waits for an advertisement before it goes on, and for proxy DHCP servers unless option 176
     of its own says that there are none.
     """
-    hosts = [f"dhcp-host={machine.mac},{machine.address}" for machine in MACHINES]
+    hosts = [f"dhcp-host={machine.mac},{network.address(machine.host)}" for machine in MACHINES]
     loaders = []
     for loader, arch in BOOT_LOADERS.items():
         if arch:
@@ -57,8 +49,8 @@ def dnsmasq_settings(folder: Path, tftp: Path) -> str:
         "bind-interfaces",
         "no-ping",
         "enable-ra",
-        f"dhcp-range={FIRST_LEASE},{LAST_LEASE},255.255.255.0,1h",
-        f"dhcp-range={IPV6_NETWORK},ra-only,64,1h",
+        f"dhcp-range={','.join(network.leases)},255.255.255.0,1h",
+        f"dhcp-range={network.ipv6},ra-only,64,1h",
         f"dhcp-leasefile={folder / 'leases'}",
         "log-dhcp",
         "log-facility=-",
@@ -68,7 +60,7 @@ def dnsmasq_settings(folder: Path, tftp: Path) -> str:
         "dhcp-option=encap:175,176,1b",
         *hosts,
         *loaders,
-        f"dhcp-boot=tag:ipxe,http://{GATEWAY}:{HTTP_PORT}/boot.ipxe",
+        f"dhcp-boot=tag:ipxe,http://{network.gateway}:{HTTP_PORT}/boot.ipxe",
     ]
     return "\n".join(lines) + "\n"
 
@@ -85,7 +77,7 @@ class ProvisioningNetwork(Component):
         site = self.site
         site.install_plugin(Path(devcloud.plugins.__file__).with_name(f"{BOOT_SERVER}.py"))
         folder, tftp = http_root(site).parent, tftp_root(site)
-        site.write_config("dnsmasq.conf", dnsmasq_settings(folder, tftp))
+        site.write_config("dnsmasq.conf", dnsmasq_settings(network_of(site), folder, tftp))
         for name in BOOT_LOADERS:
             for source in (place / name for place in LOADER_FOLDERS):
                 if source.exists():
@@ -94,17 +86,17 @@ class ProvisioningNetwork(Component):
 
     def daemons(self) -> Sequence[Daemon]:
         """Return dnsmasq and the web server, both inside the network."""
-        enter = network_of(self.site).enter
+        network = network_of(self.site)
         settings = self.site.paths.etc / "dnsmasq.conf"
         # It opens ports below 1024 and raw sockets, and tells the kernel about neighbours.
         rights = ("net_admin", "net_raw", "net_bind_service")
         dnsmasq = ["dnsmasq", "--keep-in-foreground", f"--conf-file={settings}", "--pid-file="]
         program = self.site.paths.plugins / f"{BOOT_SERVER}.py"
-        where = [str(http_root(self.site)), GATEWAY, str(HTTP_PORT)]
+        where = [str(http_root(self.site)), network.gateway, str(HTTP_PORT)]
         boot_server = ["/usr/bin/python3", str(program), *where]
         return (
-            Daemon(self.name, dnsmasq, enter=enter, capabilities=rights),
-            Daemon("boot-server", boot_server, enter=enter),
+            Daemon(self.name, dnsmasq, enter=network.enter, capabilities=rights),
+            Daemon("boot-server", boot_server, enter=network.enter),
         )
 
     def start(self) -> None:

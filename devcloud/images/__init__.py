@@ -6,9 +6,10 @@ it was made of, so a newer kernel or another line of a script makes another imag
 
 from __future__ import annotations
 
+from devcloud.images.debian_image import DebianImage
 from devcloud.images.image import GoldenImage
 from devcloud.images.tiny_image import TinyImage
 
-IMAGES: tuple[type[GoldenImage], ...] = (TinyImage,)
+IMAGES: tuple[type[GoldenImage], ...] = (TinyImage, DebianImage)
 
-__all__ = ["IMAGES", "GoldenImage", "TinyImage"]
+__all__ = ["IMAGES", "DebianImage", "GoldenImage", "TinyImage"]

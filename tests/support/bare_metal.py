@@ -15,7 +15,7 @@ from devcloud.keystone_client import connect_admin
 from devcloud.machines import MACHINES, Machine, console
 from devcloud.nodes import RESOURCE_CLASS, trait
 from devcloud.plugins.colobus_devcloud_machines import pid
-from devcloud.provisioning import GATEWAY
+from devcloud.provisioning import network_of
 from tests.support.conditions import eventually_sync
 from tests.support.iscsi_target import PORT
 
@@ -27,6 +27,7 @@ class Volume:
     """What a machine boots from, and the names and the password to get it by."""
 
     name: str
+    portal: str
     user: str
     password: str
 
@@ -44,7 +45,7 @@ class Volume:
     def properties(self) -> dict[str, Any]:
         """What Ironic is told of it."""
         return {
-            "target_portal": f"{GATEWAY}:{PORT}",
+            "target_portal": self.portal,
             "target_iqn": self.target,
             "target_lun": 1,
             "auth_method": "CHAP",
@@ -53,10 +54,11 @@ class Volume:
         }
 
 
-def new_volume() -> Volume:
+def new_volume(site: Site) -> Volume:
     """Return names that nothing else has."""
     name = f"test-{secrets.token_hex(4)}"
-    return Volume(name, f"user-{name}", secrets.token_hex(8))
+    portal = f"{network_of(site).portal}:{PORT}"
+    return Volume(name, portal, f"user-{name}", secrets.token_hex(8))
 
 
 class Console:

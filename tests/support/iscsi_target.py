@@ -1,4 +1,4 @@
-"""A plain iSCSI target in the provisioning network: tgtd with files as its disks."""
+"""A plain iSCSI target on the provisioning network: tgtd with files as its disks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from devcloud.provisioning import GATEWAY, Network
+from devcloud.provisioning import Network
 from tests.support.conditions import eventually_sync
 
 #: Not the usual 3260, which the developer cloud's own target has.
@@ -24,8 +24,14 @@ class Session:
     """One login that a target holds, as tgtadm shows it."""
 
     nexus: int
+    """Counts up with each login, from 1 when tgtd starts."""
     initiator: str
     alias: str
+
+    @property
+    def of_firmware(self) -> bool:
+        """Tell whether iPXE logged in: it tells no alias, which open-iscsi always does."""
+        return self.alias == "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +79,9 @@ class Target:
 
 @contextmanager
 def serving(network: Network, folder: Path) -> Iterator[Target]:
-    """Run a tgtd inside the network; it and all its targets are gone at the end."""
-    portal = f"portal={GATEWAY}:{PORT},nop_interval=5,nop_count=3"
-    argv = [*network.enter, "tgtd", "--foreground", "--iscsi", portal]
+    """Run a tgtd at this machine's own address there; all its targets are gone at the end."""
+    portal = f"portal={network.portal}:{PORT},nop_interval=5,nop_count=3"
+    argv = ["tgtd", "--foreground", "--iscsi", portal]
     log = folder / "tgtd.log"
     with (
         log.open("wb") as output,
