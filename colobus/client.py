@@ -17,6 +17,7 @@ from colobus.models import (
     PLURALS,
     TERMINAL_PHASES,
     CapacityReported,
+    Catalog,
     CreateVm,
     ExtendLease,
     LeaseRequest,
@@ -27,7 +28,6 @@ from colobus.models import (
     TimelineEvent,
     TimelinePage,
     UpdateResource,
-    VmCatalogReported,
 )
 from colobus.streams import events_only, follow
 from colobus.transport import Transport
@@ -222,10 +222,10 @@ class Client:
         answer = await self._transport.request("GET", "/v1/capacity")
         return answer.decoded(CapacityReported)
 
-    async def catalog(self) -> VmCatalogReported:
+    async def catalog(self) -> Catalog:
         """Return the images, flavors and networks there are."""
         answer = await self._transport.request("GET", "/v1/catalog")
-        return answer.decoded(VmCatalogReported)
+        return answer.decoded(Catalog)
 
     async def _post(self, path: str, body: object = None) -> Resource:
         answer = await self._transport.request("POST", path, body=body)
