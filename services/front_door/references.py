@@ -1,4 +1,4 @@
-"""What a new resource refers to: others of the same tenant, which must be there and not have ended.
+"""What a new resource refers to: others of the same tenant, which are there and not at their end.
 
 Another tenant's id is answered as one that there never was. The scheduler, which decides, looks
 again: what is found here may end on the way.
@@ -15,7 +15,10 @@ from shared.contract.field_errors import pointer
 from shared.contract.kinds import KINDS, references_of
 from shared.contract.messages import RequestSubmitted
 from shared.contract.problems import FieldError
-from shared.contract.resources import TERMINAL_PHASES
+from shared.contract.resources import TERMINAL_PHASES, Phase
+
+#: What is in one of these is of no use to anything new: the scheduler would only let it fail.
+_ENDING = TERMINAL_PHASES | {Phase.DEPROVISIONING}
 
 
 async def accepted_before_or_found(
@@ -45,6 +48,6 @@ async def _fault(
     shown = await read_model.find(parts.database, tenant, resource_id)
     if shown is None:
         return FieldError(detail=f"There is no such {what}.", pointer=at)
-    if shown.phase in TERMINAL_PHASES:
+    if shown.phase in _ENDING:
         return FieldError(detail=f"This {what} is {shown.phase}.", pointer=at)
     return None

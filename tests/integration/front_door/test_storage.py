@@ -148,8 +148,8 @@ async def test_what_is_referred_to_must_be_there_and_the_tenants_own(
         assert (await door.get(f"/v1/{plural}", tenant)).json == {"items": []}
 
 
-@pytest.mark.parametrize("phase", [Phase.DELETED, Phase.FAILED])
-async def test_what_has_ended_is_not_referred_to(
+@pytest.mark.parametrize("phase", [Phase.DEPROVISIONING, Phase.DELETED, Phase.FAILED])
+async def test_what_has_ended_or_is_about_to_is_not_referred_to(
     door: Door, neighbours: Neighbours, tenant: Tenant, phase: Phase
 ) -> None:
     """422 that names the field and says the phase."""
