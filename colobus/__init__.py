@@ -12,13 +12,27 @@ from colobus.errors import (
     Unreachable,
     WaitTimeout,
 )
-from colobus.models import CreateVm, LeaseRequest, NewWebhook, Phase, Resource
+from colobus.models import (
+    AttachmentCredentials,
+    CreateAttachment,
+    CreateSnapshot,
+    CreateVm,
+    CreateVolume,
+    LeaseRequest,
+    NewWebhook,
+    Phase,
+    Resource,
+)
 
 __all__ = [
     "ApiError",
+    "AttachmentCredentials",
     "Client",
     "ColobusError",
+    "CreateAttachment",
+    "CreateSnapshot",
     "CreateVm",
+    "CreateVolume",
     "CredentialsError",
     "LeaseRequest",
     "NewWebhook",

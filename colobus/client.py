@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Self, TypedDict, Unpack
 from urllib.parse import quote
 
 from colobus import watching
@@ -16,8 +16,13 @@ from colobus.errors import ColobusError, ResourceEnded, WaitTimeout
 from colobus.models import (
     PLURALS,
     TERMINAL_PHASES,
+    AttachmentCredentials,
     CapacityReported,
+    Catalog,
+    CreateAttachment,
+    CreateSnapshot,
     CreateVm,
+    CreateVolume,
     ExtendLease,
     LeaseRequest,
     Phase,
@@ -27,11 +32,26 @@ from colobus.models import (
     TimelineEvent,
     TimelinePage,
     UpdateResource,
-    VmCatalogReported,
 )
 from colobus.streams import events_only, follow
 from colobus.transport import Transport
 from colobus.webhooks import Webhooks
+
+CreateBody = CreateVm | CreateVolume | CreateSnapshot | CreateAttachment
+#: Body of a create → kind of resource.
+KIND_OF: dict[type[CreateBody], str] = {
+    CreateVm: "vm",
+    CreateVolume: "volume",
+    CreateSnapshot: "snapshot",
+    CreateAttachment: "attachment",
+}
+
+
+class How(TypedDict, total=False):
+    """How a create is sent (`Client.create`); ``wait`` is in seconds."""
+
+    idempotency_key: str | None
+    wait: float | None
 
 
 class Client:
@@ -77,21 +97,37 @@ class Client:
 
     # ---- making, reading, ending ----
 
-    async def create_vm(
-        self, request: CreateVm, *, idempotency_key: str | None = None, wait: float | None = None
-    ) -> Resource:
-        """Ask for a VM; return it as accepted, or as it is after up to ``wait`` seconds.
+    async def create(self, request: CreateBody, **how: Unpack[How]) -> Resource:
+        """Ask for what ``request`` says, of whatever kind; return it as accepted, or see ``wait``.
 
         ``idempotency_key``: give your own to make a repeat after a crash of your program safe too.
+        ``wait``: return it as it is when it is active or failed, or after so many seconds.
         """
-        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        key, wait = how.get("idempotency_key"), how.get("wait")
+        headers = {"Idempotency-Key": key} if key else {}
         if wait is not None:
             headers["Prefer"] = f"wait={int(wait)}"
-        path = f"/v1/{PLURALS['vm']}"
+        path = f"/v1/{PLURALS[KIND_OF[type(request)]]}"
         answer = await self._transport.request(
             "POST", path, body=request, headers=headers, wait=wait or 0
         )
         return answer.decoded(Resource)
+
+    async def create_vm(self, request: CreateVm, **how: Unpack[How]) -> Resource:
+        """Ask for a VM, as `create` does."""
+        return await self.create(request, **how)
+
+    async def create_volume(self, request: CreateVolume, **how: Unpack[How]) -> Resource:
+        """Ask for a volume, as `create` does."""
+        return await self.create(request, **how)
+
+    async def create_snapshot(self, request: CreateSnapshot, **how: Unpack[How]) -> Resource:
+        """Ask for a snapshot of a volume, as `create` does."""
+        return await self.create(request, **how)
+
+    async def create_attachment(self, request: CreateAttachment, **how: Unpack[How]) -> Resource:
+        """Ask for a volume to be offered to an initiator, as `create` does."""
+        return await self.create(request, **how)
 
     async def get(self, resource_id: str) -> Resource:
         """Return the resource as it is now."""
@@ -120,9 +156,13 @@ class Client:
                 return
             cursor = [("cursor", page.next)]
 
-    async def delete(self, resource_id: str) -> Resource | None:
-        """Ask for the end of a resource; None when the server says no more of it."""
-        answer = await self._transport.request("DELETE", path_of(resource_id))
+    async def delete(self, resource_id: str, *, force: bool = False) -> Resource | None:
+        """Ask for the end of a resource; None when the server says no more of it.
+
+        ``force`` (attachments): don't wait until the initiator has logged out.
+        """
+        query = {"force": "true"} if force else {}
+        answer = await self._transport.request("DELETE", path_of(resource_id), params=query)
         return answer.decoded(Resource) if answer.body else None
 
     # ---- changing ----
@@ -155,6 +195,13 @@ class Client:
     async def start(self, resource_id: str) -> Resource:
         """Power it on; ``status.operations`` says how that goes."""
         return await self._post(f"{path_of(resource_id)}/start")
+
+    # ---- using ----
+
+    async def credentials(self, attachment_id: str) -> AttachmentCredentials:
+        """Return what the initiator of an active attachment logs in with; keep it nowhere."""
+        answer = await self._transport.request("GET", f"{path_of(attachment_id)}/credentials")
+        return answer.decoded(AttachmentCredentials)
 
     # ---- following ----
 
@@ -222,10 +269,10 @@ class Client:
         answer = await self._transport.request("GET", "/v1/capacity")
         return answer.decoded(CapacityReported)
 
-    async def catalog(self) -> VmCatalogReported:
-        """Return the images, flavors and networks there are."""
+    async def catalog(self) -> Catalog:
+        """Return what clouds and stores offer, and the problems of those that don't answer."""
         answer = await self._transport.request("GET", "/v1/catalog")
-        return answer.decoded(VmCatalogReported)
+        return answer.decoded(Catalog)
 
     async def _post(self, path: str, body: object = None) -> Resource:
         answer = await self._transport.request("POST", path, body=body)

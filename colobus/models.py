@@ -440,11 +440,18 @@ class CloudCatalog(Message, frozen=True):
     security_groups: tuple[str, ...]
 
 
-class VmCatalogReported(Message, frozen=True):
-    """The clouds' offers, and the faults of those that could not be asked."""
+class GoldenImage(Message, frozen=True):
+    """An image that volumes can be made of."""
 
-    clouds: tuple[CloudCatalog, ...]
-    problems: tuple[Problem, ...] = ()
+    name: str
+    size_gib: int
+
+
+class StoreCatalog(Message, frozen=True):
+    """What one store offers."""
+
+    store: str
+    images: tuple[GoldenImage, ...]
 
 
 class ResourceStatusChanged(Message, frozen=True):
@@ -612,6 +619,44 @@ class Redelivery(
     """The body of ``POST /v1/webhooks/{id}/redeliver``: one delivery, or all failed ones."""
 
     delivery_id: str | None = None
+
+
+class AttachmentCredentials(_Body, frozen=True):
+    """``GET /v1/attachments/{id}/credentials``: where and as whom the initiator logs in.
+
+    ``portals`` are ``address:port``, of which any will do.
+    """
+
+    target_iqn: str
+    lun: int
+    portals: tuple[str, ...]
+    initiator_iqn: str
+    chap_username: str
+    chap_secret: str
+
+
+class KindOffered(_Body, frozen=True):
+    """A kind of resource: its path, its verbs, and the fields that are sealed to ``worker``."""
+
+    name: str
+    path: str
+    verbs: tuple[str, ...]
+    worker: str
+    secrets: tuple[str, ...]
+
+
+class Catalog(_Body, frozen=True):
+    """What can be asked for: of the clouds, and of the stores where there are any.
+
+    ``problems`` are the faults of those that could not be asked. ``sealing_public_keys`` are for
+    those who publish requests on the bus: {worker: base64}.
+    """
+
+    clouds: tuple[CloudCatalog, ...]
+    kinds: tuple[KindOffered, ...]
+    sealing_public_keys: dict[str, str]
+    stores: tuple[StoreCatalog, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 #: Kind of resource → the word for it in paths.

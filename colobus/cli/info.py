@@ -50,7 +50,7 @@ def capacity(context: typer.Context, output: Output = Format.TABLE) -> None:
 
 
 def catalog(context: typer.Context, output: Output = Format.TABLE) -> None:
-    """Show the images, flavors and networks there are."""
+    """Show what clouds offer (images, flavors, networks), and stores (golden images)."""
     found = session_of(context).run(Client.catalog)
     if output is not Format.TABLE:
         write_data(found, output)
@@ -64,6 +64,9 @@ def catalog(context: typer.Context, output: Output = Format.TABLE) -> None:
             ]
         )
         show(cloud.flavors, output, _FLAVOR_COLUMNS, name=lambda flavor: flavor.name)
+    for store in found.stores if output is Format.TABLE else ():
+        details([("store", store.store)])
+        show(store.images, output, _IMAGE_COLUMNS, name=lambda image: image.name)
     for problem in found.problems:
         say(f"{problem.title}: {problem.detail or ''}", "yellow")
 
@@ -73,4 +76,8 @@ _FLAVOR_COLUMNS = (
     ("vcpus", lambda flavor: flavor.vcpus),
     ("ram MiB", lambda flavor: flavor.ram_mib),
     ("disk GiB", lambda flavor: flavor.disk_gib),
+)
+_IMAGE_COLUMNS = (
+    ("golden image", lambda image: image.name),
+    ("size GiB", lambda image: image.size_gib),
 )

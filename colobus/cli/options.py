@@ -56,7 +56,15 @@ def read_file(name: str) -> str:
 
 
 Id = Annotated[str, typer.Argument(help="The resource's id.", show_default=False)]
+Ids = Annotated[list[str], typer.Argument(help="Resource ids.", show_default=False)]
 Duration = Annotated[
     int | None, typer.Option(parser=duration, metavar="DURATION", help="Such as 90s, 10m or 2h.")
 ]
+Lease = Annotated[
+    int | None, typer.Option(parser=duration, metavar="DURATION", help="It may live so long: 2h.")
+]
+Deadline = Annotated[
+    int | None, typer.Option(parser=duration, metavar="DURATION", help="Its making may take: 10m.")
+]
 Labels = Annotated[list[str] | None, typer.Option("--label", "-l", metavar="KEY=VALUE")]
+WaitDeleted = Annotated[bool, typer.Option("--wait", help="Until they are deleted.")]

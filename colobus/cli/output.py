@@ -103,6 +103,11 @@ def details(pairs: Iterable[tuple[str, object]]) -> None:
     console().print(table)
 
 
+def words(name: str) -> str:
+    """Return a field's name as people read it."""
+    return name.replace("_", " ")
+
+
 def age(resource: Resource) -> str:
     """Return how long ago it was asked for, in its largest unit."""
     return span((datetime.now(UTC) - resource.created_at).total_seconds())

@@ -18,7 +18,11 @@ from shared.storage import Database
 
 @dataclass(frozen=True)
 class FrontDoor:
-    """The parts. ``source`` is our CloudEvents source, ``webhook_id_key`` makes ids repeatable."""
+    """The parts.
+
+    ``source`` is our CloudEvents source, ``webhook_id_key`` makes ids repeatable, ``has_stores``:
+    there are stores, so an iscsi_worker can be asked for what they offer.
+    """
 
     settings: FrontDoorSettings
     database: Database
@@ -32,6 +36,7 @@ class FrontDoor:
     waits: Slots
     source: str
     webhook_id_key: bytes
+    has_stores: bool
 
 
 FRONT_DOOR = web.AppKey("front_door", FrontDoor)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -15,6 +14,8 @@ from shared.contract.messages import (
     CommandFailed,
     Message,
     ResourceStatusChanged,
+    StorageInspectionFailed,
+    StorageObserved,
     VmInspectionFailed,
     VmObserved,
 )
@@ -22,6 +23,9 @@ from shared.contract.resources import Resource
 from shared.runtime import logs
 from shared.runtime.locks import KeyedLocks
 from shared.storage import Database
+
+#: These are about places; what they mean for a resource comes with its status.
+_ABOUT_SEVERAL = (VmInspectionFailed, StorageInspectionFailed)
 
 
 def resource_status_changed(database: Database) -> Handler:
@@ -61,7 +65,7 @@ def progress_shown(wakeups: Wakeups) -> Handler:
     async def handle(delivery: Delivery) -> None:
         message, envelope = delivery.message, delivery.envelope
         topics = (tenant_topic(envelope.tenant), resource_topic(envelope.subject))
-        if isinstance(message, VmInspectionFailed) or not wakeups.has_listeners(*topics):
+        if isinstance(message, _ABOUT_SEVERAL) or not wakeups.has_listeners(*topics):
             return
         shown = TimelineEvent(
             type="progress",
@@ -78,19 +82,28 @@ def progress_shown(wakeups: Wakeups) -> Handler:
 
 
 def public_data(message: Message) -> dict[str, Any]:
-    """Return what a tenant may see of a worker's event: the cloud's words for states and faults.
+    """Return what a tenant may see of a worker's event: the backend's words for states and faults.
 
-    Everything else (ids of the cloud, addresses, texts of errors) comes with the status.
+    Everything else (ids of the backend, addresses, texts of errors) comes with the status.
     """
+    seen: dict[str, Any] = {}
     if isinstance(message, VmObserved):
-        seen: dict[str, str | bool | datetime | None] = {
+        seen = {
             "server_status": message.server_status,
             "task_state": message.task_state,
             "port_status": message.port_status,
             "gone": message.gone or None,
         }
-        return {name: value for name, value in seen.items() if value is not None}
-    if isinstance(message, CommandFailed):
-        failed = {"command": message.command, "retryable": message.retryable}
-        return failed | ({"reason": message.problem.reason} if message.problem.reason else {})
-    return {}
+    elif isinstance(message, StorageObserved):
+        seen = {
+            "size_bytes": message.size_bytes,
+            "initiators": message.initiators or None,
+            "gone": message.gone or None,
+        }
+    elif isinstance(message, CommandFailed):
+        seen = {
+            "command": message.command,
+            "retryable": message.retryable,
+            "reason": message.problem.reason,
+        }
+    return {name: value for name, value in seen.items() if value is not None}

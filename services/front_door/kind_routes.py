@@ -6,6 +6,7 @@ from services.front_door.http_handlers import changing, events, reading
 from services.front_door.parameter_table import (
     ETAG,
     FILTERS,
+    FORCE,
     IF_MATCH,
     IF_NONE_MATCH,
     KEY,
@@ -45,7 +46,7 @@ def _reading(kind: Kind) -> tuple[Route, ...]:
             _one(kind),
             reading.get_resource(kind),
             f"get_{kind.name}",
-            f"Show a {kind.name}, or wait for its next revision",
+            f"Show {_a(kind)}, or wait for its next revision",
             kind.plural,
             answer=Resource,
             answer_headers=ETAG,
@@ -58,7 +59,7 @@ def _reading(kind: Kind) -> tuple[Route, ...]:
             f"{_one(kind)}/events",
             events.events(kind),
             f"get_{kind.name}_events",
-            f"The timeline of a {kind.name}, as JSON or live",
+            f"The timeline of {_a(kind)}, as JSON or live",
             kind.plural,
             answer=TimelinePage,
             answer_headers=LINK,
@@ -76,7 +77,7 @@ def _changing(kind: Kind) -> tuple[Route, ...]:
             f"/v1/{kind.plural}",
             changing.create(kind),
             f"create_{kind.name}",
-            f"Ask for a {kind.name}",
+            f"Ask for {_a(kind)}",
             kind.plural,
             body=kind.create,
             answer=Resource,
@@ -90,12 +91,12 @@ def _changing(kind: Kind) -> tuple[Route, ...]:
             _one(kind),
             changing.delete(kind),
             f"delete_{kind.name}",
-            f"Ask for the end of a {kind.name}; again is fine",
+            f"Ask for the end of {_a(kind)}; again is fine",
             kind.plural,
             answer=Resource,
             status=202,
             answer_headers=ETAG,
-            parameters=(IF_MATCH, KEY, TRACE),
+            parameters=(*((FORCE,) if kind.takes_force else ()), IF_MATCH, KEY, TRACE),
             faults=(404, 412),
             writes=True,
         ),
@@ -105,13 +106,13 @@ def _changing(kind: Kind) -> tuple[Route, ...]:
 def _verbs(kind: Kind) -> tuple[Route, ...]:
     routes = []
     if Verb.UPDATE in kind.verbs:
-        summary = f"Change labels or lease of a {kind.name}"
+        summary = f"Change labels or lease of {_a(kind)}"
         routes.append(_verb(kind, Verb.UPDATE, "", "PATCH", summary, kind.update))
     if Verb.EXTEND in kind.verbs:
         summary = "Let the lease end ttl seconds from now"
         routes.append(_verb(kind, Verb.EXTEND, "/extend", "POST", summary, ExtendLease))
     for verb in sorted(kind.verbs & POWER_VERBS):
-        summary = f"{verb.capitalize()} a {kind.name}; status.operations tells how that goes"
+        summary = f"{verb.capitalize()} {_a(kind)}; status.operations tells how that goes"
         routes.append(_verb(kind, verb, f"/{verb}", "POST", summary, None))
     return tuple(routes)
 
@@ -134,6 +135,10 @@ def _verb(kind: Kind, verb: Verb, path: str, method: str, summary: str, body: ty
         faults=(404, 409),
         writes=True,
     )
+
+
+def _a(kind: Kind) -> str:
+    return f"{'an' if kind.name[0] in 'aeiou' else 'a'} {kind.name}"
 
 
 def _one(kind: Kind) -> str:

@@ -10,6 +10,7 @@ from shared.contract.resources import Phase
 
 _TEXT: dict[str, Any] = {"type": "string"}
 _PHASE: dict[str, Any] = {"type": "string", "examples": [str(Phase.ACTIVE)]}
+_FLAG: dict[str, Any] = {"type": "boolean", "default": False}
 _NUMBER: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}
 
 KEY = Parameter("Idempotency-Key", "header", "1-255 printable ASCII characters: safe to repeat")
@@ -17,6 +18,7 @@ WAIT = Parameter("Prefer", "header", "`wait=N`: answer after up to N (60) second
 TRACE = Parameter("traceparent", "header", "W3C Trace Context; its trace id names the request")
 IF_NONE_MATCH = Parameter("If-None-Match", "header", "an ETag: 304 while it is the newest")
 IF_MATCH = Parameter("If-Match", "header", "an ETag: 412 when it is not the newest")
+FORCE = Parameter("force", "query", "`true`: at once, even from under who uses it", _FLAG)
 LAST_EVENT_ID = Parameter("Last-Event-ID", "header", "go on after the event of this id")
 PAGE = (
     Parameter("limit", "query", "page size", _NUMBER),

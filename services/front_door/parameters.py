@@ -81,6 +81,14 @@ def limit(request: web.Request) -> int:
     return number
 
 
+def flag(request: web.Request, name: str) -> bool:
+    """Return whether ``?<name>=true`` is given; without it, or with ``false``, it isn't."""
+    text = single(request, name)
+    if text not in (None, "true", "false"):
+        raise bad_parameter(name, "It must be true or false.")
+    return text == "true"
+
+
 def whole_number(text: str, name: str) -> int:
     """Return a number from 0 to 2^63 - 1."""
     if not re.fullmatch(r"[0-9]{1,19}", text) or int(text) > MAX_BIGINT:

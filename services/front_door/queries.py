@@ -12,6 +12,7 @@ from shared.contract.codec import envelope_for
 from shared.contract.messages import Message
 from shared.runtime import tracing
 from shared.runtime.errors import BackendUnavailable
+from shared.runtime.secrets import SealingKey, UnreadableSecret
 
 _M = TypeVar("_M", bound=Message)
 
@@ -42,3 +43,12 @@ async def ask_owner(
     if not isinstance(answer, wanted):
         raise BackendUnavailable(f"{owner} answered something else.", retry_after=5)
     return answer
+
+
+def opened(owner: str, key: SealingKey, sealed: str | None) -> str:
+    """Return the secret that ``owner`` has sealed to ``key``; raises `BackendUnavailable`."""
+    try:
+        return key.open(sealed or "").decode()
+    except UnreadableSecret as error:
+        detail = f"{owner} answered without a readable secret."
+        raise BackendUnavailable(detail, retry_after=5) from error

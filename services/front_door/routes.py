@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from services.front_door.http_handlers import documents, events, information, reading, webhooks
+from services.front_door.http_handlers import (
+    attachments,
+    documents,
+    events,
+    information,
+    reading,
+    webhooks,
+)
 from services.front_door.kind_routes import kind_routes
 from services.front_door.parameter_table import FILTERS, KEY, LAST_EVENT_ID, LINK, LOCATION, PAGE
 from services.front_door.route import Handler, Route
@@ -26,6 +33,10 @@ _open: dict[str, Any] = {"tag": "documents", "public": True}
 # fmt: off
 ROUTES: tuple[Route, ...] = (
     *(route for kind in KINDS.values() for route in kind_routes(kind)),
+
+    _route("GET", "/v1/attachments/{id}/credentials", attachments.get_attachment_credentials,
+           "What the initiator of an attachment logs in with", tag="attachments",
+           answer=http.AttachmentCredentials, faults=(404, 409), writes=True),
 
     Route("GET", "/v1/resources", reading.list_resources(None), "list_resources",
           "List resources of all kinds, newest first", "resources",
@@ -62,7 +73,7 @@ ROUTES: tuple[Route, ...] = (
     _route("GET", "/v1/capacity", information.get_capacity, "What your clouds can take now",
            answer=messages.CapacityReported, **_info),
     _route("GET", "/v1/catalog", information.get_catalog, "What you can ask for",
-           answer=information.Catalog, **_info),
+           answer=http.Catalog, **_info),
 
     _route("GET", "/openapi.json", documents.openapi, "This document", **_open),
     _route("GET", "/asyncapi.json", documents.asyncapi, "The bus, as AsyncAPI", **_open),

@@ -83,6 +83,7 @@ async def start(service: Service, settings: FrontDoorSettings) -> FrontDoor:
         waits=Slots("waits", settings.max_waits),
         source=source,
         webhook_id_key=secrets.derive(master, NAME, "webhook-ids"),
+        has_stores=bool(tenants.stores),
     )
     await _listen(service, parts)
     await _consume(service, parts)

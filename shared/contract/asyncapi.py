@@ -50,23 +50,28 @@ class Channel:
 _COMMANDS = (
     *(m.PrepareVmPort, m.ProvisionVm, m.AssociateFloatingIp, m.ReleaseFloatingIp),
     *(m.DeprovisionVm, m.ReleaseVmPort, m.ChangeVmPower, m.InspectVms),
+    *(m.ProvisionVolume, m.DeprovisionVolume, m.TakeSnapshot, m.RemoveSnapshot),
+    *(m.AttachVolume, m.DetachVolume, m.InspectStorage),
     *(m.TakeCensus, m.RemoveOrphan),
 )
 _EVENTS = (
     *(m.VmPortPrepared, m.VmBuildStarted, m.FloatingIpAssociated, m.FloatingIpReleased),
     *(m.VmDeletionStarted, m.VmDeprovisioned, m.VmPortReleased, m.VmPowerChangeStarted),
     *(m.VmObserved, m.VmInspectionFailed, m.CommandFailed, m.WebhookDisabled),
+    *(m.VolumeProvisioned, m.VolumeDeprovisioned, m.SnapshotTaken, m.SnapshotRemoved),
+    *(m.VolumeAttached, m.VolumeDetached, m.StorageObserved, m.StorageInspectionFailed),
     *(m.CensusTaken, m.OrphanRemoved, m.CloudNotificationsChanged),
 )
 _QUERIES = (
     *(m.GetQuota, m.GetCapacity, m.GetVmCatalog, m.CreateWebhook, m.ListWebhooks, m.GetWebhook),
     *(m.DeleteWebhook, m.RotateWebhookSecret, m.GetCallbackSecret, m.ListWebhookDeliveries),
-    m.RedeliverWebhook,
+    *(m.RedeliverWebhook, m.GetStorageCatalog, m.GetAttachmentCredentials),
 )
 _ANSWERS = (
     *(m.QuotaReported, m.CapacityReported, m.VmCatalogReported, m.Webhook, m.WebhooksListed),
     *(m.WebhookDeleted, m.CallbackSecretIssued, m.WebhookDeliveriesListed),
-    *(m.WebhookRedeliveryQueued, m.QueryFailed),
+    *(m.WebhookRedeliveryQueued, m.StorageCatalogReported, m.AttachmentCredentialsIssued),
+    m.QueryFailed,
 )
 #: Beside the exchanges of the topology, the two kinds of replies.
 REPLIES, ANSWERS = "replies", "answers"

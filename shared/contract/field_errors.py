@@ -1,11 +1,13 @@
 """Every fault of a JSON value against a msgspec type, each with the JSON Pointer of its field.
 
 msgspec itself stops at the first fault; a user wants to mend all of them at once. The front door
-says so of bodies, the scheduler of requests from the bus. Pure.
+says so of bodies, the scheduler of requests from the bus. A rule over several fields is a struct's
+``__post_init__``; its fault is told of each field that the rule's own text names. Pure.
 """
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Iterator
 from itertools import islice
@@ -46,7 +48,17 @@ def _walk(value: Any, hint: Any, at: str) -> Iterator[FieldError]:
         msgspec.convert(value, hint)
     except msgspec.ValidationError as error:
         # What is below is good, so the fault is here and msgspec's own path says nothing more.
-        yield FieldError(detail=str(error).split(" - at `")[0], pointer=at)
+        detail = str(error).split(" - at `")[0]
+        is_rule = isinstance(error.__cause__, ValueError)
+        for place in (_named(detail, _plain(hint), at) if is_rule else ()) or (at,):
+            yield FieldError(detail=detail, pointer=place)
+
+
+def _named(rule: str, struct: Any, at: str) -> list[str]:
+    """The places of the fields that the text of a struct's rule names."""
+    words = set(re.findall(r"\w+", rule))
+    names = [field.encode_name for field in msgspec.structs.fields(struct)]
+    return [at + pointer(name) for name in names if name in words]
 
 
 def _children(value: Any, plain: Any, at: str) -> Iterator[FieldError]:

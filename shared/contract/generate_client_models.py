@@ -26,8 +26,10 @@ MODULES = (
     "http",
 )
 ROOTS = (
+    "AttachmentCredentials",
     "CallbackSecret",
     "CapacityReported",
+    "Catalog",
     "ExtendLease",
     "HOLDING_PHASES",
     "NewWebhook",
@@ -38,7 +40,6 @@ ROOTS = (
     "ResourceStatusChanged",
     "TERMINAL_PHASES",
     "TimelinePage",
-    "VmCatalogReported",
     "WebhookDeliveriesListed",
     "WebhookPage",
     "WebhookRedeliveryQueued",

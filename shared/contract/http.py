@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from shared.contract.messages import Webhook
+from shared.contract.messages import CloudCatalog, StoreCatalog, Webhook
+from shared.contract.problems import Problem
 from shared.contract.resources import Moment, Phase, Resource
 
 #: The largest request, in bytes: a body at the front door, a message from a tenant on the bus.
@@ -94,3 +95,41 @@ class Redelivery(
     """The body of ``POST /v1/webhooks/{id}/redeliver``: one delivery, or all failed ones."""
 
     delivery_id: str | None = None
+
+
+class AttachmentCredentials(_Body, frozen=True):
+    """``GET /v1/attachments/{id}/credentials``: where and as whom the initiator logs in.
+
+    ``portals`` are ``address:port``, of which any will do.
+    """
+
+    target_iqn: str
+    lun: int
+    portals: tuple[str, ...]
+    initiator_iqn: str
+    chap_username: str
+    chap_secret: str
+
+
+class KindOffered(_Body, frozen=True):
+    """A kind of resource: its path, its verbs, and the fields that are sealed to ``worker``."""
+
+    name: str
+    path: str
+    verbs: tuple[str, ...]
+    worker: str
+    secrets: tuple[str, ...]
+
+
+class Catalog(_Body, frozen=True):
+    """What can be asked for: of the clouds, and of the stores where there are any.
+
+    ``problems`` are the faults of those that could not be asked. ``sealing_public_keys`` are for
+    those who publish requests on the bus: {worker: base64}.
+    """
+
+    clouds: tuple[CloudCatalog, ...]
+    kinds: tuple[KindOffered, ...]
+    sealing_public_keys: dict[str, str]
+    stores: tuple[StoreCatalog, ...] = ()
+    problems: tuple[Problem, ...] = ()

@@ -192,6 +192,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     ``sort`` is the sort of place that its resources are put on. ``secrets`` are the fields of the
     spec that are sealed to ``worker`` and never echoed; ``verbs`` are those beyond create and
     delete. ``references`` are the fields that name another resource of the tenant: {field: kind}.
+    ``takes_force``: a delete waits for who still uses it, unless it is forced.
     """
 
     name: str
@@ -204,6 +205,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     secrets: tuple[str, ...] = ()
     verbs: frozenset[Verb] = frozenset()
     references: Mapping[str, str] = {}
+    takes_force: bool = False
 
 
 _LIVING = frozenset({Verb.EXTEND, Verb.UPDATE})
@@ -253,6 +255,7 @@ KINDS: dict[str, Kind] = {
             update=UpdateResource,
             verbs=_LIVING,
             references={"volume": "volume"},
+            takes_force=True,
         ),
     )
 }

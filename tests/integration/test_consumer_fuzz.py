@@ -128,7 +128,7 @@ def _seen_active() -> dict[str, Any]:
 
 
 def _good_request(vm: str) -> Mutant:
-    changes = {"resource_id": vm, "operation_id": None, "callback_url": None}
+    changes = {"resource_id": vm, "operation_id": None, "callback_url": None, "force": False}
     return Mutant(as_bytes(fresh("RequestSubmitted", vm, **changes)))
 
 

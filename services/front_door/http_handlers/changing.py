@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from services.front_door import read_model
+from services.front_door import read_model, references
 from services.front_door.answers import json_answer, resource_answer
 from services.front_door.bodies import Check, read_body, read_no_body
 from services.front_door.context import REQUEST_ID, FrontDoor, caller, front_door
@@ -16,6 +16,7 @@ from services.front_door.faults import RequestFault, bad_field, not_found
 from services.front_door.http_handlers.reading import applied, find, wait_until
 from services.front_door.parameters import (
     entity_tag,
+    flag,
     idempotency_key,
     only,
     prefer_wait,
@@ -45,7 +46,10 @@ def create(kind: Kind) -> Handler:
         body: Any = await read_body(request, kind.create, _callback_url_faults(parts))
         keys = parts.settings.sealing_public_keys
         message, resource = requested(kind, tenant, body, keys.get(kind.worker, ""))
-        row = await parts.submitter.submit(_ask(request, body), message, resource)
+        ask = _ask(request, body)
+        row = await references.accepted_before_or_found(parts, ask, message)
+        if row is None:
+            row = await parts.submitter.submit(ask, message, resource)
         is_new = row.resource_id == resource.id
         shown = read_model.as_requested(resource) if is_new else await _shown(request, row)
         headers = {"Location": f"/v1/{kind.plural}/{shown.id}"}
@@ -67,14 +71,17 @@ def delete(kind: Kind) -> Handler:
     """Return the handler of ``DELETE /v1/<kind>s/{id}``; again is fine, and changes nothing."""
 
     async def handle(request: web.Request) -> web.Response:
-        only(request)
+        only(request, *(("force",) if kind.takes_force else ()))
+        force = flag(request, "force")
         shown = await find(request, kind)
         expected = request.headers.get("If-Match")
         if expected is not None and not tag_matches(expected, entity_tag(shown.revision)):
             raise RequestFault(412, "revision_changed", "The resource is not at that revision.")
         if shown.phase != Phase.DELETED:
-            message = _message(kind, shown, Verb.DELETE)
-            shown = await _shown(request, await _submit(request, _ask(request, None), message))
+            message = _message(kind, shown, Verb.DELETE, force=force)
+            # Forced or not are two requests, which one key can't stand for.
+            ask = _ask(request, {"force": True} if force else None)
+            shown = await _shown(request, await _submit(request, ask, message))
         return resource_answer(shown, status=202)
 
     return handle
@@ -164,7 +171,7 @@ async def _submit(
     return await submitter.submit(ask, message)
 
 
-def _ask(request: web.Request, body: msgspec.Struct | None) -> Ask:
+def _ask(request: web.Request, body: msgspec.Struct | dict[str, bool] | None) -> Ask:
     return Ask(
         tenant=caller(request).tenant,
         scope=f"{request.method} {request.path}",

@@ -16,7 +16,7 @@ from services.front_door.bodies import Check, read_body, read_no_body, read_opti
 from services.front_door.context import FrontDoor, caller, front_door
 from services.front_door.faults import bad_field, bad_parameter, key_reused, not_found
 from services.front_door.parameters import idempotency_key, limit, only, single
-from services.front_door.queries import ask_owner
+from services.front_door.queries import ask_owner, opened
 from shared.bus import QueryRefused
 from shared.contract.http import (
     CallbackSecret,
@@ -44,8 +44,7 @@ from shared.contract.messages import (
     WebhooksListed,
 )
 from shared.contract.problems import FieldError
-from shared.runtime.errors import BackendUnavailable
-from shared.runtime.secrets import SealingKey, UnreadableSecret
+from shared.runtime.secrets import SealingKey
 
 OWNER = "webhook_worker"
 _ID = re.compile(r"[a-z0-9_-]{1,64}")
@@ -153,25 +152,17 @@ async def callback_secret(request: web.Request) -> web.Response:
     key = SealingKey.generate()
     message = GetCallbackSecret(reply_public_key=key.public_key)
     issued = await ask_owner(request, OWNER, message, CallbackSecretIssued)
-    return secret_answer(CallbackSecret(secret=_opened(key, issued.sealed_secret)))
+    return secret_answer(CallbackSecret(secret=opened(OWNER, key, issued.sealed_secret)))
 
 
 def _with_secret(
     webhook: Webhook, key: SealingKey, *, status: int = 200, headers: dict[str, str] | None = None
 ) -> web.Response:
-    secret = _opened(key, webhook.sealed_secret)
+    secret = opened(OWNER, key, webhook.sealed_secret)
     shown = msgspec.structs.replace(webhook, sealed_secret=None)
     return secret_answer(
         WebhookWithSecret(webhook=shown, secret=secret), status=status, headers=headers
     )
-
-
-def _opened(key: SealingKey, sealed: str | None) -> str:
-    try:
-        return key.open(sealed or "").decode()
-    except UnreadableSecret as error:
-        detail = f"{OWNER} answered without a readable secret."
-        raise BackendUnavailable(detail, retry_after=5) from error
 
 
 def _new_webhook_id(request: web.Request) -> str:

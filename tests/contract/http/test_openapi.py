@@ -66,6 +66,21 @@ def test_every_kind_has_its_routes(document: Any) -> None:
         assert f"/v1/{kind.plural}/{{id}}/events" in document["paths"]
 
 
+def test_a_kind_is_spoken_of_in_english(document: Any) -> None:
+    """With the article that its name wants."""
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            assert not re.search(r"\b(a [aeiou]|an [^aeiou])", operation["summary"])
+
+
+def test_only_what_waits_for_its_users_is_deleted_by_force(document: Any) -> None:
+    """A parameter that would mean nothing is none."""
+    for kind in KINDS.values():
+        delete = document["paths"][f"/v1/{kind.plural}/{{id}}"]["delete"]
+        names = {parameter["name"] for parameter in delete["parameters"]}
+        assert ("force" in names) is kind.takes_force is (kind.name == "attachment")
+
+
 @pytest.mark.parametrize(
     ("body", "valid"),
     [

@@ -18,10 +18,20 @@ import msgspec
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from colobus.models import Lease, Phase, Resource, Status, Step, StepState, TimelineEvent
+from colobus.models import (
+    Lease,
+    Phase,
+    Placement,
+    Resource,
+    Status,
+    Step,
+    StepState,
+    TimelineEvent,
+)
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
-VM = "vm-01jdzq6v7n0000000000000000"
+ULID = "01jdzq6v7n0000000000000000"
+VM = f"vm-{ULID}"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -122,6 +132,21 @@ def vm(phase: Phase, revision: int, **status: Any) -> Resource:
         updated_at=NOW,
         revision=revision,
         lease=Lease(ttl=60),
+    )
+
+
+def stored(kind: str, phase: Phase, spec: dict[str, Any], **status: Any) -> Resource:
+    """Return a volume, snapshot or attachment in that phase."""
+    status["placement"] = Placement(store="ceph")
+    return Resource(
+        id=f"{kind}-{ULID}",
+        kind=kind,
+        tenant="bigtop",
+        spec=spec,
+        status=Status(phase=phase, **status),
+        created_at=NOW,
+        updated_at=NOW,
+        revision=3,
     )
 
 

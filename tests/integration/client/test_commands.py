@@ -8,16 +8,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 import yaml
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from colobus.cli.app import app
 from colobus.models import Phase, Problem, Reason, Resource
+from tests.integration.client.conftest import Command
 from tests.integration.client.scripted import (
     VM,
     Answer,
@@ -29,21 +29,8 @@ from tests.integration.client.scripted import (
     vm,
 )
 
-Command = Callable[..., Awaitable[Result]]
 CREATE = ("vm", "create", "--image", "debian", "--flavor", "small")
 ACTIVE = vm(Phase.ACTIVE, 3, outputs={"floating_ip": "203.0.113.7", "addresses": ["10.0.0.4"]})
-
-
-@pytest.fixture
-def run(door: Scripted) -> Command:
-    """Run ``colobus`` with these arguments against the scripted front door."""
-
-    async def invoke(*arguments: str, retry_for: str = "0.2") -> Result:
-        environ = {"COLOBUS_URL": door.url, "COLOBUS_TOKEN": "t0k3n", "COLUMNS": "200"}
-        options = ["--retry-for", retry_for, *arguments]
-        return await asyncio.to_thread(CliRunner().invoke, app, options, env=environ)
-
-    return invoke
 
 
 async def test_create_sends_what_the_options_say(
@@ -151,6 +138,14 @@ async def test_a_problem_is_shown_with_each_field(door: Scripted, run: Command) 
         (*CREATE, "--ssh-key", "/no/such/file"),
         (*CREATE, "--name", "not a name!"),
         ("vm", "list", "--phase", "asleep"),
+        ("vm", "delete", VM, "--force"),
+        ("vm", "credentials", VM),
+        ("volume", "create"),
+        ("volume", "create", "--image", "a", "--snapshot", "snapshot-01jdzq6v7n0000000000000000"),
+        ("volume", "create", "--size-gib", "0"),
+        ("volume", "create", "--size-gib", "much"),
+        ("snapshot", "create", "--volume", VM),
+        ("attachment", "create", "--volume", "volume-01jdzq6v7n0000000000000000"),
         ("vm", "fly", VM),
     ],
 )

@@ -15,13 +15,26 @@ from datetime import UTC, datetime
 import pytest
 import pytest_asyncio
 
-from colobus import ApiError, Client, CreateVm, LeaseRequest, NewWebhook, NotFound, Phase
+from colobus import (
+    ApiError,
+    Client,
+    CreateAttachment,
+    CreateSnapshot,
+    CreateVm,
+    CreateVolume,
+    LeaseRequest,
+    NewWebhook,
+    NotFound,
+    Phase,
+)
 from colobus.models import Resource
 from colobus.watching import _polled
 from shared.contract import messages
 from shared.contract.codec import Envelope
 from shared.contract.messages import Message
 from shared.contract.resources import Phase as ServerPhase
+from shared.contract.resources import Placement as ServerPlacement
+from shared.contract.resources import Status as ServerStatus
 from shared.contract.resources import Verb
 from shared.runtime.secrets import seal
 from tests.integration.front_door.conftest import house  # noqa: F401 - a fixture
@@ -143,6 +156,62 @@ async def test_every_verb_is_requested(client: Client, house: House, tenant: Ten
     ]
 
 
+async def test_a_volume_is_offered_and_its_initiator_told_how_to_log_in(
+    client: Client, house: House, tenant: Tenant
+) -> None:
+    """From the volume to the credentials, and back by force."""
+    volume = await client.create_volume(CreateVolume(size_gib=20))
+    snapshot = await client.create_snapshot(CreateSnapshot(volume=volume.id))
+    copy = await client.create(CreateVolume(snapshot=snapshot.id, name="copy"))
+    body = CreateAttachment(volume=copy.id, initiator_iqn="iqn.2026-03.org.example:ci-1")
+    attachment = await client.create_attachment(body, idempotency_key="attach")
+    assert (await client.create_attachment(body, idempotency_key="attach")).id == attachment.id
+    with pytest.raises(ApiError) as early:
+        await client.credentials(attachment.id)
+    assert (early.value.status, early.value.problem.reason) == (409, "wrong_phase")
+
+    def issued(_: Envelope, query: Message) -> Message:
+        assert isinstance(query, messages.GetAttachmentCredentials)
+        return messages.AttachmentCredentialsIssued(
+            target_iqn="iqn.2026-03.org.colobus:t",
+            lun=1,
+            portals=("203.0.113.10:3260",),
+            initiator_iqn=query.initiator_iqn,
+            chap_username="colobus-1",
+            sealed_secret=seal(query.public_key, b"s3cr3t"),
+        )
+
+    house.neighbours.answers[messages.GetAttachmentCredentials] = issued
+    status = ServerStatus(phase=ServerPhase.ACTIVE, placement=ServerPlacement(store="ceph"))
+    active = a_resource(
+        tenant,
+        ServerPhase.ACTIVE,
+        1,
+        attachment.id,
+        kind="attachment",
+        spec=attachment.spec,
+        status=status,
+    )
+    await house.neighbours.publish_status(active)
+    assert (await client.wait(attachment.id)).status.phase is Phase.ACTIVE
+    found = await client.credentials(attachment.id)
+    assert (found.chap_secret, found.initiator_iqn) == ("s3cr3t", body.initiator_iqn)
+    await client.delete(attachment.id, force=True)
+    requests = await house.neighbours.requests(tenant, 5)
+    assert [request.kind for request in requests[:3]] == ["volume", "snapshot", "volume"]
+    assert [(one.verb, one.force) for one in requests[3:]] == [
+        (Verb.CREATE, False),
+        (Verb.DELETE, True),
+    ]
+
+
+async def test_what_a_body_refers_to_is_named_when_it_is_not_there(client: Client) -> None:
+    """The pointer comes out of the exception."""
+    with pytest.raises(ApiError) as caught:
+        await client.create_snapshot(CreateSnapshot(volume="volume-01jdzq6v7n0000000000000000"))
+    assert [error.pointer for error in caught.value.problem.errors] == ["/volume"]
+
+
 async def test_the_same_key_makes_one_vm(client: Client) -> None:
     """Also when both are under way at once; with another body it is refused."""
     first, second = await asyncio.gather(
@@ -175,6 +244,8 @@ async def test_quota_capacity_and_catalog_are_read(client: Client, house: House)
     cloud = messages.CloudCatalog(
         cloud="lab", images=("debian",), flavors=(flavor,), networks=(), security_groups=()
     )
+    image = messages.GoldenImage(name="debian-12", size_gib=3)
+    store = messages.StoreCatalog(store="ceph", images=(image,))
     capacity = messages.CloudCapacity(cloud="lab", building=1, limit=9, recent_failures=0)
     house.neighbours.answers |= {
         messages.GetQuota: lambda *_: messages.QuotaReported(
@@ -182,10 +253,14 @@ async def test_quota_capacity_and_catalog_are_read(client: Client, house: House)
         ),
         messages.GetCapacity: lambda *_: messages.CapacityReported(clouds=(capacity,), waiting=3),
         messages.GetVmCatalog: lambda *_: messages.VmCatalogReported(clouds=(cloud,)),
+        messages.GetStorageCatalog: lambda *_: messages.StorageCatalogReported(stores=(store,)),
     }
     assert (await client.quota()).limits == {"vms": 2}
     assert (await client.capacity()).clouds[0].limit == 9
-    assert (await client.catalog()).clouds[0].flavors[0].ram_mib == 512
+    catalog = await client.catalog()
+    assert catalog.clouds[0].flavors[0].ram_mib == 512
+    assert catalog.stores[0].images[0].size_gib == 3
+    assert "attachment" in {kind.name for kind in catalog.kinds}
 
 
 async def test_webhooks_are_managed(client: Client, house: House) -> None:

@@ -49,7 +49,7 @@ async def empty_house(
 
 @asynccontextmanager
 async def _building(basics: dict[str, str], folder: Path) -> AsyncIterator[House]:
-    document, tenants = tenants_document(300)
+    document, tenants = tenants_document(300, "ceph")
     tenants_file = folder / "tenants.yaml"
     tenants_file.write_text(document)
     key = SealingKey.generate()

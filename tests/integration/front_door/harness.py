@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import inspect
 import itertools
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,7 +26,13 @@ from shared.bus import Bus, Delivery
 from shared.contract import outgoing
 from shared.contract.codec import Envelope, envelope_for
 from shared.contract.identifiers import new_id
-from shared.contract.messages import Message, RequestSubmitted, ResourceStatusChanged
+from shared.contract.messages import (
+    GetStorageCatalog,
+    Message,
+    RequestSubmitted,
+    ResourceStatusChanged,
+    StorageCatalogReported,
+)
 from shared.contract.resources import Phase, Resource, Status
 from shared.runtime.lifecycle import Service
 from shared.runtime.secrets import SealingKey
@@ -45,8 +52,8 @@ class Tenant:
     reader: str
 
 
-def tenants_document(count: int) -> tuple[str, list[Tenant]]:
-    """A tenants file, and who is in it."""
+def tenants_document(count: int, *stores: str) -> tuple[str, list[Tenant]]:
+    """A tenants file, and who is in it; with these stores."""
     names = [f"tenant-{number}" for number in range(count)]
     tenants = [Tenant(name, f"{name}-member", f"{name}-reader") for name in names]
     entries = {
@@ -59,7 +66,8 @@ def tenants_document(count: int) -> tuple[str, list[Tenant]]:
         }
         for tenant in tenants
     }
-    return yaml.safe_dump({"tenants": entries}), tenants
+    document: dict[str, Any] = {"tenants": entries, "stores": {store: {} for store in stores}}
+    return yaml.safe_dump(document), tenants
 
 
 def _sha256(token: str) -> str:
@@ -152,19 +160,21 @@ class Neighbours:
         self.bus = bus
         self._requests: dict[str, list[Delivery]] = defaultdict(list)
         #: What queries are answered with, by the type of the query.
-        self.answers: dict[type[Message], Callable[[Envelope, Any], Message]] = {}
+        self.answers: dict[type[Message], Callable[[Envelope, Any], Message | Awaitable[Message]]]
+        self.answers = {GetStorageCatalog: lambda *_: StorageCatalogReported(stores=())}
 
     async def start(self) -> None:
         """Consume requests and answer queries."""
         await self.bus.consume("scheduler.requests", self._requested)
-        for owner in ("scheduler", "vm_worker", "webhook_worker"):
+        for owner in ("scheduler", "vm_worker", "iscsi_worker", "webhook_worker"):
             await self.bus.serve_queries(owner, self._asked)
 
     async def _requested(self, delivery: Delivery) -> None:
         self._requests[delivery.envelope.tenant].append(delivery)
 
     async def _asked(self, envelope: Envelope, query: Message) -> Message:
-        return self.answers[type(query)](envelope, query)
+        answer = self.answers[type(query)](envelope, query)
+        return await answer if inspect.isawaitable(answer) else answer
 
     async def deliveries(self, tenant: Tenant, count: int) -> list[Delivery]:
         """Wait for ``count`` requests of the tenant, in the order of their arrival."""
@@ -205,12 +215,13 @@ def _request(delivery: Delivery) -> RequestSubmitted:
 def a_resource(
     tenant: Tenant, phase: Phase, revision: int, resource_id: str | None = None, **more: Any
 ) -> Resource:
-    """A VM as the scheduler would tell of it."""
+    """A VM, or one of another ``kind``, as the scheduler would tell of it."""
     now = datetime.now(UTC)
     values: dict[str, Any] = {"spec": dict(A_VM), "created_at": now, "updated_at": now} | more
+    kind = values.pop("kind", "vm")
     return Resource(
-        id=resource_id or new_id("vm"),
-        kind="vm",
+        id=resource_id or new_id(kind),
+        kind=kind,
         tenant=tenant.name,
         status=more.pop("status", None) or Status(phase=phase),
         revision=revision,

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from shared.contract.kinds import KINDS, Kind
+from shared.contract.resources import Sort
 from tests.integration.front_door.harness import A_VM, Answer, Door, House, Tenant
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -28,6 +30,7 @@ _fields = st.sampled_from(
     ["image", "flavor", "name", "labels", "lease", "ssh_keys", "user_data", "callback_url", "ttl"]
 )
 _bodies = st.dictionaries(_fields | _texts, _json, max_size=8).map(lambda body: {**A_VM, **body})
+_storage_fields = ["size_gib", "image", "snapshot", "volume", "initiator_iqn"]
 _headers = st.dictionaries(
     st.sampled_from(
         ["Idempotency-Key", "Prefer", "If-None-Match", "If-Match", "Last-Event-ID", "traceparent"]
@@ -61,6 +64,23 @@ def fuzzer(house: House) -> Tenant:
 async def test_bodies(door: Door, fuzzer: Tenant, body: Any) -> None:
     """Accepted or refused, and never our fault."""
     _not_our_fault(await door.post("/v1/vms", fuzzer, json.dumps(body).encode()))
+
+
+@examples
+@given(
+    kind=st.sampled_from([kind for kind in KINDS.values() if kind.sort is Sort.STORE]),
+    fields=st.sets(st.sampled_from(_storage_fields), max_size=3),
+    more=st.dictionaries(st.sampled_from(_storage_fields) | _texts, _json, max_size=2),
+)
+async def test_bodies_of_storage(
+    door: Door, fuzzer: Tenant, kind: Kind, fields: set[str], more: dict[str, Any]
+) -> None:
+    """Good fields in any combination, among bad ones; what they refer to is there."""
+    volume = await door.post("/v1/volumes", fuzzer, {"size_gib": 1})
+    good = {"size_gib": 1, "image": "debian-12", "initiator_iqn": "iqn.2026-03.org.example"}
+    good |= {"volume": volume.json["id"], "snapshot": "snapshot-01jnf6y3z8k2w9q4t7b5r1c0ga"}
+    body = {field: good[field] for field in fields} | more
+    _not_our_fault(await door.post(f"/v1/{kind.plural}", fuzzer, json.dumps(body).encode()))
 
 
 @examples

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from shared.contract.codec import Envelope
+from shared.contract.kinds import KINDS
 from shared.contract.messages import (
     CallbackSecretIssued,
     CapacityReported,
@@ -195,6 +196,7 @@ async def test_quota_capacity_and_catalog_are_their_owners_answers(
     assert capacity["clouds"][0]["cloud"] == tenant.name
     catalog = (await door.get("/v1/catalog", tenant)).json
     assert catalog["clouds"][0]["flavors"][0]["name"] == "small"
-    (kind,) = catalog["kinds"]
-    assert (kind["path"], kind["secrets"]) == ("/v1/vms", ["user_data"])
+    kinds = {kind["name"]: kind for kind in catalog["kinds"]}
+    assert kinds.keys() == KINDS.keys()
+    assert (kinds["vm"]["path"], kinds["vm"]["secrets"]) == ("/v1/vms", ["user_data"])
     assert catalog["sealing_public_keys"] == {"vm_worker": house.sealing_key.public_key}

@@ -51,6 +51,49 @@ def test_each_fault_has_its_pointer(value: Any, pointers: list[str]) -> None:
     assert [error.pointer for error in field_errors(value, Outer)] == pointers
 
 
+class Ruled(msgspec.Struct, forbid_unknown_fields=True):
+    """Fields that depend on each other."""
+
+    low: int = 0
+    high: int = 9
+    word: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise ValueError("low must not be above high.")
+        if self.word == "odd":
+            raise ValueError("That is too odd.")
+
+
+class Holder(msgspec.Struct):
+    """Something with such a part."""
+
+    part: Ruled | None = None
+
+
+@pytest.mark.parametrize(
+    ("value", "faults"),
+    [
+        ({"low": 3, "high": 3}, []),
+        ({"low": 3, "high": 2}, [("/low", "low must not"), ("/high", "low must not")]),
+        ({"low": 10}, [("/low", "low must not"), ("/high", "low must not")]),
+        ({"low": 3, "high": 2, "x": 1}, [("/x", "no such field")]),
+        ({"word": "odd"}, [("", "too odd")]),
+    ],
+)
+def test_a_rule_is_told_of_each_field_that_it_names(
+    value: Any, faults: list[tuple[str, str]]
+) -> None:
+    """In the rule's own words; of the whole where it names none, and after the fields' own."""
+    for at, found in (
+        ("", field_errors(value, Ruled)),
+        ("/part", field_errors({"part": value}, Holder)),
+    ):
+        assert [error.pointer for error in found] == [at + place for place, _ in faults]
+        for error, (_, words) in zip(found, faults, strict=True):
+            assert words in error.detail
+
+
 def test_faults_are_bounded() -> None:
     """A body full of faults doesn't make an answer without an end."""
     value = {"name": "a"} | {f"x{number}": 1 for number in range(5000)}

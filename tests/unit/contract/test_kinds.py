@@ -7,8 +7,23 @@ from typing import Any
 import msgspec
 import pytest
 
-from shared.contract.kinds import KINDS, CreateVm, ExtendLease, UpdateResource, VmSpec, demand_of
+from shared.contract.field_errors import field_errors
+from shared.contract.kinds import (
+    KINDS,
+    AttachmentSpec,
+    CreateVm,
+    CreateVolume,
+    ExtendLease,
+    UpdateResource,
+    VmSpec,
+    VolumeSpec,
+    demand_of,
+    references_of,
+)
 
+ULID = "01jnf6y3z8k2w9q4t7b5r1c0ga"
+VOLUME, SNAPSHOT = f"volume-{ULID}", f"snapshot-{ULID}"
+IQN = "iqn.2026-03.org.example:ci-1"
 LEAST = {"image": "debian-12", "flavor": "m1.small"}
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0 me@example.org"
 
@@ -103,11 +118,101 @@ def test_a_vm_counts_against_its_quota(spec: dict[str, Any], demand: dict[str, i
     assert demand_of("vm", spec) == demand
 
 
+@pytest.mark.parametrize(
+    ("spec", "pointers"),
+    [
+        ({"size_gib": 1}, []),
+        ({"size_gib": 65536}, []),
+        ({"image": "debian-12"}, []),
+        ({"snapshot": SNAPSHOT}, []),
+        ({"image": "debian-12", "size_gib": 20}, []),
+        ({"snapshot": SNAPSHOT, "size_gib": 20, "image": None}, []),
+        ({}, ["/size_gib", "/image", "/snapshot"]),
+        ({"size_gib": None}, ["/size_gib", "/image", "/snapshot"]),
+        ({"image": "debian-12", "snapshot": SNAPSHOT}, ["/image", "/snapshot"]),
+        ({"image": "debian-12", "snapshot": SNAPSHOT, "size_gib": 0}, ["/size_gib"]),
+        ({"size_gib": 0}, ["/size_gib"]),
+        ({"size_gib": -1}, ["/size_gib"]),
+        ({"size_gib": 65537}, ["/size_gib"]),
+        ({"size_gib": 1.5}, ["/size_gib"]),
+        ({"size_gib": "20"}, ["/size_gib"]),
+        ({"size_gib": True}, ["/size_gib"]),
+        ({"image": ""}, ["/image"]),
+        ({"snapshot": VOLUME}, ["/snapshot"]),
+        ({"snapshot": f"{SNAPSHOT}\n"}, ["/snapshot"]),
+        ({"snapshot": SNAPSHOT.upper()}, ["/snapshot"]),
+        ({"size": 20}, ["/size"]),
+    ],
+)
+@pytest.mark.parametrize("struct", [VolumeSpec, CreateVolume])
+def test_a_volume_is_blank_or_a_copy_of_one_thing(
+    struct: Any, spec: dict[str, Any], pointers: list[str]
+) -> None:
+    """Every field that a rule is about is named, alike in a body and in a request on the bus."""
+    assert [error.pointer for error in field_errors(spec, struct)] == pointers
+
+
+@pytest.mark.parametrize(
+    ("iqn", "good"),
+    [
+        (IQN, True),
+        ("iqn.1993-08.org.debian:01:8f7c2a", True),
+        ("iqn.2001-04.com.example", True),
+        ("iqn.2001-04.com.example:" + "x" * 199, True),
+        ("iqn.2001-04.com.example:" + "x" * 200, False),
+        ("eui.02004567a425678d", True),
+        ("eui.02004567a425678", False),
+        ("naa.52004567ba64678d", True),
+        ("naa.62004567ba64678d0123456789abcdef", True),
+        ("naa.62004567ba64678d01", False),
+        ("iqn.2001-13.com.example:a", False),
+        ("iqn.2001-00.com.example:a", False),
+        ("iqn.2001-4.com.example:a", False),
+        ("iqn.2001-04.com.example:", False),
+        ("IQN.2001-04.com.example:A", False),
+        ("iqn.2001-04.com.example:a b", False),
+        ("iqn.2001-04.com.example:a/b", False),
+        ("iqn.2001-04.com.example:a;reboot", False),
+        ("iqn.2001-04.com.example:a\n", False),
+        ("iqn.2001-04.com.example:\u0131", False),
+        ("host-1", False),
+        ("", False),
+        (5, False),
+    ],
+)
+def test_an_initiator_has_a_name_of_iscsi(iqn: Any, good: bool) -> None:
+    """RFC 3720 §3.2.6, in lower case: nothing that a gateway's command could misread."""
+    faults = field_errors({"volume": VOLUME, "initiator_iqn": iqn}, AttachmentSpec)
+    assert [error.pointer for error in faults] == ([] if good else ["/initiator_iqn"])
+
+
+def test_an_attachment_names_both_its_ends() -> None:
+    """Each that is missing, and whatever is no id of a volume."""
+    assert [e.pointer for e in field_errors({}, AttachmentSpec)] == ["/volume", "/initiator_iqn"]
+    spec = {"volume": SNAPSHOT, "initiator_iqn": IQN}
+    assert [error.pointer for error in field_errors(spec, AttachmentSpec)] == ["/volume"]
+
+
+def test_volumes_count_against_their_quota() -> None:
+    """One, and its GiB where they are said."""
+    assert demand_of("volume", {"size_gib": 20}) == {"volumes": 1, "volume_gib": 20}
+    assert demand_of("volume", {"image": "debian-12"}) == {"volumes": 1}
+    assert demand_of("attachment", {"volume": VOLUME}) == {"attachments": 1}
+
+
+def test_references_are_what_a_spec_says_of_them() -> None:
+    """What is left out refers to nothing."""
+    assert references_of("volume", {"size_gib": 1}) == {}
+    assert references_of("volume", {"snapshot": SNAPSHOT}) == {"snapshot": SNAPSHOT}
+    assert references_of("attachment", {"volume": VOLUME}) == {"volume": VOLUME}
+
+
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_a_kind_is_consistent(kind: Any) -> None:
-    """Its secrets are fields of its spec, its create body is its spec and more."""
+    """Secrets and references are fields of its spec, its create body is its spec and more."""
     spec = set(kind.spec.__struct_fields__)
-    assert set(kind.secrets) <= spec <= set(kind.create.__struct_fields__)
+    assert {*kind.secrets, *kind.references} <= spec <= set(kind.create.__struct_fields__)
+    assert set(kind.references.values()) <= KINDS.keys()
     assert KINDS[kind.name] is kind
 
 

@@ -15,6 +15,22 @@ from shared.contract.identifiers import new_id
 
 
 @pytest.mark.parametrize(
+    ("query", "said"),
+    [("", False), ("?force=false", False), ("?force=true", True), ("?other=true", False)],
+)
+def test_a_flag_is_true_when_it_says_so(query: str, said: bool) -> None:
+    """Not when it is absent."""
+    assert parameters.flag(make_mocked_request("DELETE", f"/{query}"), "force") is said
+
+
+@pytest.mark.parametrize("query", ["?force", "?force=1", "?force=True", "?force=true&force=true"])
+def test_a_flag_is_nothing_but_true_or_false(query: str) -> None:
+    """Whoever writes something else may mean either."""
+    with pytest.raises(RequestFault, match="force"):
+        parameters.flag(make_mocked_request("DELETE", f"/{query}"), "force")
+
+
+@pytest.mark.parametrize(
     ("header", "seconds"),
     [
         ("wait=5", 5),

@@ -1,0 +1,48 @@
+"""What of each kind of resource people see in a list: one table, `VIEWS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from colobus.cli.output import age, words
+from colobus.models import Resource
+
+Column = tuple[str, Callable[[Resource], object]]
+_GIB = 2**30
+
+
+def columns(kind: str) -> tuple[Column, ...]:
+    """Return the columns of a list of this kind: its own among those of all."""
+    return (*_FIRST, *VIEWS.get(kind, ()), *_LAST)
+
+
+def size(volume: Resource) -> str | None:
+    """Return the size of a volume or snapshot: as it was made, else as it was asked for."""
+    made = volume.status.outputs.get("size_bytes")
+    gib = made / _GIB if isinstance(made, int) else volume.spec.get("size_gib")
+    return None if gib is None else f"{gib:.4g} GiB"
+
+
+def _output(name: str) -> Column:
+    return words(name), lambda resource: resource.status.outputs.get(name)
+
+
+def _spec(name: str) -> Column:
+    return words(name), lambda resource: resource.spec.get(name)
+
+
+_FIRST: tuple[Column, ...] = (
+    ("id", lambda resource: resource.id),
+    ("name", lambda resource: resource.name),
+    ("phase", lambda resource: resource.status.phase),
+    ("reason", lambda resource: resource.status.reason),
+)
+_LAST: tuple[Column, ...] = (("labels", lambda resource: resource.labels), ("age", age))
+
+#: Kind of resource → the columns that no other kind has.
+VIEWS: dict[str, tuple[Column, ...]] = {
+    "vm": (_output("floating_ip"), _output("addresses")),
+    "volume": (("size", size), _spec("image"), _spec("snapshot")),
+    "snapshot": (("size", size), _spec("volume")),
+    "attachment": (_spec("volume"), _spec("initiator_iqn"), _output("target_iqn")),
+}
