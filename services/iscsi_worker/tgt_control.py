@@ -28,7 +28,8 @@ _REQUEST = struct.Struct("=ii64sIiQQIIIIII")
 #: ``struct tgtadm_rsp``: err, len.
 _RESPONSE = struct.Struct("=II")
 _MODE_ACCOUNT, _OP_NEW, _NO_TID, _NO_LUN = 7, 0, -1, 2**64 - 1
-_ACCOUNT_EXISTS = 11
+#: TGTADM_USER_EXIST, as 1.0.85 answers.
+_ACCOUNT_EXISTS = 14
 #: Words of tgtadm's answers (usr/tgtadm_error.h, usr/tgtadm.c).
 _GONE = ("can't find the", "does not exist")
 _STANDING = ("already exists", "still active", "too many accounts")

@@ -47,8 +47,15 @@ def read_yaml(path: Path) -> Any:
 def entry_of(raw: Any, kind: type[T], place: str, faults: list[str]) -> T | None:
     """Return ``raw`` as a ``kind``; else None, and its fault with its place among ``faults``."""
     try:
-        return msgspec.convert(raw, kind)
+        return msgspec.convert(raw, kind, dec_hook=_custom)
     except msgspec.ValidationError as error:
         fault, _, where = str(error).partition(" - at `")
         faults.append(f"{place}{where.removeprefix('$').rstrip('`')}: {fault}")
         return None
+
+
+def _custom(wanted: type, value: Any) -> Any:
+    """A path is written as text."""
+    if wanted is not Path or not isinstance(value, str) or not value:
+        raise ValueError(f"expected a {wanted.__name__.lower()}")
+    return Path(value)

@@ -28,7 +28,7 @@ async def take_snapshot(store: Store, kit: Kit, command: Command[TakeSnapshot]) 
     image = kit.names.image(command.tenant, command.message.volume)
     found = await _find(store, image, command)
     if found is None:
-        with suppress(Conflict):
+        with suppress(Conflict, NotFound):  # it is looked at what came of it
             await store.rbd.take_snapshot(image, command.resource_id)
         found = await _find(store, image, command)
     if found is None:

@@ -14,7 +14,8 @@ from services.iscsi_worker.provisioner.holders import in_use, who_holds
 from services.iscsi_worker.provisioner.kit import Kit
 from services.iscsi_worker.provisioner.sources import source_of
 from shared.contract.messages import ProvisionVolume
-from shared.runtime.errors import BackendUnavailable
+from shared.contract.problems import Reason
+from shared.runtime.errors import TemporaryError
 from shared.worker.command import Command
 from shared.worker.errors import Conflict, NotFound, Refused
 
@@ -25,10 +26,15 @@ async def provision_volume(
     """Return the name of the volume's image and its size in bytes, proven by reading from it."""
     name = kit.names.image(command.tenant, command.resource_id)
     source, size = await source_of(store, kit, command)
-    image = await _ensure(store, name, source, size)
-    if image.size < size:
-        await store.rbd.resize(name, size)
-    return name, await store.rbd.prove(name)
+    async with kit.alone(store, name):
+        try:
+            image = await _ensure(store, name, source, size)
+            if image.size < size:
+                await store.rbd.resize(name, size)
+            return name, await store.rbd.prove(name)
+        except (Conflict, NotFound) as error:
+            # Another worker is at it too, or has just taken it away: the next attempt sees.
+            raise TemporaryError(error.detail, reason=Reason.IN_USE, retry_after=1) from error
 
 
 async def _ensure(store: Store, name: str, source: Source | None, size: int) -> RbdImage:
@@ -37,11 +43,11 @@ async def _ensure(store: Store, name: str, source: Source | None, size: int) -> 
         await _remove(store, name)
         found = None
     if found is None:
-        with suppress(Conflict):  # another worker is at it too; what came of it is looked at
+        with suppress(Conflict):  # another worker made it first; what came of it is looked at
             await _make(store, name, source, size)
         found = await store.rbd.image(name)
     if found is None:
-        raise BackendUnavailable(f"Image {name} is not there although it was made.")
+        raise NotFound(f"Image {name} is not there although it was made.")
     if found.parent is not None and found.parent != source:
         detail = f"Image {name} is there, but is a clone of {found.parent.image}"
         raise Refused(f"{detail}@{found.parent.snapshot}.")

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.integration.iscsi_worker.world import Replica, World, make_world
+from tests.support import devcloud
+
+
+@pytest.fixture(scope="session")
+def ceph() -> dict[str, str]:
+    """The environment of a running Ceph."""
+    return devcloud.up("ceph")
+
+
+@pytest.fixture(scope="module")
+def world(ceph: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A store of this module's own."""
+    with make_world(ceph, tmp_path_factory.mktemp("world")) as made:
+        yield made
+
+
+@pytest.fixture
+async def replica(world: World) -> AsyncIterator[Replica]:
+    """One worker process."""
+    async with world.replica() as made:
+        yield made
