@@ -5,7 +5,7 @@ CACHE := $(or $(COLOBUS_CACHE_DIR),$(if $(filter 0,$(shell id -u)),/var/cache/co
 export UV_CACHE_DIR := $(CACHE)/uv
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help init lock lint format test test-fast test-compose faults soak demo up down status models bench
+.PHONY: help init lock lint format test test-fast test-storage test-compose faults soak demo up down status models bench
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -33,12 +33,16 @@ format: init ## let ruff format and fix what it can
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
-QUICK := -n 4 --dist loadfile tests/unit tests/contract tests/integration
+# Without what brings up more than broker and database.
+QUICK := -n 4 --dist loadfile --ignore tests/integration/devcloud tests/unit tests/contract tests/integration
 
 test: init ## every test, on the real parts; sets them up
 	$(PY) -m pytest $(QUICK)
 	$(PY) -m pytest tests/end_to_end
 	$(PY) -m pytest tests/faults
+
+test-storage: init ## Ceph and the iSCSI target, in clouds of their own
+	$(PY) -m pytest tests/integration/devcloud
 
 test-compose: init ## the image and compose.yaml, with a container engine of its own where there is none
 	$(PY) -m pytest tests/compose

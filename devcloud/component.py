@@ -46,6 +46,8 @@ class Component:
     """What must come up too, but needn't be ready before this is started: it waits by itself."""
     packages: ClassVar[tuple[str, ...]] = ()
     needs_cloud_venv: ClassVar[bool] = False
+    by_default: ClassVar[bool] = True
+    """Whether `up` without names brings it up, or only where it is named or required."""
     main_port: ClassVar[str | None] = None
     ready_within: ClassVar[float] = 180.0
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 
+from devcloud.ceph_daemon import POOL, TARGET, WORKER, conf_path
+from devcloud.components.ceph import Ceph
 from devcloud.components.colobus import broker_user, token_name
 from devcloud.components.postgresql import DATABASE, SUPERUSER, PostgreSQL
 from devcloud.components.rabbitmq import RabbitMQ
+from devcloud.components.tgt import offered_at, tgtadm_path
 from devcloud.openstack_service import broker_url
 from devcloud.ports import HOST
 from devcloud.site import Site
@@ -22,6 +25,11 @@ def cloud_environment(site: Site) -> dict[str, str]:
         password = site.credentials[PostgreSQL.name]
         where = f"{HOST}:{site.ports[PostgreSQL.name]}/{DATABASE}"
         found["DEVCLOUD_POSTGRES_DSN"] = f"postgresql://{SUPERUSER}:{password}@{where}"
+    if site.is_done(Ceph.name):
+        found |= _ceph(site)
+    if tgtadm_path(site).exists():
+        found["DEVCLOUD_TGTADM"] = str(tgtadm_path(site))
+        found["DEVCLOUD_TGT_PORTALS"] = ",".join(offered_at(site))
     if site.paths.tenants_json.exists():
         found |= _openstack(site)
         found |= _colobus(site)
@@ -34,6 +42,16 @@ def _broker(site: Site) -> dict[str, str]:
     return {
         "DEVCLOUD_AMQP_URL": f"amqp://{login}:{port}/{RabbitMQ.vhost}",
         "DEVCLOUD_AMQP_MANAGEMENT_URL": f"http://{login}:{management}",
+    }
+
+
+def _ceph(site: Site) -> dict[str, str]:
+    """Return what a client of Colobus' pool needs; ceph.conf says where the users' keys are."""
+    return {
+        "DEVCLOUD_CEPH_CONF": str(conf_path(site)),
+        "DEVCLOUD_CEPH_POOL": POOL,
+        "DEVCLOUD_CEPH_USER": WORKER,
+        "DEVCLOUD_CEPH_TGT_USER": TARGET,
     }
 
 

@@ -14,6 +14,7 @@ HOST = "127.0.0.1"
 FIRST_BASE = 21_000
 SPAN = 100
 LAST_BASE = 29_900  # stay below the kernel's ephemeral range (32768 and up)
+OSD_PORTS = 12
 
 OFFSETS: dict[str, int] = {
     "rabbitmq": 0,
@@ -35,6 +36,10 @@ OFFSETS: dict[str, int] = {
     "vm_worker": 42,
     "webhook_worker": 43,
     "webhook-receiver": 44,
+    "ceph-mon": 50,
+    # An OSD takes the first free ones of its range, and others when it binds anew.
+    **{f"ceph-osd-{number}": 51 + number for number in range(OSD_PORTS)},
+    "tgt": 65,
 }
 
 

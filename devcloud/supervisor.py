@@ -44,10 +44,15 @@ class Supervisor:
         self.site = site
         self.components = {kind.name: kind(site) for kind in table}
         self.needs = {kind.name: (*kind.requires, *kind.wants) for kind in table}
+        self.default = tuple(kind.name for kind in table if kind.by_default)
 
     def up(self, names: Collection[str] = ()) -> None:
-        """Install, configure and start these components (default: all) and what they require."""
-        wanted = closure(names or self.components, self.needs)
+        """Install, configure and start these components and what they require.
+
+        Args:
+            names: Default: all components that don't say otherwise (`Component.by_default`).
+        """
+        wanted = closure(names or self.default, self.needs)
         chosen = {name: c for name, c in self.components.items() if name in wanted}
         installers = {i.name: i for i in self._installers(chosen.values())}
         requires: dict[str, list[str]] = {name: [] for name in installers}

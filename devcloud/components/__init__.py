@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from devcloud.component import Component
 from devcloud.components.catalog import Catalog
+from devcloud.components.ceph import Ceph, CephMon, CephOsd
 from devcloud.components.cloud_rabbitmq import CloudRabbitMQ
 from devcloud.components.colobus import ColobusInstall
 from devcloud.components.colobus_services import (
@@ -31,6 +32,7 @@ from devcloud.components.placement import Placement, PlacementDatabase
 from devcloud.components.postgresql import PostgreSQL
 from devcloud.components.rabbitmq import RabbitMQ
 from devcloud.components.second_cloud import SecondCloud
+from devcloud.components.tgt import Tgt
 
 COMPONENTS: tuple[type[Component], ...] = (
     # What Colobus itself stands on.
@@ -59,6 +61,11 @@ COMPONENTS: tuple[type[Component], ...] = (
     # Tenants, users, images, flavors, the external network.
     Catalog,
     SecondCloud,
+    # Volumes, and who offers them over iSCSI.
+    CephMon,
+    CephOsd,
+    Ceph,
+    Tgt,
     # Colobus.
     ColobusInstall,
     FrontDoor,

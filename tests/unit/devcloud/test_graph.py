@@ -82,3 +82,16 @@ def test_the_quick_tests_need_no_openstack() -> None:
     """Colobus' broker and database stand alone."""
     needs = {c.name: (*c.requires, *c.wants) for c in COMPONENTS}
     assert closure(["rabbitmq", "postgresql"], needs) == {"rabbitmq", "postgresql"}
+
+
+def test_ceph_and_tgt_come_up_alone() -> None:
+    """Volumes need nothing of OpenStack or Colobus."""
+    needs = {c.name: (*c.requires, *c.wants) for c in COMPONENTS}
+    assert closure(["tgt"], needs) == {"tgt", "ceph", "ceph-osd", "ceph-mon"}
+
+
+def test_ceph_and_tgt_come_up_only_when_asked_for() -> None:
+    """Nothing that comes up by default needs them."""
+    needs = {c.name: (*c.requires, *c.wants) for c in COMPONENTS}
+    default = closure([c.name for c in COMPONENTS if c.by_default], needs)
+    assert set(needs) - default == {"tgt", "ceph", "ceph-osd", "ceph-mon"}
