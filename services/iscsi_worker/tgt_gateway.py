@@ -125,17 +125,20 @@ class TgtGateway:
         if shown.luns.get(LUN, wanted) != wanted:
             raise Refused(f"Target {shown.iqn} offers {shown.luns[LUN]}.")
         if LUN not in shown.luns:
-            with suppress(Conflict):
-                await self._lun_order(
-                    "new",
-                    shown.tid,
-                    *("--bstype", "rbd", "--backing-store", wanted, "--bsopts", self._options),
-                )
+            await self._new_lun(shown.tid, wanted)
         if shown.serials.get(LUN) != export.serial:
             # Ceph's objects would be shown as physical blocks of 4 MiB: 4 KiB (2^3 blocks) do.
             identity = f"scsi_sn={export.serial},scsi_id={export.serial},lbppbe=3"
             identity += ",vendor_id=COLOBUS,product_id=VOLUME"
             await self._lun_order("update", shown.tid, "--params", identity)
+
+    async def _new_lun(self, tid: int, image: str) -> None:
+        backing = ("--bstype", "rbd", "--backing-store", image, "--bsopts", self._options)
+        try:
+            with suppress(Conflict):
+                await self._lun_order("new", tid, *backing)
+        except Refused as error:  # all that it says is "invalid request"
+            raise BackendUnavailable(f"tgtd can't open {image}: {error.detail}") from error
 
     async def _unbind(self, shown: ShownTarget, initiators: Collection[str]) -> None:
         for initiator in initiators:

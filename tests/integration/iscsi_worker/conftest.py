@@ -4,14 +4,23 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from devcloud.api import open_devcloud
+from devcloud.packages import DebianPackages
 from tests.integration.iscsi_worker.world import Replica, World, make_world
-from tests.support import devcloud
+from tests.support import devcloud, initiator
+
+TGT = DebianPackages(("tgt", "tgt-rbd"))
 
 
 @pytest.fixture(scope="session")
 def ceph() -> dict[str, str]:
-    """The environment of a running Ceph."""
-    return devcloud.up("ceph")
+    """The environment of a running Ceph; the programs that the tests use are there too."""
+    environment = devcloud.up("ceph")
+    site = open_devcloud().site
+    initiator.install(site)
+    if not TGT.installed(site):
+        TGT.install(site)
+    return environment
 
 
 @pytest.fixture(scope="module")
