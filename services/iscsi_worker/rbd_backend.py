@@ -8,6 +8,7 @@ threads, as many as the store has places for.
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -178,7 +179,8 @@ class Cluster:
 
     def _connected(self) -> _Connection:
         rados, rbd = vendor().rados, vendor().rbd
-        options = dict.fromkeys(_TIMEOUTS, str(self._seconds)) | {"rbd_default_clone_format": "2"}
+        whole_seconds = str(math.ceil(self._seconds))  # Ceph takes no fractions
+        options = dict.fromkeys(_TIMEOUTS, whole_seconds) | {"rbd_default_clone_format": "2"}
         if self._access.keyring is not None:
             options["keyring"] = str(self._access.keyring)
         cluster = rados.Rados(
@@ -191,10 +193,3 @@ class Cluster:
             cluster.shutdown()
             raise
         return _Connection(cluster, Pool(rbd.RBD(), ioctx, rbd.Image))
-
-
-def refuse_unreadable(access: CephAccess) -> None:
-    """Raise `ConfigurationError` for files of Ceph's that aren't there."""
-    for path in (access.conf, access.keyring):
-        if path is not None and not path.is_file():
-            raise ConfigurationError(f"stores file: {path} can't be read")

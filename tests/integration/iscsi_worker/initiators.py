@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 from tests.support.conditions import eventually_sync
 
@@ -26,7 +27,7 @@ class Login:
     username: str
     secret: str
 
-    def but(self, **changes: str) -> Login:
+    def but(self, **changes: Any) -> Login:
         """The same with something else."""
         return replace(self, **changes)
 

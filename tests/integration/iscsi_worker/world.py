@@ -89,7 +89,7 @@ class World:
             "http_port": 0,
             "stores_file": self.stores_file(),
             "chap_key": Secret(base64.b64encode(b"k" * 32).decode()),
-            "ceph_seconds": 3,
+            "ceph_seconds": 2.5,
             "gateway_seconds": 5,
         }
         context = make_context(IscsiWorkerSettings(**{**fields, **changes}))
