@@ -34,15 +34,16 @@ format: init ## let ruff format and fix what it can
 	.venv/bin/ruff check --fix .
 
 # Without what brings up more than broker and database.
-QUICK := -n 4 --dist loadfile --ignore tests/integration/devcloud tests/unit tests/contract tests/integration
+STORAGE := tests/integration/devcloud tests/integration/iscsi_worker
+QUICK := -n 4 --dist loadfile $(STORAGE:%=--ignore %) tests/unit tests/contract tests/integration
 
 test: init ## every test, on the real parts; sets them up
 	$(PY) -m pytest $(QUICK)
 	$(PY) -m pytest tests/end_to_end
 	$(PY) -m pytest tests/faults
 
-test-storage: init ## Ceph and the iSCSI target, in clouds of their own
-	$(PY) -m pytest tests/integration/devcloud
+test-storage: init ## Ceph, the iSCSI target, and the worker that owns them
+	$(PY) -m pytest $(STORAGE)
 
 test-compose: init ## the image and compose.yaml, with a container engine of its own where there is none
 	$(PY) -m pytest tests/compose

@@ -7,26 +7,20 @@ must not take the place of commands.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
-import msgspec
-
 from services.vm_worker.backend import Backend, Project
-from shared.contract.codec import MAX_BYTES
-from shared.contract.messages import CensusTaken, Holding, TakeCensus
+from shared.contract.messages import Holding, TakeCensus
 from shared.runtime.deadline import Deadline
 from shared.runtime.tenants import Tenants
+from shared.worker.census import census_taken
 from shared.worker.command import Command, Observation
 from shared.worker.marks import Marks
 
 #: How long a census may go on once it has started, in seconds; ``not_after`` is shorter: it only
 #: says until when it is of use to start.
 LIFE = 120.0
-#: How many bytes of holdings one part has at most: a message has its bound, and its envelope.
-PART_BYTES = MAX_BYTES // 2
-
-_encoder = msgspec.json.Encoder()
 
 
 async def answer_census(
@@ -37,35 +31,7 @@ async def answer_census(
     # Before the first question: what is listed was there then or later.
     taken_at = datetime.now(UTC)
     holdings = await take_census(backend, marks, tenants, place, Deadline.after(LIFE))
-    groups = list(in_parts(holdings))
-    return [
-        Observation(
-            f"{command.resource_id}/{number}",
-            command.tenant,
-            CensusTaken(
-                place=place,
-                taken_at=taken_at,
-                holdings=tuple(group),
-                part=number,
-                parts=len(groups),
-            ),
-        )
-        for number, group in enumerate(groups, start=1)
-    ]
-
-
-def in_parts(holdings: Sequence[Holding], at_most: int = PART_BYTES) -> Iterator[list[Holding]]:
-    """Cut a census so that each part has at most so many bytes; an empty one is one part. Pure."""
-    group: list[Holding] = []
-    size = 0
-    for holding in holdings:
-        bytes_more = len(_encoder.encode(holding)) + 1
-        if group and size + bytes_more > at_most:
-            yield group
-            group, size = [], 0
-        group.append(holding)
-        size += bytes_more
-    yield group
+    return census_taken(command, taken_at, holdings)
 
 
 async def take_census(

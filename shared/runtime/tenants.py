@@ -8,19 +8,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal
 
 import msgspec
-import yaml
 from msgspec import Meta
 
 from shared.runtime.errors import ConfigurationError
+from shared.runtime.yaml_files import UnreadableFile, entry_of, read_yaml
 
 Slug = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}$")]
 #: What messages name as their tenant that are about several, or about none.
 NOBODY = "colobus"
 _Text = Annotated[str, Meta(min_length=1, max_length=255)]
-_S = TypeVar("_S")
 Role = Literal["reader", "member"]
 
 
@@ -127,18 +126,21 @@ class Tenants:
 
 def load_tenants(path: Path) -> Tenants:
     """Read the tenants file; raises `TenantsError` with every fault and its place."""
-    document = _read(path)
+    try:
+        document = read_yaml(path)
+    except UnreadableFile as error:
+        raise TenantsError(path, [error.fault]) from error
     faults: list[str] = []
     if not isinstance(document, dict) or not isinstance(document.get("tenants"), dict):
         raise TenantsError(path, ["expected a mapping with the mapping `tenants` in it"])
     for unknown in document.keys() - {"tenants", "clouds", "stores"}:
         faults.append(f"{unknown}: unknown key")
-    clouds = _entry(document.get("clouds") or {}, dict[_Text, Cloud], "clouds", faults)
-    stores = _entry(document.get("stores") or {}, dict[Slug, Store], "stores", faults)
+    clouds = entry_of(document.get("clouds") or {}, dict[_Text, Cloud], "clouds", faults)
+    stores = entry_of(document.get("stores") or {}, dict[Slug, Store], "stores", faults)
     tenants = {}
     for name, raw in document["tenants"].items():
-        slug = _entry(name, Slug, f"tenants.{name}", faults)
-        entry = _entry(raw, _TenantEntry, f"tenants.{name}", faults)
+        slug = entry_of(name, Slug, f"tenants.{name}", faults)
+        entry = entry_of(raw, _TenantEntry, f"tenants.{name}", faults)
         if slug is not None and entry is not None:
             tenants[slug] = Tenant(name=slug, **msgspec.structs.asdict(entry))
     if NOBODY in tenants:
@@ -152,15 +154,6 @@ def load_tenants(path: Path) -> Tenants:
     if faults or clouds is None or stores is None:
         raise TenantsError(path, faults)
     return Tenants(tenants, clouds, stores)
-
-
-def _entry(raw: Any, kind: type[_S], place: str, faults: list[str]) -> _S | None:
-    try:
-        return msgspec.convert(raw, kind)
-    except msgspec.ValidationError as error:
-        fault, _, where = str(error).partition(" - at `")
-        faults.append(f"{place}{where.removeprefix('$').rstrip('`')}: {fault}")
-        return None
 
 
 def _shared_keys(tenants: dict[str, Tenant]) -> list[str]:
@@ -177,27 +170,3 @@ def _shared_keys(tenants: dict[str, Tenant]) -> list[str]:
             if other is not tenant.name or keys.count(key) > 1:
                 faults.append(f"tenants.{tenant.name}: {what} is already that of {other}")
     return faults
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """A loader that refuses a key written twice, which YAML forbids and PyYAML lets pass."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        for key, _ in node.value:
-            if keys.count(key.value) > 1:
-                mark = key.start_mark
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key.value!r} is written twice", mark
-                )
-        return super().construct_mapping(node, deep)
-
-
-def _read(path: Path) -> Any:
-    try:
-        text = path.read_text(encoding="utf-8")
-        return yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader
-    except OSError as error:
-        raise TenantsError(path, [f"cannot be read: {error.strerror}"]) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise TenantsError(path, [" ".join(str(error).split())]) from error

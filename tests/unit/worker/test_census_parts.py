@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.vm_worker.census import PART_BYTES, in_parts
 from shared.contract.codec import MAX_BYTES, decode, encode, envelope_for
 from shared.contract.messages import CensusTaken, Holding
+from shared.worker.census import PART_BYTES, in_parts
 
 
 def _holding(number: int, name: str = "x") -> Holding:

@@ -1,0 +1,1 @@
+"""Owns Ceph RBD and the iSCSI gateways before it: volumes, snapshots, attachments."""

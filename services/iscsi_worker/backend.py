@@ -1,0 +1,198 @@
+"""What we ask of a store, as Protocols, and what its things look like to us.
+
+`RbdBackend` is a pool of Ceph (`rbd_calls`, through `rbd_backend`), `Gateway` what offers its
+images over iSCSI (`tgt_gateway`, `ceph_iscsi_gateway`). Errors come out as `TemporaryError`
+(`OutcomeUnknown` where it may yet be done) or as one of `shared.worker.errors`. Nothing starts
+after the deadline that they were made with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.iscsi_worker.chap import Account
+from shared.runtime.deadline import Deadline
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a clone is made of: a snapshot of an image."""
+
+    image: str
+    snapshot: str
+
+
+@dataclass(frozen=True)
+class RbdSnapshot:
+    """A snapshot; ``trashed``: removed, and kept by Ceph as long as clones of it live."""
+
+    name: str
+    size: int
+    trashed: bool = False
+
+
+@dataclass(frozen=True)
+class RbdImage:
+    """An image. ``size`` is in bytes; ``parent`` is what it is a clone of."""
+
+    name: str
+    size: int
+    parent: Source | None = None
+    snapshots: tuple[RbdSnapshot, ...] = ()
+
+
+@dataclass(frozen=True)
+class Holders:
+    """What keeps an image from being removed: names of snapshots and clones, addresses."""
+
+    snapshots: tuple[str, ...] = ()
+    clones: tuple[str, ...] = ()
+    watchers: tuple[str, ...] = ()
+
+
+class RbdBackend(Protocol):
+    """A pool of Ceph."""
+
+    async def names(self) -> list[str]:
+        """Return the names of all images."""
+
+    async def image(self, name: str) -> RbdImage | None:
+        """Return one image; None when there is none of that name."""
+
+    async def images(self, names: Collection[str]) -> dict[str, RbdImage]:
+        """Return those of the images that are there."""
+
+    async def find_snapshot(self, images: Collection[str], snapshot: str) -> str | None:
+        """Return which of the images has this snapshot."""
+
+    async def create(self, name: str, size: int) -> None:
+        """Make a blank image; `Conflict` when the name is taken."""
+
+    async def clone(self, source: Source, name: str) -> None:
+        """Make a copy-on-write clone; `Conflict` when the name is taken, `NotFound`."""
+
+    async def resize(self, name: str, size: int) -> None:
+        """Change the size of an image."""
+
+    async def holds_data(self, name: str) -> bool:
+        """Tell whether anything was ever written to the image itself."""
+
+    async def prove(self, name: str) -> int:
+        """Open the image and read its first block; return its size. `NotFound`."""
+
+    async def remove(self, name: str) -> None:
+        """Remove an image; `NotFound`, or `Conflict` when something holds it."""
+
+    async def holders(self, name: str) -> Holders:
+        """Return what holds an image; what Ceph should have purged is purged. `NotFound`."""
+
+    async def take_snapshot(self, image: str, snapshot: str) -> None:
+        """Take a snapshot; `Conflict` when the name is taken, `NotFound`."""
+
+    async def remove_snapshot(self, image: str, snapshot: str) -> None:
+        """Remove a snapshot; `NotFound`. Where clones of it live, Ceph keeps what they need."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """An initiator that is logged in to a target; ``id`` is the gateway's."""
+
+    id: str
+    initiator_iqn: str
+    address: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.initiator_iqn} from {self.address}" if self.address else self.initiator_iqn
+
+
+@dataclass(frozen=True)
+class Target:
+    """A target as the gateway shows it. ``luns`` is {number: RBD image of the store's pool}.
+
+    ``initiators`` are those who may log in, ``usernames`` the CHAP accounts they may use.
+    """
+
+    iqn: str
+    luns: dict[int, str]
+    initiators: tuple[str, ...] = ()
+    usernames: tuple[str, ...] = ()
+    sessions: tuple[Session, ...] = ()
+
+    def exports(self, image: str) -> bool:
+        """Tell whether one of its LUNs is this image."""
+        return image in self.luns.values()
+
+    def lun_of(self, image: str) -> int | None:
+        """The number of the LUN that is this image."""
+        return next((number for number, one in self.luns.items() if one == image), None)
+
+
+@dataclass(frozen=True)
+class Export:
+    """What is to be offered: one image, to one initiator, with one account."""
+
+    target_iqn: str
+    initiator_iqn: str
+    image: str
+    serial: str
+    account: Account
+
+    def is_offered_by(self, target: Target | None) -> bool:
+        """Tell whether the target offers exactly this, to this initiator alone."""
+        return (
+            target is not None
+            and list(target.luns.values()) == [self.image]
+            and target.initiators == (self.initiator_iqn,)
+            and target.usernames == (self.account.username,)
+        )
+
+
+class Gateway(Protocol):
+    """What offers images over iSCSI."""
+
+    @property
+    def portals(self) -> tuple[str, ...]:
+        """Where initiators log in: ``address:port``."""
+
+    async def targets(self) -> dict[str, Target]:
+        """Return all targets by name. A gateway that forgot everything has none."""
+
+    async def prepare(self, export: Export) -> None:
+        """Make what is missing of target, LUN and account; nobody can log in through this."""
+
+    async def admit(self, export: Export) -> None:
+        """Let the initiator in, and no other."""
+
+    async def shut(self, target_iqn: str) -> None:
+        """Let nobody log in any more; who is logged in works on. Without a target: nothing."""
+
+    async def disconnect(self, target: Target) -> None:
+        """Close the connections of those who are logged in."""
+
+    async def remove(self, target_iqn: str, usernames: Collection[str]) -> None:
+        """Remove target, LUN and accounts; `Conflict` while somebody is logged in."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """One store for one command."""
+
+    name: str
+    rbd: RbdBackend
+    gateway: Gateway
+
+
+class Stores(Protocol):
+    """All stores of the stores file."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What they are called."""
+
+    def store(self, name: str, deadline: Deadline) -> Store:
+        """Return one store; raises `PermanentError` (no_store)."""
+
+    async def close(self) -> None:
+        """Let go of all connections."""

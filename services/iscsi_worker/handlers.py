@@ -1,0 +1,113 @@
+"""One function per command: unpack, call, emit. `HANDLERS` is the map of this worker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.iscsi_worker import census, observer
+from services.iscsi_worker.context import Context
+from services.iscsi_worker.provisioner import attachments, orphans, snapshots, volumes
+from shared.contract.messages import (
+    AttachVolume,
+    DeprovisionVolume,
+    DetachVolume,
+    InspectStorage,
+    Message,
+    OrphanRemoved,
+    ProvisionVolume,
+    RemoveOrphan,
+    RemoveSnapshot,
+    SnapshotRemoved,
+    SnapshotTaken,
+    TakeCensus,
+    TakeSnapshot,
+    VolumeAttached,
+    VolumeDeprovisioned,
+    VolumeDetached,
+    VolumeProvisioned,
+)
+from shared.worker.command import Answer, Command, Handlers
+
+
+async def provision_volume(
+    command: Command[ProvisionVolume], context: Context
+) -> Sequence[Message]:
+    """→ `VolumeProvisioned`."""
+    made = await volumes.provision_volume(context.store(command), context.kit, command)
+    rbd_image, size = made
+    return [VolumeProvisioned(rbd_image=rbd_image, size_bytes=size)]
+
+
+async def deprovision_volume(
+    command: Command[DeprovisionVolume], context: Context
+) -> Sequence[Message]:
+    """→ `VolumeDeprovisioned`."""
+    whose = (command.tenant, command.resource_id)
+    await volumes.deprovision_volume(context.store(command), context.kit, *whose)
+    return [VolumeDeprovisioned()]
+
+
+async def take_snapshot(command: Command[TakeSnapshot], context: Context) -> Sequence[Message]:
+    """→ `SnapshotTaken`."""
+    taken = await snapshots.take_snapshot(context.store(command), context.kit, command)
+    rbd_snapshot, size = taken
+    return [SnapshotTaken(rbd_snapshot=rbd_snapshot, size_bytes=size)]
+
+
+async def remove_snapshot(command: Command[RemoveSnapshot], context: Context) -> Sequence[Message]:
+    """→ `SnapshotRemoved`."""
+    image = context.kit.names.image(command.tenant, command.message.volume)
+    store = context.store(command)
+    await snapshots.remove_snapshot(store, context.kit, image, command.resource_id)
+    return [SnapshotRemoved()]
+
+
+async def attach_volume(command: Command[AttachVolume], context: Context) -> Sequence[Message]:
+    """→ `VolumeAttached`, when the gateway shows target, LUN and access."""
+    store = context.store(command)
+    target = await attachments.attach_volume(store, context.kit, command)
+    (lun,) = target.luns
+    return [
+        VolumeAttached(
+            target_iqn=target.iqn,
+            lun=lun,
+            portals=store.gateway.portals,
+            chap_username=target.usernames[0],
+        )
+    ]
+
+
+async def detach_volume(command: Command[DetachVolume], context: Context) -> Sequence[Message]:
+    """→ `VolumeDetached`."""
+    await attachments.detach_volume(context.store(command), context.kit, command)
+    return [VolumeDetached()]
+
+
+async def inspect_storage(command: Command[InspectStorage], context: Context) -> Sequence[Answer]:
+    """→ `StorageObserved` for each thing, or `StorageInspectionFailed` for some."""
+    return await observer.inspect_storage(context.stores, context.kit, command)
+
+
+async def take_census(command: Command[TakeCensus], context: Context) -> Sequence[Answer]:
+    """→ `CensusTaken`, in as many parts as it takes."""
+    return await census.answer_census(context.stores, context.kit.names, command)
+
+
+async def remove_orphan(command: Command[RemoveOrphan], context: Context) -> Sequence[Message]:
+    """→ `OrphanRemoved`."""
+    order = command.message
+    await orphans.remove_orphan(context.store(command), context.kit, order)
+    return [OrphanRemoved(place=order.place, what=order.what, object_id=order.object_id)]
+
+
+HANDLERS: Handlers[Context] = {
+    ProvisionVolume: provision_volume,
+    DeprovisionVolume: deprovision_volume,
+    TakeSnapshot: take_snapshot,
+    RemoveSnapshot: remove_snapshot,
+    AttachVolume: attach_volume,
+    DetachVolume: detach_volume,
+    InspectStorage: inspect_storage,
+    TakeCensus: take_census,
+    RemoveOrphan: remove_orphan,
+}

@@ -1,0 +1,83 @@
+"""The names that things bear in Ceph and on gateways: marks of whose they are, from the start.
+
+Pure. All that a name is made of has no dots (installation and tenant are slugs, ids are
+``<kind>-<ulid>``), so a name is read back without doubt. The longest image name has 108 bytes
+(librbd takes more, though the `rbd` command's tables cut them), the longest target name 127
+(RFC 3720 §3.2.6.1: 223 at most). Their characters are those which ceph-iscsi allows too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.contract.identifiers import is_id, kind_of
+
+_IMAGE = "colobus"
+_AUTHORITY = "iqn.2026-11.org.colobus"
+_GOLDEN = "golden."
+#: The snapshot of a golden image that volumes are cloned from.
+GOLDEN_SNAPSHOT = "golden"
+
+
+@dataclass(frozen=True)
+class Owned:
+    """Whose a thing is, as its name says."""
+
+    tenant: str
+    resource_id: str
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of one installation's things."""
+
+    installation_id: str
+
+    def image(self, tenant: str, volume_id: str) -> str:
+        """The RBD image of a volume."""
+        return f"{_IMAGE}.{self.installation_id}.{tenant}.{volume_id}"
+
+    def target(self, tenant: str, attachment_id: str) -> str:
+        """The iSCSI target of an attachment."""
+        return f"{_AUTHORITY}:{self.installation_id}.{tenant}.{attachment_id}"
+
+    def owner_of_image(self, name: str) -> Owned | None:
+        """Whose volume this image is; None where it is none of this installation's."""
+        return self._owner(name, _IMAGE + ".")
+
+    def owner_of_target(self, name: str) -> Owned | None:
+        """Whose attachment this target is; None where it is none of this installation's."""
+        return self._owner(name, _AUTHORITY + ":")
+
+    def owner_of_snapshot(self, handle: str) -> Owned | None:
+        """Whose snapshot ``image@snapshot`` is; None where it is none of this installation's."""
+        image, _, snapshot = handle.partition("@")
+        owner = self.owner_of_image(image)
+        is_ours = owner is not None and is_id(snapshot, "snapshot")
+        return Owned(owner.tenant, snapshot) if owner and is_ours else None
+
+    def _owner(self, name: str, prefix: str) -> Owned | None:
+        parts = name.removeprefix(prefix).split(".") if name.startswith(prefix) else []
+        if len(parts) != 3 or parts[0] != self.installation_id or not kind_of(parts[2]):
+            return None
+        return Owned(parts[1], parts[2])
+
+
+def golden_image(name: str) -> str:
+    """The RBD image of the golden image that is called so."""
+    return _GOLDEN + name
+
+
+def golden_name(image: str) -> str | None:
+    """What the golden image is called whose RBD image this is; None where it is none."""
+    return image.removeprefix(_GOLDEN) or None if image.startswith(_GOLDEN) else None
+
+
+def snapshot_handle(image: str, snapshot: str) -> str:
+    """``image@snapshot``, as the `rbd` command writes it."""
+    return f"{image}@{snapshot}"
+
+
+def serial(resource_id: str) -> str:
+    """The SCSI serial number of a volume: no two disks of an initiator may share one."""
+    return resource_id.rpartition("-")[2]

@@ -1,0 +1,132 @@
+"""What a store shows of our things becomes `StorageObserved`: one look at Ceph, one at the gateway.
+
+What can't be known because one of them is silent is told as such, and the rest is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from services.iscsi_worker.backend import RbdImage, Store, Stores, Target
+from services.iscsi_worker.provisioner.kit import Kit
+from shared.contract.identifiers import kind_of
+from shared.contract.messages import (
+    InspectStorage,
+    StorageInspectionFailed,
+    StorageObserved,
+    StoredThing,
+)
+from shared.contract.problems import Reason
+from shared.runtime.deadline import Deadline
+from shared.runtime.errors import ColobusError, PermanentError
+from shared.worker.command import Command, Observation
+
+#: How long an inspection may go on once it has started, in seconds; ``not_after`` is too short
+#: for that: it only says until when it is of use to start.
+LIFE = 45.0
+
+Targets = Mapping[str, Target]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen of a store; ``targets`` is the gateway's error where it did not answer."""
+
+    observed_at: datetime
+    images: Mapping[str, RbdImage]
+    targets: Targets | ColobusError
+
+
+def observation_of(thing: StoredThing, kit: Kit, seen: Seen) -> StorageObserved:
+    """Return what was seen of one thing. Pure. Raises the error for which it can't be said."""
+    kind = kind_of(thing.resource_id)
+    image = seen.images.get(kit.names.image(thing.tenant, thing.volume))
+    observe = {
+        "volume": lambda: _of_volume(seen, image),
+        "snapshot": lambda: _of_snapshot(seen, image, thing.resource_id),
+        "attachment": lambda: _of_attachment(seen, image, thing, kit),
+    }.get(kind)
+    if observe is None:
+        detail = f"{thing.resource_id} is nothing that a store has."
+        raise PermanentError(detail, reason=Reason.COMMAND_REJECTED)
+    return observe()
+
+
+def _of_volume(seen: Seen, image: RbdImage | None) -> StorageObserved:
+    if image is None:
+        return StorageObserved(observed_at=seen.observed_at, gone=True)
+    return StorageObserved(observed_at=seen.observed_at, size_bytes=image.size)
+
+
+def _of_snapshot(seen: Seen, image: RbdImage | None, snapshot_id: str) -> StorageObserved:
+    living = [one for one in (image.snapshots if image else ()) if not one.trashed]
+    found = next((one for one in living if one.name == snapshot_id), None)
+    if found is None:
+        return StorageObserved(observed_at=seen.observed_at, gone=True)
+    return StorageObserved(observed_at=seen.observed_at, size_bytes=found.size)
+
+
+def _of_attachment(
+    seen: Seen, image: RbdImage | None, thing: StoredThing, kit: Kit
+) -> StorageObserved:
+    if isinstance(seen.targets, ColobusError):
+        raise seen.targets
+    initiator = thing.initiator_iqn or ""
+    export = kit.export(thing.tenant, thing.resource_id, thing.volume, initiator)
+    target = seen.targets.get(export.target_iqn)
+    return StorageObserved(
+        observed_at=seen.observed_at,
+        gone=image is None,
+        offered=export.is_offered_by(target),
+        initiators=tuple(one.initiator_iqn for one in target.sessions) if target else (),
+    )
+
+
+async def inspect_storage(
+    stores: Stores, kit: Kit, command: Command[InspectStorage]
+) -> list[Observation]:
+    """Return one observation per thing that could be seen, one event per fault for the others."""
+    order = command.message
+    try:
+        store = stores.store(order.store, Deadline.after(LIFE))
+        seen = await _look(store, kit, order.things)
+    except ColobusError as error:
+        return [_failed(command, order.things, error)]
+    observations, faults = [], []
+    for thing in order.things:
+        try:
+            event = observation_of(thing, kit, seen)
+        except ColobusError as error:
+            faults.append((thing, error))
+        else:
+            observations.append(Observation(thing.resource_id, thing.tenant, event))
+    if faults:
+        observations.append(_failed(command, [thing for thing, _ in faults], faults[0][1]))
+    return observations
+
+
+async def _look(store: Store, kit: Kit, things: Sequence[StoredThing]) -> Seen:
+    # Before the question, not after the answer: what changes in between is not seen.
+    observed_at = datetime.now(UTC)
+    names = {kit.names.image(thing.tenant, thing.volume) for thing in things}
+    images = await store.rbd.images(sorted(names))
+    targets: Targets | ColobusError = {}
+    if any(kind_of(thing.resource_id) == "attachment" for thing in things):
+        try:
+            targets = await store.gateway.targets()
+        except ColobusError as error:
+            targets = error
+    return Seen(observed_at, images, targets)
+
+
+def _failed(
+    command: Command[InspectStorage], things: Sequence[StoredThing], error: ColobusError
+) -> Observation:
+    event = StorageInspectionFailed(
+        store=command.message.store,
+        resource_ids=tuple(thing.resource_id for thing in things),
+        problem=error.problem(),
+    )
+    return Observation(command.resource_id, command.tenant, event)

@@ -1,0 +1,196 @@
+"""tgt as a gateway: one tgtd with its RBD backing store, which keeps nothing over a restart.
+
+What protects what: tgtd knows a target's name and its number (tid) only once each; the number is
+derived from the name, so that an order can't hit another target that got the number meanwhile. A
+target without an ACL lets nobody in, so the ACL comes last and goes first. tgtd refuses to delete
+a target that somebody is logged in to (a LUN it would pull without complaint), so a target is
+deleted as a whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from contextlib import suppress
+
+from services.iscsi_worker.backend import Export, Target
+from services.iscsi_worker.stores_file import CephAccess, TgtAccess
+from services.iscsi_worker.tgt_control import TgtControl
+from services.iscsi_worker.tgt_output import ShownTarget, read_targets
+from shared.runtime.deadline import Deadline
+from shared.runtime.errors import BackendUnavailable
+from shared.worker.errors import Conflict, NotFound, Refused
+
+#: The LUN of an attachment; tgtd's own LUN 0 is its controller.
+LUN = 1
+#: tgtd's numbers are positive and of 31 bits; the low ones are left to people.
+_LEAST_TID, _TIDS = 1 << 16, (1 << 31) - (1 << 16)
+#: How many numbers are tried when one is taken by another name.
+_TRIES = 4
+
+
+class TgtGateway:
+    """`backend.Gateway` on a tgtd, for one command."""
+
+    def __init__(
+        self, control: TgtControl, access: TgtAccess, ceph: CephAccess, deadline: Deadline
+    ) -> None:
+        self._control = control
+        self._access = access
+        self._deadline = deadline
+        self._pool = ceph.pool
+        conf = access.ceph_conf or ceph.conf
+        self._options = f"conf={conf};id={access.ceph_user or ceph.user}"
+
+    @property
+    def portals(self) -> tuple[str, ...]:
+        """All that the stores file names."""
+        return self._access.portals
+
+    async def targets(self) -> dict[str, Target]:
+        """One call for all of them."""
+        return {one.iqn: self._target(one) for one in await self._shown()}
+
+    async def prepare(self, export: Export) -> None:
+        """Target, account, LUN; what is wrong of an earlier attempt goes."""
+        shown = await self._find(export.target_iqn)
+        if shown is None:
+            shown = await self._new_target(export.target_iqn)
+        await self._prepare_account(shown, export)
+        await self._prepare_lun(shown, export)
+
+    async def admit(self, export: Export) -> None:
+        """Bind the initiator, after all others were unbound."""
+        shown = await self._must_find(export.target_iqn)
+        await self._unbind(shown, set(shown.initiators) - {export.initiator_iqn})
+        if export.initiator_iqn not in shown.initiators:
+            with suppress(Conflict):
+                await self._target_order("bind", shown.tid, "-Q", export.initiator_iqn)
+
+    async def shut(self, target_iqn: str) -> None:
+        """Unbind all initiators."""
+        shown = await self._find(target_iqn)
+        if shown is not None:
+            await self._unbind(shown, shown.initiators)
+
+    async def disconnect(self, target: Target) -> None:
+        """Close the connections; a session ends with its last one."""
+        shown = await self._find(target.iqn)
+        for session in shown.sessions if shown else ():
+            with suppress(NotFound):
+                await self._control(
+                    self._deadline,
+                    *("--mode", "conn", "--op", "delete"),
+                    *("--tid", str(shown.tid if shown else 0)),
+                    *("--sid", session.id, "--cid", "0"),
+                )
+
+    async def remove(self, target_iqn: str, usernames: Collection[str]) -> None:
+        """Accounts first: of a target that is gone nobody would know them."""
+        shown = await self._find(target_iqn)
+        if shown is not None:
+            await self._unbind(shown, shown.initiators)
+            if shown.sessions:
+                raise Conflict("this target is still active", code="active")
+        for username in {*usernames, *(shown.usernames if shown else ())}:
+            with suppress(NotFound):
+                await self._account_order("delete", "--user", username)
+        if shown is not None:
+            with suppress(NotFound):
+                await self._target_order("delete", shown.tid)
+
+    async def _new_target(self, target_iqn: str) -> ShownTarget:
+        for tid in tids(target_iqn):
+            with suppress(Conflict):  # another worker made it, or another target has the number
+                await self._target_order("new", tid, "-T", target_iqn)
+            shown = await self._find(target_iqn)
+            if shown is not None:
+                return shown
+        raise BackendUnavailable(f"tgtd does not show the target {target_iqn} that was made.")
+
+    async def _prepare_account(self, shown: ShownTarget, export: Export) -> None:
+        wanted = export.account.username
+        for other in set(shown.usernames) - {wanted}:
+            with suppress(NotFound):
+                await self._account_order("delete", "--user", other)
+        if wanted in shown.usernames:
+            return
+        with suppress(Conflict):
+            await self._control.make_account(self._deadline, export.account)
+        with suppress(Conflict):
+            await self._account_order("bind", "--tid", str(shown.tid), "--user", wanted)
+
+    async def _prepare_lun(self, shown: ShownTarget, export: Export) -> None:
+        wanted = f"{self._pool}/{export.image}"
+        if shown.luns.get(LUN, wanted) != wanted:
+            raise Refused(f"Target {shown.iqn} offers {shown.luns[LUN]}.")
+        if LUN not in shown.luns:
+            await self._new_lun(shown.tid, wanted)
+        if shown.serials.get(LUN) != export.serial:
+            # Ceph's objects would be shown as physical blocks of 4 MiB: 4 KiB (2^3 blocks) do.
+            identity = f"scsi_sn={export.serial},scsi_id={export.serial},lbppbe=3"
+            identity += ",vendor_id=COLOBUS,product_id=VOLUME"
+            await self._lun_order("update", shown.tid, "--params", identity)
+
+    async def _new_lun(self, tid: int, image: str) -> None:
+        backing = ("--bstype", "rbd", "--backing-store", image, "--bsopts", self._options)
+        try:
+            with suppress(Conflict):
+                await self._lun_order("new", tid, *backing)
+        except Refused as error:  # all that it says is "invalid request"
+            raise BackendUnavailable(f"tgtd can't open {image}: {error.detail}") from error
+
+    async def _unbind(self, shown: ShownTarget, initiators: Collection[str]) -> None:
+        for initiator in initiators:
+            option = "-Q" if initiator.startswith(("iqn.", "eui.", "naa.")) else "-I"
+            with suppress(NotFound):  # somebody was faster
+                await self._target_order("unbind", shown.tid, option, initiator)
+
+    async def _shown(self) -> list[ShownTarget]:
+        text = await self._control(self._deadline, "--mode", "target", "--op", "show")
+        if not text.strip():
+            state = await self._control(self._deadline, "--mode", "sys", "--op", "show")
+            if "State: ready" not in state:
+                raise BackendUnavailable("tgtd does not answer us: does it run as our user?")
+        return read_targets(text)
+
+    async def _find(self, target_iqn: str) -> ShownTarget | None:
+        return next((one for one in await self._shown() if one.iqn == target_iqn), None)
+
+    async def _must_find(self, target_iqn: str) -> ShownTarget:
+        shown = await self._find(target_iqn)
+        if shown is None:
+            raise NotFound(f"Target {target_iqn} is gone.")
+        return shown
+
+    async def _target_order(self, op: str, tid: int, *options: str) -> None:
+        await self._control(
+            self._deadline, "--mode", "target", "--op", op, "--tid", str(tid), *options
+        )
+
+    async def _lun_order(self, op: str, tid: int, *options: str) -> None:
+        where = ("--tid", str(tid), "--lun", str(LUN))
+        await self._control(self._deadline, "--mode", "logicalunit", "--op", op, *where, *options)
+
+    async def _account_order(self, op: str, *options: str) -> None:
+        await self._control(self._deadline, "--mode", "account", "--op", op, *options)
+
+    def _target(self, shown: ShownTarget) -> Target:
+        return Target(
+            iqn=shown.iqn,
+            luns={number: self._image(path) for number, path in shown.luns.items()},
+            initiators=tuple(shown.initiators),
+            usernames=tuple(shown.usernames),
+            sessions=tuple(shown.sessions),
+        )
+
+    def _image(self, path: str) -> str:
+        """The image where it is in our pool; another pool's is named in full."""
+        return path.removeprefix(f"{self._pool}/")
+
+
+def tids(target_iqn: str) -> list[int]:
+    """The numbers that a target may have, the first one nearly always. Pure."""
+    digest = hashlib.sha256(target_iqn.encode()).digest()
+    chunks = [digest[start : start + 4] for start in range(0, 4 * _TRIES, 4)]
+    return [_LEAST_TID + int.from_bytes(chunk, "big") % _TIDS for chunk in chunks]

@@ -1,0 +1,68 @@
+"""The worker's parts, put together once and closed in reverse."""
+
+from __future__ import annotations
+
+from services.iscsi_worker.chap import Chap
+from services.iscsi_worker.context import Context, backend_of
+from services.iscsi_worker.handlers import HANDLERS
+from services.iscsi_worker.names import Names
+from services.iscsi_worker.provisioner.kit import WORKER, Kit
+from services.iscsi_worker.queries import QUERY_HANDLERS
+from services.iscsi_worker.rbd_backend import vendor
+from services.iscsi_worker.settings import IscsiWorkerSettings
+from services.iscsi_worker.stores import Bounds, RealStores
+from services.iscsi_worker.stores_file import load_stores
+from shared.bus import Bus, answering
+from shared.runtime.health import serve_health
+from shared.runtime.secrets import master_key
+from shared.runtime.service import Service, patiently
+from shared.runtime.settings import load
+from shared.worker.command_worker import CommandWorker
+from shared.worker.limits import Limits
+
+#: How long the broker is waited for at the start, in seconds.
+PATIENCE = 60
+#: A word of the routing keys of events that are about no resource.
+KIND = "store"
+#: Threads beyond those of commands: inspections and queries don't wait for them.
+_SPARE_THREADS = 4
+
+
+async def wire(service: Service) -> None:
+    """Connect and consume. Stores are first asked by the first command; they may be down."""
+    settings = load(IscsiWorkerSettings)
+    context = make_context(settings)
+    await serve_health(
+        service, settings.http_host, settings.http_port, certificate=settings.http_certificate
+    )
+    service.on_close(context.stores.close)
+    bus = await patiently(
+        lambda: Bus.connect(settings.amqp_urls, name=WORKER, trust=settings.amqp_trust),
+        PATIENCE,
+        name="broker",
+    )
+    service.on_close(bus.close)
+    service.add_readiness("broker", bus.connected)
+    service.spawn("bus", bus.wait_failed())
+    await bus.check_topology()
+    limits = Limits(WORKER, backend_of, maximum=settings.store_concurrency)
+    worker = CommandWorker(WORKER, bus, HANDLERS, context, kind=KIND, limits=limits)
+    await worker.start(prefetch=settings.command_prefetch)
+    await bus.serve_queries(WORKER, answering(WORKER, QUERY_HANDLERS, context))
+    service.on_drain(lambda: bus.drain(settings.drain_seconds))
+
+
+def make_context(settings: IscsiWorkerSettings) -> Context:
+    """Put together what handlers get.
+
+    Raises `ConfigurationError`: stores file, CHAP key, or Ceph's libraries missing.
+    """
+    vendor()
+    bounds = Bounds(
+        ceph=settings.ceph_seconds,
+        gateway=settings.gateway_seconds,
+        threads=settings.store_concurrency + _SPARE_THREADS,
+    )
+    stores = RealStores(load_stores(settings.stores_file), bounds)
+    kit = Kit(Names(settings.installation_id), Chap(master_key(settings.chap_key)))
+    return Context(stores, kit)

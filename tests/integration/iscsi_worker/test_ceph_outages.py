@@ -1,0 +1,143 @@
+"""Ceph stopped, hanging, and back again: in a cloud of these tests' own, since they stop it."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+
+import psutil
+import pytest
+
+from devcloud.api import Supervisor
+from devcloud.environment import cloud_environment
+from services.iscsi_worker.queries import get_storage_catalog
+from shared.contract.messages import GetStorageCatalog, StorageInspectionFailed, StoredThing
+from shared.contract.messages import InspectStorage as Inspect
+from shared.contract.problems import Reason
+from shared.runtime.errors import TemporaryError
+from tests.integration.iscsi_worker.world import (
+    STORE,
+    TENANT,
+    Attachment,
+    Replica,
+    Volume,
+    World,
+    make_world,
+    only,
+)
+from tests.support.conditions import eventually
+from tests.support.devcloud import own_cloud
+
+_DAEMONS = ("ceph-osd", "ceph-mon")
+
+
+@pytest.fixture(scope="module")
+def cloud(ceph: dict[str, str]) -> Iterator[Supervisor]:
+    """A Ceph of this module's own."""
+    del ceph  # what is installed for it is used
+    with own_cloud("iscsi-worker") as made:
+        made.up(["ceph"])
+        yield made
+
+
+@pytest.fixture(scope="module")
+def world(cloud: Supervisor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A store on it."""
+    with make_world(cloud_environment(cloud.site), tmp_path_factory.mktemp("world")) as made:
+        yield made
+
+
+@pytest.fixture
+async def replica(world: World) -> AsyncIterator[Replica]:
+    """One worker process, impatient."""
+    async with world.replica(ceph_seconds=2, gateway_seconds=4) as made:
+        yield made
+
+
+async def _fails_for_now(replica: Replica, attachment: Attachment) -> float:
+    """Everything that needs Ceph fails retryably; return how long the slowest took."""
+    orders = (
+        lambda: replica.volume(),
+        attachment.volume.deprovision,
+        attachment.volume.snapshot,
+        attachment.attach,
+        attachment.detach,
+    )
+    slowest = 0.0
+    for order in orders:
+        started = time.monotonic()
+        with pytest.raises(TemporaryError) as failed:
+            await order()
+        slowest = max(slowest, time.monotonic() - started)
+        assert failed.value.reason == Reason.BACKEND_UNAVAILABLE, failed.value.detail
+    return slowest
+
+
+async def _works(replica: Replica) -> bool:
+    try:
+        await (await replica.volume()).deprovision()
+    except TemporaryError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("stopped", [*[[name] for name in _DAEMONS], list(_DAEMONS)])
+async def test_while_ceph_is_down_commands_fail_for_now(
+    replica: Replica, cloud: Supervisor, stopped: list[str]
+) -> None:
+    """Retryable, within a bound; when it is back, the same process goes on."""
+    attachment = await replica.attached(await replica.volume())
+    for name in stopped:
+        cloud.kill(name)
+    try:
+        if "ceph-osd" in stopped:
+            assert await _fails_for_now(replica, attachment) < 15
+            things = (StoredThing(resource_id=attachment.id, tenant=TENANT, volume="v"),)
+            told = await replica.do("inspection", Inspect(store=STORE, things=things))
+            assert only(told, StorageInspectionFailed).problem.retryable
+            catalog = await get_storage_catalog(TENANT, GetStorageCatalog(), replica.context)
+            assert catalog.problems
+    finally:
+        cloud.up(["ceph"])
+    await eventually(lambda: _works(replica), what="the worker goes on")
+    assert (await attachment.look()).offered
+    await attachment.detach()
+    await attachment.volume.deprovision()
+
+
+async def test_a_worker_that_starts_while_ceph_is_down_goes_on_later(
+    world: World, cloud: Supervisor
+) -> None:
+    """It connects when it can; those who wait for the same attempt share its failure."""
+    for name in _DAEMONS:
+        cloud.kill(name)
+    try:
+        async with world.replica(ceph_seconds=2) as replica:
+            started = time.monotonic()
+            with pytest.raises(TemporaryError) as failed:
+                await replica.volume()
+            assert failed.value.reason == Reason.BACKEND_UNAVAILABLE
+            assert time.monotonic() - started < 10
+            cloud.up(["ceph"])
+            await eventually(lambda: _works(replica), what="the worker goes on")
+    finally:
+        cloud.up(["ceph"])
+
+
+async def test_a_ceph_that_hangs_costs_a_bounded_time(replica: Replica, cloud: Supervisor) -> None:
+    """Its processes are there, and silent."""
+    volume = await replica.volume()
+    pid = cloud.site.processes.pid("ceph-osd")
+    assert pid is not None
+    psutil.Process(pid).send_signal(signal.SIGSTOP)
+    try:
+        started = time.monotonic()
+        with pytest.raises(TemporaryError) as failed:
+            await Volume(replica).provision(size_gib=1)
+        assert failed.value.reason == Reason.BACKEND_UNAVAILABLE
+        assert time.monotonic() - started < 10
+    finally:
+        psutil.Process(pid).send_signal(signal.SIGCONT)
+    await eventually(lambda: _works(replica), what="the worker goes on")
+    assert await volume.provision(size_gib=1)
