@@ -33,7 +33,6 @@ class CephDaemon(Component):
     """One of the cluster's processes."""
 
     packages: ClassVar[tuple[str, ...]] = ("ceph-mon", "ceph-osd", "ceph-common")
-    by_default = False
     entity: ClassVar[str]
     ready_states: ClassVar[tuple[str, ...]]
     status_command: ClassVar[str]

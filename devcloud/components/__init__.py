@@ -11,6 +11,7 @@ from devcloud.components.cloud_rabbitmq import CloudRabbitMQ
 from devcloud.components.colobus import ColobusInstall
 from devcloud.components.colobus_services import (
     FrontDoor,
+    IscsiWorker,
     Scheduler,
     VmWorker,
     WebhookReceiver,
@@ -81,6 +82,7 @@ COMPONENTS: tuple[type[Component], ...] = (
     FrontDoor,
     Scheduler,
     VmWorker,
+    IscsiWorker,
     WebhookWorker,
     WebhookReceiver,
 )

@@ -71,7 +71,6 @@ class Ceph(Component):
     requires: ClassVar[tuple[str, ...]] = ("ceph-osd",)
     # For whoever imports them: rados and rbd come with the distribution only.
     packages: ClassVar[tuple[str, ...]] = ("ceph-common", "python3-rados", "python3-rbd")
-    by_default = False
 
     def configured(self) -> bool:
         """Tell whether the pool was made."""

@@ -25,7 +25,9 @@ from devcloud.tools import ToolFailed
 CHECKOUT = Path(__file__).parents[2]
 #: What the hypervisor's driver says of all its hosts.
 ARCHS = ("x86_64",)
-QUOTA = {"vms": 20, "floating_ips": 10}
+#: The store of volumes: Ceph, with tgt before it.
+STORE = "rack"
+QUOTA = {"vms": 20, "floating_ips": 10, "volumes": 20, "volume_gib": 500}
 WEIGHTS = {"bigtop": 2}
 
 
@@ -135,6 +137,7 @@ class ColobusInstall(FromCheckout):
         known = json.loads(self.site.paths.tenants_json.read_text())
         return {
             "clouds": {cloud: {"archs": list(ARCHS)} for cloud in CLOUDS},
+            "stores": {STORE: {}},
             "tenants": {name: self._tenant(name, facts) for name, facts in known.items()},
         }
 

@@ -10,11 +10,14 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import ClassVar
 
+from devcloud.ceph_settings import POOL, TARGET, WORKER, conf_path
 from devcloud.component import answers_http
-from devcloud.components.colobus import FromCheckout, code_digest, python_environment
+from devcloud.components.colobus import STORE, FromCheckout, code_digest, python_environment
+from devcloud.components.tgt import offered_at, socket_path
 from devcloud.openstack_service import broker_url
 from devcloud.ports import HOST
 from devcloud.processes import Daemon, ProcessTable
+from devcloud.site import Site
 from devcloud.tenants import CLOUD, CLOUDS
 
 #: The webhook receiver is on loopback, which webhooks otherwise never reach.
@@ -132,6 +135,40 @@ class VmWorker(Service):
             "COLOBUS_CLOUDS_FILE": str(self.folder / "clouds.yaml"),
             "COLOBUS_NOTIFICATIONS_URLS": ",".join(f"{cloud}={broker}" for cloud in CLOUDS),
         }
+
+
+class IscsiWorker(Service):
+    """The one who asks Ceph and tgt."""
+
+    name = main_port = "iscsi_worker"
+    requires: ClassVar[tuple[str, ...]] = ("colobus-install", "ceph", "tgt")
+    module = "services.iscsi_worker"
+
+    def render(self) -> None:
+        """Write how the store is reached."""
+        self.account.own(self.folder)
+        self.write_private("stores.yaml", {"stores": {STORE: store_access(self.site)}})
+
+    def own_settings(self) -> dict[str, str]:
+        """Return where that is written."""
+        return {"COLOBUS_STORES_FILE": str(self.folder / "stores.yaml")}
+
+
+def store_access(site: Site) -> dict[str, object]:
+    """Return how the store is reached, as the iscsi_worker's stores file says it."""
+    conf = str(conf_path(site))
+    user, tgt_user = (one.removeprefix("client.") for one in (WORKER, TARGET))
+    return {
+        "ceph": {"conf": conf, "pool": POOL, "user": user},
+        "gateway": {
+            "type": "tgt",
+            "socket": str(socket_path(site)),
+            "portals": offered_at(site),
+            "ceph_conf": conf,
+            "ceph_user": tgt_user,
+            "tgtadm": "/usr/sbin/tgtadm",
+        },
+    }
 
 
 class WebhookWorker(Service):

@@ -75,7 +75,6 @@ class Tgt(Component):
     name = main_port = "tgt"
     wants: ClassVar[tuple[str, ...]] = ("ceph",)
     packages: ClassVar[tuple[str, ...]] = ("tgt", "tgt-rbd")
-    by_default = False
 
     def render(self) -> None:
         """Write the program to give orders with, unless it is there: it may be in use."""

@@ -98,10 +98,10 @@ class World:
         finally:
             await context.stores.close()
 
-    def stores_file(self, **gateway: str) -> Path:
-        """Write the stores file; ``gateway`` is more of the gateway's entry."""
+    def stores(self, **gateway: str) -> dict[str, dict[str, object]]:
+        """What a stores file says; ``gateway`` is more of the gateway's entry."""
         tgt, ceph = self.tgtd.access, self.ceph
-        store = {
+        store: dict[str, object] = {
             "ceph": {"conf": str(ceph.conf), "user": ceph.user, "pool": ceph.pool},
             "gateway": {
                 "type": "tgt",
@@ -113,8 +113,12 @@ class World:
                 **gateway,
             },
         }
+        return {STORE: store}
+
+    def stores_file(self, **gateway: str) -> Path:
+        """Write the stores file."""
         path = self.folder / f"stores{len(gateway)}.yaml"
-        path.write_text(yaml.safe_dump({"stores": {STORE: store}}))
+        path.write_text(yaml.safe_dump({"stores": self.stores(**gateway)}))
         return path
 
     def make_golden(self, size: int, content: bytes = b"") -> str:

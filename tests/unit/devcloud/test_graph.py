@@ -90,8 +90,9 @@ def test_ceph_and_tgt_come_up_alone() -> None:
     assert closure(["tgt"], needs) == {"tgt", "ceph", "ceph-osd", "ceph-mon"}
 
 
-def test_ceph_and_tgt_come_up_only_when_asked_for() -> None:
-    """Nothing that comes up by default needs them."""
+def test_bare_metal_comes_up_only_when_asked_for() -> None:
+    """It needs root and costs a minute; nothing that comes up by default requires it."""
     needs = {c.name: (*c.requires, *c.wants) for c in COMPONENTS}
     default = closure([c.name for c in COMPONENTS if c.by_default], needs)
-    assert set(needs) - default == {"tgt", "ceph", "ceph-osd", "ceph-mon"}
+    metal = {"provisioning-network", "bmc", "ironic-database", "ironic", "bare-metal"}
+    assert set(needs) - default == metal
