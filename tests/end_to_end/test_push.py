@@ -349,7 +349,8 @@ async def test_the_end_of_what_no_host_has_yet_is_seen_although_nova_tells_nothi
     """Created and deleted while Nova's conductor is away: gone at once, and trust isn't lost."""
     async with _bigtop(colobus) as client:
         await _until_trusted(colobus, client)
-        with cloud.without("nova-conductor"):
+        await asyncio.to_thread(cloud.supervisor.stop, "nova-conductor")
+        try:
             vm = await client.create_vm(SMALL)
 
             async def accepted() -> bool:
@@ -359,4 +360,6 @@ async def test_the_end_of_what_no_host_has_yet_is_seen_although_nova_tells_nothi
             await client.delete(vm.id)
             await client.wait(vm.id, Phase.DELETED, timeout=120)
             assert cloud.holds(vm.id).counts == NOTHING
+        finally:
+            await asyncio.to_thread(cloud.supervisor.start, "nova-conductor")
         assert await _trusted(colobus)
