@@ -47,6 +47,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``early`` is what the backend told before the command was answered (the observation, as JSON);
     ``unproven``: the object was seen, but not all that its step needs. Before ``unknown_until`` the
     backend may yet do what it did not answer: that nothing is there means nothing until then.
+    ``made``: it was seen done.
     """
 
     attempt: int = 0
@@ -58,6 +59,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     early: dict[str, Any] | None = None
     unproven: bool = False
     unknown_until: datetime | None = None
+    made: bool = False
 
 
 class LeftBehind(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -44,6 +44,9 @@ def succeeded(walk: Walk, step: StepDefinition, event: Message) -> None:
     if back and not absorbed.done:
         # A deletion that the backend accepts may still come to nothing: it is then asked anew.
         walk.set_timer(f"retry/{step.name}", walk.now + UNDO_AGAIN)
+        # Of what was never seen made the backend may tell nothing when it goes (Nova: a server
+        # that has no host yet), so it is looked for.
+        walk.change_progress(step.name, unproven=not walk.progress(step.name).made)
     walk.keep(absorbed.handles, absorbed.outputs)
     _clear_passing_reason(walk)
     early = walk.take_early(step.name)
@@ -150,6 +153,7 @@ def see(walk: Walk, step: StepDefinition, seen: Message) -> None:
         walk.answered(step.name)
         _give_up(walk, step, *sighting.failed)
     elif sighting.again is not None:
+        walk.keep(sighting.handles, {})
         failed(walk, step, sighting.again, retryable=True)
     elif sighting.done:
         walk.answered(step.name)
@@ -171,6 +175,7 @@ def _conclude(walk: Walk, step: StepDefinition, *, back: bool) -> None:
     if back and unknown_until is not None and walk.now < unknown_until:
         walk.set_timer(f"retry/{step.name}", unknown_until)
         return
+    walk.change_progress(step.name, made=not back)
     _finish(walk, step, StepState.UNDONE if back else StepState.DONE)
 
 

@@ -16,6 +16,10 @@ DOUBTFUL = doubt_of("server")
 #: Nova's compute host ends a build that was given up a good while after the server is gone.
 _BESIDE_UNTIL = "beside_until"
 _AFTER_ANOTHER = timedelta(seconds=60)
+#: The handle that says since when the server has been in ERROR without a reason. So Nova calls what
+#: a compute host was building when it was killed; the host, up again, may go on and finish it.
+_ERROR_SINCE = "error_since"
+_ERROR_PASSES = timedelta(seconds=15)
 _PORT_LOST = Problem(
     title="Port lost",
     detail="Nova has taken the port off the server, which can't be reached any more.",
@@ -26,34 +30,55 @@ _POWER_STATES = {"ACTIVE": "running", "SHUTOFF": "stopped", "PAUSED": "paused"}
 
 
 def server_made(state: ResourceState, seen: VmObserved) -> Sighting:
-    """ACTIVE counts only with the port up: Nova alone doesn't prove that the VM is reachable."""
+    """ACTIVE counts only with the port up: Nova alone doesn't prove that the VM is reachable.
+
+    Of two servers that a lost answer has left, one can't live; what is told of that one says
+    nothing of the VM. An inspection sees all of them and shows the best.
+    """
+    if seen.beside:
+        until = seen.observed_at + _AFTER_ANOTHER
+        doubt = {_BESIDE_UNTIL: until.isoformat(), DOUBTFUL: "yes"}
+        return Sighting(unproven=True, handles={**doubt, "server_id": _shown(state, seen)})
+    if seen.notified and state.handles.get(DOUBTFUL):
+        return Sighting(unproven=True)
     if seen.gone:
         detail = "The server disappeared from Nova while it was being built."
         problem = Problem(title="Server disappeared", detail=detail, retryable=True)
         return Sighting(failed=(Reason.REMOVED_EXTERNALLY, problem))
     if seen.server_status == "ERROR":
-        fault = seen.fault or Problem(title="Build failed", detail="Nova gave no reason.")
-        return Sighting(failed=(_reason(fault, Reason.BUILD_FAILED), fault))
-    if seen.beside:
-        until = seen.observed_at + _AFTER_ANOTHER
-        return Sighting(unproven=True, handles={_BESIDE_UNTIL: until.isoformat()})
-    if _in_doubt(state, seen):
+        return _in_error(state, seen)
+    if _late_harm(state, seen):
         return Sighting(unproven=seen.server_status == "ACTIVE")
     if seen.port_lost:
         return Sighting(again=_PORT_LOST)
     if seen.server_status == "ACTIVE" and seen.port_status == "ACTIVE":
         # Of two that a lost answer has left, this is the one that got the port.
-        server_id = seen.server_id or state.handles["server_id"]
+        server_id = _shown(state, seen)
         outputs = {**outputs_of(state, seen), "server_id": server_id, **_console(server_id)}
         return Sighting(done=True, handles={"server_id": server_id}, outputs=outputs)
+    if state.handles.get(_ERROR_SINCE):  # that has passed
+        return Sighting(unproven=True, handles={_ERROR_SINCE: ""})
     return Sighting(unproven=seen.server_status == "ACTIVE")
 
 
-def _in_doubt(state: ResourceState, seen: VmObserved) -> bool:
-    """Where another server may be, only an inspection sees it; where one was, it is waited for."""
+def _in_error(state: ResourceState, seen: VmObserved) -> Sighting:
+    since = state.handles.get(_ERROR_SINCE) or seen.observed_at.isoformat()
+    if seen.fault is None and seen.observed_at < datetime.fromisoformat(since) + _ERROR_PASSES:
+        return Sighting(unproven=True, handles={_ERROR_SINCE: since})
+    fault = seen.fault or Problem(title="Build failed", detail="Nova gave no reason.")
+    if state.handles.get(_BESIDE_UNTIL):  # the other one may have been its undoing, once
+        return Sighting(again=fault, handles={_BESIDE_UNTIL: "", _ERROR_SINCE: ""})
+    return Sighting(failed=(_reason(fault, Reason.BUILD_FAILED), fault))
+
+
+def _shown(state: ResourceState, seen: VmObserved) -> str:
+    return seen.server_id or state.handles["server_id"]
+
+
+def _late_harm(state: ResourceState, seen: VmObserved) -> bool:
+    """Where another server was, its end may cost this one its port for a while."""
     until = state.handles.get(_BESIDE_UNTIL)
-    late_harm = until is not None and seen.observed_at < datetime.fromisoformat(until)
-    return late_harm or (seen.notified and bool(state.handles.get(DOUBTFUL)))
+    return bool(until) and seen.observed_at < datetime.fromisoformat(until or "")
 
 
 def is_about(state: ResourceState, seen: VmObserved) -> bool:

@@ -11,7 +11,7 @@ from services.scheduler.definitions import (
     WorkflowDefinition,
     doubt_of,
 )
-from services.scheduler.state import ResourceState
+from services.scheduler.state import Progress, ResourceState
 from services.scheduler.vm_sightings import (
     DOUBTFUL,
     condition,
@@ -68,6 +68,7 @@ def _provision(state: ResourceState) -> Message:
         ssh_keys=tuple(spec.get("ssh_keys", ())),
         sealed_user_data=state.sealed.get("user_data"),
         labels=state.resource.labels,
+        look_until=state.progress.get("server", Progress()).unknown_until,
     )
 
 

@@ -64,13 +64,12 @@ def observation_of(
 
 
 def _fault(server: Server) -> Problem | None:
-    if server.status != "ERROR":
+    if server.status != "ERROR" or not server.fault:
         return None
-    detail = server.fault or "Nova gives no reason."
-    no_host = "no valid host" in detail.lower()
+    no_host = "no valid host" in server.fault.lower()
     return Problem(
         title="No valid host" if no_host else "Build failed",
-        detail=detail,
+        detail=server.fault,
         reason=Reason.NO_VALID_HOST if no_host else Reason.BUILD_FAILED,
         retryable=True,
     )

@@ -340,3 +340,26 @@ def _unbind(environment: dict[str, str], colobus: Installation) -> None:
         queue = f"colobus.{colobus.name}.vm_worker.{CLOUD}"
         channel.queue_unbind(queue, binding.exchange, binding.key)
     connection.close()
+
+
+@pytest.mark.timeout(600)
+async def test_the_end_of_what_no_host_has_yet_is_seen_although_nova_tells_nothing_of_it(
+    colobus: Installation, cloud: Cloud
+) -> None:
+    """Created and deleted while Nova's conductor is away: gone at once, and trust isn't lost."""
+    async with _bigtop(colobus) as client:
+        await _until_trusted(colobus, client)
+        await asyncio.to_thread(cloud.supervisor.stop, "nova-conductor")
+        try:
+            vm = await client.create_vm(SMALL)
+
+            async def accepted() -> bool:
+                return "server_id" in (await client.get(vm.id)).status.outputs
+
+            await eventually(accepted, within=120, what="Nova has accepted the server")
+            await client.delete(vm.id)
+            await client.wait(vm.id, Phase.DELETED, timeout=120)
+            assert cloud.holds(vm.id).counts == NOTHING
+        finally:
+            await asyncio.to_thread(cloud.supervisor.start, "nova-conductor")
+        assert await _trusted(colobus)

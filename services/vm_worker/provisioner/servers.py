@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from services.vm_worker import cloud_config
 from services.vm_worker.backend import Project
@@ -18,8 +19,8 @@ from shared.worker.errors import Conflict, Refused
 from shared.worker.marks import Marks
 
 _STALE_NAMES = frozenset({Reason.IMAGE_NOT_FOUND, Reason.FLAVOR_NOT_FOUND})
-#: How long what another worker may have asked for is waited for before it is asked anew (seconds).
-AFTER_ANOTHER = 10.0
+#: How soon what another worker may have asked for is looked for again, in seconds.
+AFTER_ANOTHER = 5.0
 _UNDECIDED = frozenset({"BUILD", "ERROR"})
 
 
@@ -34,11 +35,22 @@ async def provision_server(project: Project, kit: Kit, command: Command[Provisio
         # Nova shows a server only some time after it was asked for one, and has no unique key.
         detail = "An earlier worker may have asked for the server just now; it is looked for again."
         raise OutcomeUnknown(detail, retry_after=AFTER_ANOTHER)
+    _let_appear(command.message.look_until)
     made = await _start(project, kit, command, user_data)
     if command.repeated:  # an earlier attempt may have come through meanwhile
         return await _keep_one(project, kit, command) or made
     kit.memory.remember("server", command.resource_id, made.id)
     return made
+
+
+def _let_appear(until: datetime | None) -> None:
+    """Make nothing while what was asked for before may still come: then there would be two."""
+    left = (until - datetime.now(UTC)).total_seconds() if until else 0.0
+    if left > 0:
+        detail = "Nova may still be at an earlier request for the server, which is looked for."
+        raise TemporaryError(
+            detail, reason=Reason.BACKEND_REFUSED, retry_after=min(left, AFTER_ANOTHER)
+        )
 
 
 def _user_data(kit: Kit, message: ProvisionVm) -> str | None:
@@ -135,6 +147,9 @@ async def _keep_one(project: Project, kit: Kit, command: Command[ProvisionVm]) -
     if len(found) == 1 and ports and not holder and living[0].status == "ACTIVE":
         await project.compute.delete_server(living[0].id)
         raise _replacing("Nova has taken the port off the server, which is being replaced.")
+    if len(found) == 1 and living[0].status == "ERROR":
+        await project.compute.delete_server(living[0].id)
+        raise _replacing("An earlier server of this VM could not be built and is being replaced.")
     # A port serves one server: that one can live, the other can't.
     ordered = oldest_first(living, lambda one: (one.id != holder, one.status == "ERROR"))
     return await keep_first(WORKER, "server", ordered, project.compute.delete_server)

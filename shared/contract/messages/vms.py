@@ -19,7 +19,11 @@ class PrepareVmPort(Message, frozen=True):
 
 
 class ProvisionVm(Message, frozen=True):
-    """Start building the server on its port. ``sealed_user_data`` is a base64 sealed box."""
+    """Start building the server on its port. ``sealed_user_data`` is a base64 sealed box.
+
+    Before ``look_until`` an earlier request that was not answered may still have its effect, so
+    that none is made yet: it is only looked for.
+    """
 
     cloud: str
     image: str
@@ -29,6 +33,7 @@ class ProvisionVm(Message, frozen=True):
     ssh_keys: tuple[str, ...] = ()
     sealed_user_data: str | None = None
     labels: dict[str, str] = msgspec.field(default_factory=dict)
+    look_until: Moment | None = None
 
 
 class AssociateFloatingIp(Message, frozen=True):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -71,6 +72,10 @@ async def test_after_a_workers_death_nothing_is_made_at_once(
     with pytest.raises(OutcomeUnknown) as raised:
         await vm.by(other_replica).server(redelivered=True)
     assert raised.value.retry_after == AFTER_ANOTHER
+    soon = datetime.now(UTC) + timedelta(seconds=60)
+    with pytest.raises(TemporaryError, match="earlier request") as waits:
+        await vm.by(other_replica).server(repeated=True, look_until=soon)
+    assert not isinstance(waits.value, OutcomeUnknown)
     assert await replica.held(vm) == ["port"]
     made = await vm.server()
     assert (await vm.by(other_replica).server(redelivered=True)).server_id == made.server_id

@@ -109,6 +109,14 @@ def test_a_deletion_ends_when_it_is_told() -> None:
     assert vm.undo().phase() is Phase.DELETED
 
 
+def test_the_end_of_what_was_never_seen_built_is_looked_for() -> None:
+    """Nova tells nothing of a server that goes before it has a host; of others it does."""
+    vm = building().delete().answer("DeprovisionVm")
+    assert inspection_of(vm.state) == "soon"
+    vm = building().see(**UP).delete().answer("DeprovisionVm")
+    assert inspection_of(vm.state) == "fast"
+
+
 def test_of_a_vm_that_may_have_two_servers_the_news_is_looked_into() -> None:
     """One of them is told of: up, or gone. What that means for the VM an inspection sees, soon."""
     vm = Driver(floating_ip=False).admit().answer("PrepareVmPort")

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
+import pytest
+
+from services.scheduler.ledger import inspection_of
 from services.scheduler.walk import UNKNOWN_LIFE
 from shared.contract.messages import (
     CommandFailed,
     DeprovisionVm,
+    ProvisionVm,
     ReleaseVmPort,
     VmBuildStarted,
     VmDeletionStarted,
@@ -121,3 +126,85 @@ def test_another_port_told_of_while_it_is_being_released_is_looked_for() -> None
     )
     vm.answer("ReleaseVmPort")
     assert vm.phase() is Phase.FAILED
+
+
+def test_nothing_is_made_anew_while_the_first_may_still_come() -> None:
+    """The next attempts look for it until then; each says until when."""
+    vm = building().answer("ProvisionVm", unanswered("ProvisionVm", 5))
+    until = vm.now + UNKNOWN_LIFE
+    vm.ring("retry/server")
+    message = vm.command("ProvisionVm").message
+    assert isinstance(message, ProvisionVm)
+    assert message.look_until == until
+    vm.fail("ProvisionVm", Reason.BACKEND_REFUSED, retryable=True).ring("retry/server")
+    message = vm.command("ProvisionVm").message
+    assert isinstance(message, ProvisionVm)
+    assert message.look_until == until  # looking is no new request: it doesn't move
+
+
+def two_servers() -> Driver:
+    """A second attempt that found nothing has made server-1; the first may have made another."""
+    vm = building().answer("ProvisionVm", unanswered("ProvisionVm")).ring("retry/server")
+    return vm.answer("ProvisionVm", VmBuildStarted(server_id="server-1", doubtful=True))
+
+
+FAULT = Problem(title="x", detail="Port in use", reason=Reason.BUILD_FAILED)
+
+
+@pytest.mark.parametrize(
+    "told", [{"server_status": "ERROR", "fault": FAULT}, {"gone": True}], ids=["error", "gone"]
+)
+def test_of_two_servers_the_end_of_one_is_not_that_of_the_vm(told: dict[str, Any]) -> None:
+    """What is told of the one that the ledger knows is looked into; the other one lives."""
+    vm = two_servers().see(**told, notified=True)
+    assert (vm.phase(), vm.step("server")) == (Phase.PROVISIONING, StepState.RUNNING)
+    assert inspection_of(vm.state) == "soon"
+    vm.see(server_id="server-2", server_status="ACTIVE", beside=True)
+    assert vm.phase() is Phase.PROVISIONING
+    vm.see(gone=True, notified=True)  # server-1, that was removed beside the other
+    vm.now += timedelta(seconds=60)
+    vm.see(server_id="server-2", server_status="ACTIVE", port_status="ACTIVE")
+    assert vm.phase() is Phase.ACTIVE
+    assert vm.status.outputs["server_id"] == "server-2"
+    vm.delete()
+    assert vm.command("DeprovisionVm").message == DeprovisionVm(
+        cloud="devcloud", server_id="server-2", doubtful=True
+    )
+
+
+def test_what_another_server_has_broken_is_made_anew_once() -> None:
+    """The last of two is in ERROR for the other's sake; a second ERROR is the cloud's own word."""
+    vm = two_servers().see(server_status="BUILD", beside=True)
+    vm.see(server_status="ERROR", fault=FAULT)
+    assert (vm.phase(), vm.step("server")) == (Phase.PROVISIONING, StepState.RETRYING)
+    vm.ring("retry/server")
+    vm.answer("ProvisionVm", VmBuildStarted(server_id="server-3", doubtful=True))
+    vm.see(server_id="server-3", server_status="ERROR", fault=FAULT)
+    assert vm.phase() is Phase.DEPROVISIONING
+    assert vm.reason() is Reason.BUILD_FAILED
+
+
+def test_an_error_without_any_doubt_fails_at_once() -> None:
+    """Nobody else can have broken it."""
+    vm = building().answer("ProvisionVm").see(server_status="ERROR", fault=FAULT)
+    assert vm.reason() is Reason.BUILD_FAILED
+
+
+def test_an_error_without_a_reason_may_pass() -> None:
+    """A compute host that was killed in mid-build comes back, and finishes what it was at."""
+    vm = building().answer("ProvisionVm").see(server_status="ERROR", notified=True)
+    assert (vm.phase(), inspection_of(vm.state)) == (Phase.PROVISIONING, "soon")
+    vm.see(server_status="BUILD")
+    vm.now += timedelta(seconds=60)
+    vm.see(server_status="ERROR")  # another one: its time begins anew
+    assert vm.phase() is Phase.PROVISIONING
+    assert vm.see_active().phase() is Phase.ACTIVE
+
+
+def test_an_error_without_a_reason_that_lasts_fails() -> None:
+    """Nothing more is to be had of Nova than that."""
+    vm = building().answer("ProvisionVm").see(server_status="ERROR")
+    vm.now += timedelta(seconds=15)
+    vm.see(server_status="ERROR")
+    assert vm.reason() is Reason.BUILD_FAILED
+    assert vm.status.message == "Nova gave no reason."
