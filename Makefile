@@ -37,8 +37,8 @@ QUICK := -n 4 --dist loadfile tests/unit tests/contract tests/integration
 
 test: init ## every test, on the real parts; sets them up
 	$(PY) -m pytest $(QUICK)
-	$(PY) -m pytest tests/end_to_end
-	$(PY) -m pytest tests/faults
+	$(PY) -m pytest --maxfail=2 tests/end_to_end
+	$(PY) -m pytest --maxfail=2 tests/faults
 
 test-compose: init ## the image and compose.yaml, with a container engine of its own where there is none
 	$(PY) -m pytest tests/compose
