@@ -171,6 +171,7 @@ async def test_a_rolling_restart_of_everything_under_load_loses_nothing(
             await rolling
         finally:
             rolling.cancel()
+            await asyncio.gather(rolling, return_exceptions=True)
     for number, result in enumerate(results):
         _judge(report, f"rolling restart, load {number}", result, pause, wanted=5)
 
