@@ -39,8 +39,8 @@ QUICK := -n 4 --dist loadfile $(STORAGE:%=--ignore %) tests/unit tests/contract 
 
 test: init ## every test, on the real parts; sets them up
 	$(PY) -m pytest $(QUICK)
-	$(PY) -m pytest tests/end_to_end
-	$(PY) -m pytest tests/faults
+	$(PY) -m pytest --maxfail=2 tests/end_to_end
+	$(PY) -m pytest --maxfail=2 tests/faults
 
 test-storage: init ## Ceph, the iSCSI target, and the worker that owns them
 	$(PY) -m pytest $(STORAGE)

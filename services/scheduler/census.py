@@ -1,6 +1,7 @@
 """Censuses: ordered round by round, absorbed part by part, and what follows from them.
 
-The scheduler alone orders the removal of an orphan (DESIGN §5.3). Nothing here changes a resource.
+The scheduler alone orders the removal of an orphan (decision 0018). Nothing here changes a
+resource.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which of the things in a backend nobody needs: the judgement, as pure functions (DESIGN §5.3).
+"""Which of the things in a backend nobody needs: the judgement, as pure functions (decision 0018).
 
 What has ended is never made again (ids are not re-used), so that removing what bears its name is
 right whenever it happens. All doubt is on the side of the living and the unknown: those stay.

@@ -2,7 +2,7 @@
 
 Making walks the steps' graph forward, side by side where nothing stands between; undoing walks
 back over exactly the steps that began. A step whose command has not been answered is never
-undone or tried again before it has answered or can't start any more (DESIGN §5.2). Every path
+undone or tried again before it has answered or can't start any more (``not_after``). Every path
 ends in active, failed or deleted.
 """
 

@@ -1,6 +1,6 @@
 """User data and SSH keys become what cloud-init reads (base64, as Nova takes it). Pure.
 
-Keys go in by cloud-config and not as Nova keypairs, which belong to the service user (DESIGN §5.5).
+Keys go in by cloud-config and not as Nova keypairs, which belong to the service user.
 Source of the forms: cloud-init's documentation, "User data formats" and "Merging user data".
 """
 

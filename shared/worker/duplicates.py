@@ -1,4 +1,4 @@
-"""Two objects of one resource: one stays, the others go, and it is counted (DESIGN §5.2)."""
+"""Two objects of one resource: one stays, the others go, and it is counted."""
 
 from __future__ import annotations
 

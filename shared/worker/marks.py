@@ -1,8 +1,8 @@
 """How a worker's objects are known as ours: tags, and a description where tags come too late.
 
 Everything made in a backend carries installation, resource and worker before it can cost
-anything (DESIGN §5.3). Nova's tags have at most 60 characters and no comma or slash
-(Compute API, server tags); an installation id has at most 32.
+anything; the census knows it by them (decision 0018). Nova's tags have at most 60 characters and no
+comma or slash (Compute API, server tags); an installation id has at most 32.
 """
 
 from __future__ import annotations

@@ -16,11 +16,18 @@ from tests.support.webhooks import Receiver, receiving
 QUOTAS = {"bigtop": {"vms": 12, "floating_ips": 8}, "openlab": {"vms": 2, "floating_ips": 1}}
 
 
+#: Behind the bounds of a test's own waits, in seconds: longer than those of most come to. A test
+#: whose waits may come to more says so itself.
+LONGEST = 900
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything in this folder needs the cloud."""
+    """Everything in this folder needs the cloud, and takes its time."""
     for item in items:
         if "end_to_end" in item.nodeid:
             item.add_marker(pytest.mark.openstack)
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(LONGEST))
 
 
 @pytest.fixture(scope="session")

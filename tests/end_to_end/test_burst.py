@@ -115,7 +115,7 @@ class Watch:
             over.set()
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(7 * PATIENCE)
 async def test_twenty_at_once_by_post_and_by_bus(
     environment: dict[str, str], busy: Installation, sky: Cloud
 ) -> None:

@@ -13,6 +13,8 @@ from tests.support.conditions import eventually
 from tests.support.installation import SERVICES, Installation
 from tests.support.webhooks import Receiver
 
+#: Four services may be stopped and started, and the VMs made, deleted and told of: one by one.
+pytestmark = pytest.mark.timeout(1800)
 #: So many VMs are under way when the part dies.
 COUNT = 4
 
@@ -48,7 +50,6 @@ async def _check(client: Client, cloud: Cloud, receiver: Receiver, vms: list[str
     await receiver.until(lambda: told("deleted") >= set(vms), seconds=60)
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("service", SERVICES)
 async def test_a_killed_service_loses_and_doubles_nothing(
     colobus: Installation, cloud: Cloud, bigtop: Client, receiver: Receiver, service: str
@@ -60,7 +61,6 @@ async def test_a_killed_service_loses_and_doubles_nothing(
     await _check(bigtop, cloud, receiver, vms)
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("component", ["rabbitmq", "postgresql"])
 async def test_a_killed_broker_or_database_loses_and_doubles_nothing(
     colobus: Installation, cloud: Cloud, bigtop: Client, receiver: Receiver, component: str
@@ -72,7 +72,6 @@ async def test_a_killed_broker_or_database_loses_and_doubles_nothing(
     assert all(process.poll() is None for process in colobus.processes.values())
 
 
-@pytest.mark.timeout(600)
 async def test_a_rolling_restart_loses_nothing(
     colobus: Installation, cloud: Cloud, bigtop: Client, receiver: Receiver
 ) -> None:

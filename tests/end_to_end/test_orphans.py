@@ -14,6 +14,7 @@ import pytest
 
 from colobus.client import Client
 from colobus.models import CreateVm, Phase
+from services.scheduler.orphans import ORDER_AGAIN
 from shared.contract.identifiers import new_id
 from shared.worker.marks import Marks
 from tests.end_to_end.conftest import QUOTAS
@@ -21,8 +22,13 @@ from tests.support.cloud import NOTHING, Cloud
 from tests.support.conditions import eventually, eventually_sync
 from tests.support.installation import Installation, installation
 
+#: Each test makes and removes VMs, and waits for removals one after the other.
+pytestmark = pytest.mark.timeout(3600)
 #: Censuses are taken so often, and judged so soon after an end, that a test can wait for some.
 QUICK = {"scheduler": {"COLOBUS_CENSUS_SECONDS": "2", "COLOBUS_ORPHAN_MARGIN_SECONDS": "1"}}
+#: How long the removal of an orphan may take, in seconds: an order that fails is given again after
+#: three minutes, and then after five.
+IN_TIME = (ORDER_AGAIN[0] + ORDER_AGAIN[1]).total_seconds() + 120
 #: So many further censuses must leave alone what isn't ours to remove.
 CENSUSES = 4
 
@@ -93,7 +99,9 @@ class Hand:
         ip = self.floating_ip((), "", port)
         server = self.server((), port)
         eventually_sync(  # Nova takes tags afterwards only for a server that is built
-            lambda: compute.get_server(server).status == "ACTIVE", what="the server is there"
+            lambda: compute.get_server(server).status == "ACTIVE",
+            within=180,
+            what="the server is there",
         )
         compute.put(f"/servers/{server}/tags", json={"tags": tags}, microversion="2.69")
         network.update_port(port, description=description)
@@ -120,6 +128,7 @@ class Hand:
         servers = [id for what, id in self.made if what == "server"]
         eventually_sync(
             lambda: not any(self.cloud.compute.find_server(id) for id in servers),
+            within=180,
             what="no server is left",
         )
         for what, id in self.left():
@@ -203,7 +212,7 @@ async def _until_gone(cloud: Cloud, *vms: str) -> None:
         held = await asyncio.to_thread(lambda: [cloud.holds(vm).counts for vm in vms])
         return held == [NOTHING] * len(vms)
 
-    await eventually(gone, within=240, what=f"nothing of {vms} is left")
+    await eventually(gone, within=IN_TIME, what=f"nothing of {vms} is left")
 
 
 @pytest.fixture
@@ -216,7 +225,6 @@ async def living(bigtop: Client) -> AsyncIterator[str]:
     await bigtop.wait(vm.id, Phase.DELETED, timeout=280)
 
 
-@pytest.mark.timeout(600)
 async def test_leaks_of_ended_vms_are_found_and_removed(
     colobus: Installation, cloud: Cloud, bigtop: Client, living: str, hand: Hand
 ) -> None:
@@ -239,7 +247,6 @@ async def test_leaks_of_ended_vms_are_found_and_removed(
     assert cloud.holds(living).counts == (1, 1, 1)
 
 
-@pytest.mark.timeout(600)
 async def test_what_is_not_ours_or_not_known_is_never_touched(
     colobus: Installation, cloud: Cloud, bigtop: Client, living: str, hand: Hand
 ) -> None:
@@ -277,7 +284,6 @@ async def test_what_is_not_ours_or_not_known_is_never_touched(
     assert _sum(metrics, "colobus_orphan_removals_failed_total", 'retryable="false"') >= 1
 
 
-@pytest.mark.timeout(600)
 async def test_of_two_things_of_a_living_vm_the_recorded_one_stays(
     colobus: Installation, cloud: Cloud, bigtop: Client, living: str, hand: Hand
 ) -> None:
@@ -294,7 +300,7 @@ async def test_of_two_things_of_a_living_vm_the_recorded_one_stays(
     async def gone() -> bool:
         return not await asyncio.to_thread(hand.left)
 
-    await eventually(gone, within=240, what="the surplus is gone")
+    await eventually(gone, within=IN_TIME, what="the surplus is gone")
     held = cloud.holds(living)
     assert held.counts == (1, 1, 1)
     assert held.servers[0]["id"] == server
@@ -302,7 +308,6 @@ async def test_of_two_things_of_a_living_vm_the_recorded_one_stays(
     assert _sum(await _metrics(colobus), "colobus_orphans_removed_total", "surplus") >= 2
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("service", ["vm_worker", "scheduler"])
 async def test_kills_in_the_middle_leave_no_orphan_and_touch_nothing_else(
     colobus: Installation, cloud: Cloud, bigtop: Client, living: str, hand: Hand, service: str
@@ -316,7 +321,7 @@ async def test_kills_in_the_middle_leave_no_orphan_and_touch_nothing_else(
     async def begun() -> bool:
         return len(await asyncio.to_thread(hand.left)) < len(hand.made)
 
-    await eventually(begun, within=240, what="the first is gone")
+    await eventually(begun, within=IN_TIME, what="the first is gone")
     colobus.kill(service)
     colobus.start(service)
     await _until_gone(cloud, *vms)

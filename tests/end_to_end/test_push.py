@@ -6,6 +6,7 @@ Each way alone, the switch between them in mid-work, and what it saves.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -23,8 +24,13 @@ from tests.support.installation import Installation, installation
 from tests.support.metrics import total
 from tests.support.proxy import Proxy
 
+#: A VM may take six minutes from asked for to gone, and some tests make several in turn.
+pytestmark = pytest.mark.timeout(2700)
+
 CLOUD = "devcloud"
 NEVER = "3600"
+#: How many VMs come and go at once where their cost is counted.
+VMS = 4
 SMALL = CreateVm(image="debian-12", flavor="small")
 QUOTAS = {"bigtop": {"vms": 12, "floating_ips": 4}}
 
@@ -118,7 +124,6 @@ async def _operate(client: Client, vm: str, verb: Verb) -> None:
     assert (await client.get(vm)).status.operations[-1].state is OperationState.DONE
 
 
-@pytest.mark.timeout(600)
 async def test_push_alone_carries_a_vm_through_its_life(
     pushed: Installation, environment: dict[str, str]
 ) -> None:
@@ -146,7 +151,6 @@ async def test_push_alone_carries_a_vm_through_its_life(
     assert await _trusted(pushed)
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("flavor", "reason", "words"),
     [
@@ -170,7 +174,6 @@ async def test_push_alone_tells_why_a_build_failed(
     assert await _ended(pushed, "inspected") == 0
 
 
-@pytest.mark.timeout(600)
 async def test_push_alone_tells_of_a_server_removed_behind_our_back(
     pushed: Installation, environment: dict[str, str]
 ) -> None:
@@ -185,19 +188,27 @@ async def test_push_alone_tells_of_a_server_removed_behind_our_back(
     assert cloud.holds(vm.id).counts == NOTHING
 
 
-@pytest.mark.timeout(600)
 async def test_a_vm_costs_four_calls(pushed: Installation) -> None:
-    """Port and server made and removed; that they are up and gone costs nothing."""
-    calls = "colobus_vm_worker_api_calls_total"
+    """Port and server made and removed, each once; that they are up and gone is told.
+
+    Only where Nova tells of a server before Neutron does of its port is that one asked about.
+    """
+
+    async def calls() -> Counter[str]:
+        name = "colobus_vm_worker_api_calls_total"
+        methods = ("POST", "PUT", "PATCH", "DELETE", "GET")
+        return Counter({m: int(await total(pushed, "vm_worker", name, method=m)) for m in methods})
+
     async with _bigtop(pushed) as client:
         await _work(client)  # the network and the names are known then
-        before = await total(pushed, "vm_worker", calls)
-        await asyncio.gather(*(_work(client) for _ in range(4)))
-        after = await total(pushed, "vm_worker", calls)
-    assert (after - before) / 4 <= 4
+        before = await calls()
+        await asyncio.gather(*(_work(client) for _ in range(VMS)))
+        made = await calls() - before
+    looks = made.pop("GET", 0)
+    assert made == {"POST": 2 * VMS, "DELETE": 2 * VMS}
+    assert looks <= VMS, f"asked {looks} times"
 
 
-@pytest.mark.timeout(600)
 async def test_another_replica_takes_over_the_notifications(pushed: Installation) -> None:
     """The one that consumes is killed while a build is waited for; nothing is told twice."""
     async with _bigtop(pushed) as client:
@@ -234,7 +245,6 @@ def inspected(
         yield made
 
 
-@pytest.mark.timeout(600)
 async def test_inspections_alone_do_it_too(inspected: Installation) -> None:
     """Nothing is relied on that isn't there."""
     async with _bigtop(inspected) as client, _vm(client) as vm:
@@ -245,7 +255,6 @@ async def test_inspections_alone_do_it_too(inspected: Installation) -> None:
     assert not await _trusted(inspected)
 
 
-@pytest.mark.timeout(600)
 async def test_other_installations_notifications_are_not_taken(
     pushed: Installation, inspected: Installation
 ) -> None:
@@ -282,7 +291,6 @@ def wired(environment: dict[str, str], tmp_path: Path, wire: Proxy) -> Iterator[
         yield made
 
 
-@pytest.mark.timeout(900)
 async def test_when_the_connection_is_lost_inspections_take_over_and_back(
     wired: Installation, wire: Proxy
 ) -> None:
@@ -313,7 +321,6 @@ def relying(environment: dict[str, str], tmp_path: Path) -> Iterator[Installatio
         yield made
 
 
-@pytest.mark.timeout(900)
 async def test_when_the_cloud_falls_silent_inspections_take_over_and_back(
     relying: Installation, environment: dict[str, str]
 ) -> None:

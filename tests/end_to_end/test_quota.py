@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from colobus.client import Client
 from colobus.models import CreateVm, Phase, Reason, Resource
 from tests.support.cloud import NOTHING, Cloud
 from tests.support.conditions import eventually
 
+#: VMs wait for each other here.
+pytestmark = pytest.mark.timeout(1500)
 SMALL = CreateVm(image="debian-12", flavor="small")
 
 

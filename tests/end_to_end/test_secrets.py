@@ -56,7 +56,7 @@ def _keystone_passwords(environment: dict[str, str]) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 async def test_no_secret_is_found_anywhere(
     environment: dict[str, str],
     colobus: Installation,

@@ -49,7 +49,7 @@ def traced(
         seen.clear()
 
 
-@pytest.mark.timeout(900)  # two VMs, one after the other, on a cloud that others may be busy on
+@pytest.mark.timeout(1800)  # two VMs, one after the other, on a cloud that others may be busy on
 async def test_one_request_is_one_trace_by_http_and_by_bus(
     traced: tuple[Installation, int, Cloud], receiver: Receiver
 ) -> None:

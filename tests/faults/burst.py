@@ -12,14 +12,15 @@ import aiormq
 
 from colobus.client import Client
 from colobus.models import Phase, Resource, TimelineEvent
-from tests.faults.plan import Ending, Plan
+from tests.faults.plan import PATIENCE_WITH_NOVA, Ending, Plan
 from tests.faults.schedule import MADE
 from tests.faults.world import World
 from tests.support.ci import CiSystem, accepted
 
 #: How long all requesters go on trying, and wait for their VMs to come to rest, in seconds: once
-#: for all that is made, and once for its deletion.
-PATIENCE = 450
+#: for all that is made, and once for its deletion. Behind the deadline of a VM there is time enough
+#: to undo it, a lost answer (three minutes) included.
+PATIENCE = PATIENCE_WITH_NOVA + 200
 REST = frozenset({Phase.ACTIVE, Phase.FAILED, Phase.DELETED})
 
 

@@ -1,4 +1,4 @@
-"""One installation and one cloud for all seeds, and the table of what became of them."""
+"""One world for all seeds that leave it good, and the table of what became of them."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from tests.faults.plan import QUOTAS
 from tests.faults.report import Report
-from tests.faults.world import World, a_world, leave_nothing
+from tests.faults.shared import Shared, shared
+from tests.faults.world import PARTS, World, a_world, installed
 from tests.support import devcloud
 from tests.support.cloud import Cloud
-from tests.support.installation import Installation, installation
 
 _REPORT = pytest.StashKey[Report]()
 
@@ -50,7 +50,7 @@ def report(pytestconfig: pytest.Config) -> Report:
 @pytest.fixture(scope="session")
 def environment() -> dict[str, str]:
     """The environment of the running cloud."""
-    return devcloud.up("catalog", "nova", "rabbitmq", "postgresql")
+    return devcloud.up(*PARTS)
 
 
 @pytest.fixture(scope="session")
@@ -61,31 +61,29 @@ def logs() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def colobus(
-    environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Installation]:
-    """An installation, not running yet."""
-    with installation(environment, tmp_path_factory.mktemp("faults"), QUOTAS) as made:
-        yield made
-
-
-@pytest.fixture(scope="session")
-def cloud(environment: dict[str, str], colobus: Installation) -> Iterator[Cloud]:
-    """The cloud as its administrator sees it; at the end it must hold nothing."""
-    seen = Cloud(environment, colobus.name)
-    yield seen
-    colobus.stop()
-    leave_nothing(seen)
-
-
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def world(
-    environment: dict[str, str], colobus: Installation, cloud: Cloud
-) -> AsyncIterator[World]:
-    """All of it, running."""
-    async with a_world(environment, colobus, cloud) as made:
+async def worlds(
+    environment: dict[str, str], report: Report, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Shared[World]]:
+    """One installation after the other, and the cloud as its administrator sees it."""
+
+    @asynccontextmanager
+    async def make() -> AsyncIterator[World]:
+        async with installed(environment, tmp_path_factory.mktemp("faults")) as colobus:
+            cloud = Cloud(environment, colobus.name)
+            async with a_world(environment, colobus, cloud) as made:
+                yield made
+
+    async with shared(make, report.notes.append) as made:
         yield made
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def world(request: pytest.FixtureRequest, worlds: Shared[World]) -> AsyncIterator[World]:
+    """All of it, running; what a test has failed in, no other one finds."""
+    yield await worlds.get()
+    if not has_passed(request):
+        await worlds.abandon()
 
 
 @pytest.fixture
@@ -103,7 +101,7 @@ def kept(
         with log.open("rb") as whole:
             whole.seek(sizes.get(log, 0))
             (folder / f"{log.parent.name}-{log.name}").write_bytes(whole.read())
-    if request.node.stash.get(_PASSED, False) and "COLOBUS_FAULTS_DIR" not in os.environ:
+    if has_passed(request) and "COLOBUS_FAULTS_DIR" not in os.environ:
         shutil.rmtree(folder)
 
 
@@ -114,9 +112,14 @@ def _logs_below(folder: Path) -> list[Path]:
 _PASSED = pytest.StashKey[bool]()
 
 
+def has_passed(request: pytest.FixtureRequest) -> bool:
+    """Tell a fixture, at its end, whether its test has passed."""
+    return bool(request.node.stash.get(_PASSED, False))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Note for `kept` whether the test has passed."""
+    """Note whether the test has passed."""
     outcome = yield
     if outcome.when == "call":  # type: ignore[attr-defined]
         item.stash[_PASSED] = outcome.passed  # type: ignore[attr-defined]

@@ -8,7 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import aiohttp
 import asyncpg
+from keystoneauth1.exceptions import ClientException as KeystoneClientException
+from openstack.exceptions import SDKException
 
 from colobus.models import Phase
 from shared.contract.kinds import demand_of
@@ -18,6 +21,15 @@ from tests.faults.facts import Evidence, Held, Instance, Row, Told
 from tests.faults.queues import queued
 from tests.faults.world import World
 
+#: What asking PostgreSQL, the broker or the cloud raises while they are being restarted.
+OUT = (
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    aiohttp.ClientError,
+    SDKException,
+    KeystoneClientException,
+)
 #: What should have passed when everything is at rest. ``$1``: ids of the seeds before.
 _LEFT_OVER = {
     "timers of resources that rest": """

@@ -13,8 +13,10 @@ from colobus.models import CreateVm, Phase
 #: What the tenants of the harness may hold: fewer floating IPs than they ask for, so some wait.
 QUOTAS = {"bigtop": {"vms": 12, "floating_ips": 4}, "openlab": {"vms": 8, "floating_ips": 3}}
 #: What a VM has to be ready in when Nova itself may lose its build, in seconds: nothing but a
-#: deadline ends the wait for a server that stays in BUILD for ever.
-PATIENCE_WITH_NOVA = 150
+#: deadline ends the wait for a server that stays in BUILD for ever. What is ours must fit in, or it
+#: would be taken for Nova's: a lost answer costs three minutes, and may be that of the VM whose
+#: floating IP this one waits for, and then its own.
+PATIENCE_WITH_NOVA = 400
 
 
 class Ending(enum.StrEnum):

@@ -31,6 +31,7 @@ class Report:
             yield result
         except BaseException as error:
             result.findings.append(f"broke off: {error!r}")
+            error.add_note(result.told())
             raise
         finally:
             for file, lines in (("journal", result.journal), ("findings", result.findings)):

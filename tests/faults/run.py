@@ -10,16 +10,11 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-import aiohttp
-import asyncpg
-from keystoneauth1.exceptions import ClientException as KeystoneClientException
-from openstack.exceptions import SDKException
-
 from shared.runtime.deadline import Deadline
 from tests.faults import evidence, nova
-from tests.faults.burst import Burst, Progress, a_burst
+from tests.faults.burst import PATIENCE, Burst, Progress, a_burst
 from tests.faults.census import judge
-from tests.faults.evidence import Before
+from tests.faults.evidence import OUT, Before
 from tests.faults.facts import Evidence
 from tests.faults.faults import fault
 from tests.faults.plan import Plan
@@ -28,20 +23,13 @@ from tests.faults.schedule import MADE, Fault, touches_nova
 from tests.faults.world import World
 from tests.support.conditions import eventually
 
-#: What asking PostgreSQL, the broker or the cloud raises while they are being restarted.
-OUT = (
-    OSError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    aiohttp.ClientError,
-    SDKException,
-    KeystoneClientException,
-)
-#: The longest that a seed may take: both halves of the burst, both censuses, and all that is
-#: started again meanwhile. In seconds.
-LONGEST = 1400
 #: How long everything that is at rest may take to be all written down and delivered, in seconds.
 SETTLING = 120
+#: The longest that a seed may take: both halves of the burst, both censuses, and all that is
+#: started again meanwhile. In seconds.
+LONGEST = 2 * (PATIENCE + SETTLING) + 260
+#: The same with a world that is made before it, and left behind.
+LONGEST_TEST = LONGEST + 600
 
 
 @dataclass
@@ -69,6 +57,12 @@ class Result:
     def note(self, text: str) -> None:
         """Write into the journal, with the seconds since the beginning."""
         self.journal.append(f"{time.monotonic() - self.begun:6.1f} s  {text}")
+
+    def told(self) -> str:
+        """Return all that is known of it as text: what is kept of a failed test is its output."""
+        faults = "\n".join(str(fault) for fault in self.faults)
+        findings, journal = "\n".join(self.findings), "\n".join(self.journal)
+        return f"{findings}\n--- faults\n{faults}\n--- journal\n{journal}"
 
 
 Bring = Callable[[World, Fault], AbstractAsyncContextManager[None]]
@@ -168,7 +162,8 @@ async def _judged(
 ) -> Evidence:
     """Gather until nothing is wrong twice in a row, or it stays so: what is on its way may arrive.
 
-    The second look is for what the first can't know yet, such as the queues' newest figures.
+    The second look is for what the first can't know yet, such as the queues' newest figures. Where
+    something never came to rest, one look is enough: it is wrong whatever else arrives.
     """
     nova_may_lose = touches_nova(faults)
     settling = Deadline.after(SETTLING)
@@ -179,7 +174,7 @@ async def _judged(
                 burst, before, unsettled=unsettled, nova_may_lose=nova_may_lose, unmade=unmade
             )
             was_clean, clean = clean, not judge(replace(found, unsettled=()))
-            if (clean and was_clean) or settling.expired:
+            if (clean and was_clean) or unsettled or settling.expired:
                 return found
         except OUT:  # whom we ask is being restarted
             clean = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import itertools
 import random
 import sys
 from collections.abc import Sequence
@@ -30,13 +31,16 @@ CABLES = (
     *(f"{service}-database" for service in SERVICES if service != "vm_worker"),
     *(f"vm_worker-{api}" for api in ("keystone", "nova", "neutron")),
 )
-#: Each kind's share of the draws, what it may hit, and for how long (seconds, from and to).
+#: So many seeds share a hand of faults, in which nothing is missing.
+ROW = 10
+#: How often each kind strikes in a row of seeds, what it may hit, and for how long (seconds, from
+#: and to).
 _DRAWS: dict[Kind, tuple[int, Sequence[str], tuple[float, float]]] = {
-    Kind.KILL: (5, (*SERVICES, *COMPONENTS), (0.2, 4)),
-    Kind.PAUSE: (2, (*SERVICES, *COMPONENTS), (1, 8)),
-    Kind.CUT: (2, CABLES, (0, 0)),
-    Kind.REFUSE: (1, CABLES, (1, 6)),
-    Kind.SILENCE: (2, CABLES, (2, 8)),
+    Kind.KILL: (27, (*SERVICES, *COMPONENTS), (0.2, 4)),
+    Kind.PAUSE: (18, (*SERVICES, *COMPONENTS), (1, 8)),
+    Kind.CUT: (13, CABLES, (0, 0)),
+    Kind.REFUSE: (10, CABLES, (1, 6)),
+    Kind.SILENCE: (12, CABLES, (2, 8)),
 }
 #: Between making and unmaking everything is counted; progress then stands at this share.
 MADE = 2 / 3
@@ -61,18 +65,24 @@ class Fault:
         return f"at {self.at:4.0%} of the burst: {self.kind} {self.target}{lasting}{lost}"
 
 
-def schedule(seed: int, count: int = 8) -> tuple[Fault, ...]:
-    """Return what goes wrong under ``seed``, in order of time.
+def schedule(seed: int) -> tuple[Fault, ...]:
+    """Return what goes wrong under ``seed``, in order of time: eight faults.
 
-    Every seed kills one after the other of services and components, so that a row of nine misses
-    none; the rest is drawn.
+    The seeds of a row (1 to 10, 11 to 20, …) share a hand in which every kind of fault strikes
+    everything that it may hit; dealt out in turns, each of them has about as much of each kind.
     """
+    row, number = divmod(seed - 1, ROW)
     draw = random.Random(f"faults {seed}")
-    kills = _DRAWS[Kind.KILL][1]
-    first = _fault(draw, Kind.KILL, kills[seed % len(kills)])
-    kinds = draw.choices(list(_DRAWS), [share for share, _, _ in _DRAWS.values()], k=count - 1)
-    others = [_fault(draw, kind, draw.choice(_DRAWS[kind][1])) for kind in kinds]
-    return tuple(sorted([first, *others]))
+    return tuple(sorted(_fault(draw, kind, target) for kind, target in _hand(row)[number::ROW]))
+
+
+def _hand(row: int) -> list[tuple[Kind, str]]:
+    draw = random.Random(f"row {row}")
+    hand = []
+    for kind, (count, targets, _) in _DRAWS.items():
+        rounds = [draw.sample(targets, len(targets)) for _ in range(-(-count // len(targets)))]
+        hand += [(kind, target) for target in itertools.chain(*rounds)][:count]
+    return hand
 
 
 def _fault(draw: random.Random, kind: Kind, target: str) -> Fault:

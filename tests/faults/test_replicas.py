@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +12,19 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.faults.plan import QUOTAS, Ending, Plan
+from tests.faults.conftest import has_passed
+from tests.faults.plan import Ending, Plan
 from tests.faults.report import Report
-from tests.faults.run import LONGEST, Result, run
+from tests.faults.run import LONGEST_TEST, Result, run
 from tests.faults.schedule import Fault, Kind
+from tests.faults.shared import Shared, shared
 from tests.faults.watch import Pause
-from tests.faults.world import PAIRS, World, a_world_of_pairs, leave_nothing
+from tests.faults.world import PAIRS, World, a_world_of_pairs, installed
 from tests.support.broker_cluster import BrokerCluster, Node, broker_cluster
 from tests.support.cloud import Cloud
-from tests.support.installation import SERVICES, Installation, installation
+from tests.support.installation import SERVICES, Installation
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(LONGEST + 100)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(LONGEST_TEST)]
 
 #: Nearly all are accepted, and their servers are about to be made.
 MID_BURST = 0.3
@@ -39,41 +41,47 @@ class Pairs:
     brokers: BrokerCluster
     world: World
 
+    async def abandon(self) -> None:
+        """Whatever state they are in."""
+        await self.world.abandon()
+
+
+@asynccontextmanager
+async def _made(
+    environment: dict[str, str], folders: pytest.TempPathFactory
+) -> AsyncIterator[Pairs]:
+    """Three nodes, and on them an installation that knows all their addresses."""
+    async with broker_cluster(folders.mktemp("brokers")) as brokers:
+        first, here = brokers.amqp_urls.split(",")[0], brokers.management_url(brokers.nodes[0])
+        where = {"DEVCLOUD_AMQP_URL": first, "DEVCLOUD_AMQP_MANAGEMENT_URL": here}
+        async with installed({**environment, **where}, folders.mktemp("pairs")) as colobus:
+            for service in SERVICES:
+                variables = colobus.extra.setdefault(service, {})
+                variables["COLOBUS_AMQP_URLS"] = _at_all_nodes(colobus, service, brokers)
+            async with a_world_of_pairs(colobus, Cloud(environment, colobus.name)) as world:
+                yield Pairs(brokers, world)
+
+
+def _at_all_nodes(colobus: Installation, service: str, brokers: BrokerCluster) -> str:
+    url, first = colobus.environment(service)["COLOBUS_AMQP_URLS"], brokers.nodes[0]
+    return ",".join(url.replace(f":{first.amqp}/", f":{node.amqp}/") for node in brokers.nodes)
+
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def brokers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[BrokerCluster]:
-    """Three nodes."""
-    async with broker_cluster(tmp_path_factory.mktemp("brokers")) as cluster:
-        yield cluster
-
-
-@pytest.fixture(scope="module")
-def installed(
-    environment: dict[str, str], brokers: BrokerCluster, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Installation]:
-    """An installation on those brokers, which knows all their addresses."""
-    first, here = brokers.amqp_urls.split(",")[0], brokers.management_url(brokers.nodes[0])
-    where = {"DEVCLOUD_AMQP_URL": first, "DEVCLOUD_AMQP_MANAGEMENT_URL": here}
-    folder = tmp_path_factory.mktemp("pairs")
-    with installation({**environment, **where}, folder, QUOTAS) as made:
-        for service in SERVICES:
-            url = made.environment(service)["COLOBUS_AMQP_URLS"]
-            urls = [url.replace(f":{brokers.nodes[0].amqp}/", f":{n.amqp}/") for n in brokers.nodes]
-            made.extra.setdefault(service, {})["COLOBUS_AMQP_URLS"] = ",".join(urls)
+async def all_pairs(
+    environment: dict[str, str], report: Report, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Shared[Pairs]]:
+    """One after the other, should a test fail."""
+    async with shared(lambda: _made(environment, tmp_path_factory), report.notes.append) as made:
         yield made
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def pairs(
-    environment: dict[str, str], brokers: BrokerCluster, installed: Installation
-) -> AsyncIterator[Pairs]:
-    """All of it, running."""
-    cloud = Cloud(environment, installed.name)
-    try:
-        async with a_world_of_pairs(installed, cloud) as world:
-            yield Pairs(brokers, world)
-    finally:
-        leave_nothing(cloud)
+@pytest_asyncio.fixture(loop_scope="session")
+async def pairs(request: pytest.FixtureRequest, all_pairs: Shared[Pairs]) -> AsyncIterator[Pairs]:
+    """All of it, running; what a test has failed in, no other one finds."""
+    yield await all_pairs.get()
+    if not has_passed(request):
+        await all_pairs.abandon()
 
 
 def _plans(name: str, bigtop: int, openlab: int) -> list[Plan]:
@@ -94,10 +102,11 @@ def _judge(report: Report, name: str, result: Result, pause: Pause, wanted: int)
         f"{name}: no answer by HTTP for {pause.longest:.1f} s at most; "
         f"{result.servers_made} servers for {wanted}"
     )
-    assert not result.findings, "\n".join(result.findings)
-    assert result.phases == {"active": wanted}
-    assert result.servers_made <= wanted + FEW, f"{result.servers_made} servers were made"
-    assert pause.longest < SECONDS_NOT_MINUTES
+    told = result.told()
+    assert not result.findings, told
+    assert result.phases == {"active": wanted}, told
+    assert result.servers_made <= wanted + FEW, told
+    assert pause.longest < SECONDS_NOT_MINUTES, told
 
 
 async def test_one_replica_of_each_dies_and_nothing_is_done_twice(
@@ -142,6 +151,7 @@ async def _killed_busiest(brokers: BrokerCluster) -> AsyncIterator[None]:
         await brokers.wait_ready(node)
 
 
+@pytest.mark.timeout(2 * LONGEST_TEST)  # the last load may begin when all is restarted
 async def test_a_rolling_restart_of_everything_under_load_loses_nothing(
     pairs: Pairs, report: Report, kept: Path
 ) -> None:
@@ -150,14 +160,18 @@ async def test_a_rolling_restart_of_everything_under_load_loses_nothing(
     results: list[Result] = []
     async with pause.measuring():
         rolling = asyncio.create_task(_roll(pairs))
-        while not rolling.done() or not results:
-            number = len(results)
-            with report.record(f"rolling restart, load {number}", kept, []) as result:
-                await run(pairs.world, _plans(f"rolling-{number}", 3, 2), result)
-            results.append(result)
-            if result.findings:
-                break
-        await rolling
+        try:
+            while not rolling.done() or not results:
+                number = len(results)
+                with report.record(f"rolling restart, load {number}", kept, []) as result:
+                    await run(pairs.world, _plans(f"rolling-{number}", 3, 2), result)
+                results.append(result)
+                if result.findings:
+                    break
+            await rolling
+        finally:
+            rolling.cancel()
+            await asyncio.gather(rolling, return_exceptions=True)
     for number, result in enumerate(results):
         _judge(report, f"rolling restart, load {number}", result, pause, wanted=5)
 

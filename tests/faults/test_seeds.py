@@ -14,7 +14,7 @@ import pytest
 
 from tests.faults.plan import plans
 from tests.faults.report import Report
-from tests.faults.run import LONGEST, run
+from tests.faults.run import LONGEST_TEST, run
 from tests.faults.schedule import schedule, touches_nova
 from tests.faults.world import World
 
@@ -23,7 +23,7 @@ SEEDS = range(int(_FIRST), int(_LAST or _FIRST) + 1)
 BURST = tuple(int(n) for n in os.environ.get("COLOBUS_FAULT_BURST", "12,8").split(","))
 
 
-@pytest.mark.timeout(LONGEST + 100)
+@pytest.mark.timeout(LONGEST_TEST)
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_nothing_is_lost_doubled_leaked_or_stuck(
@@ -31,10 +31,9 @@ async def test_nothing_is_lost_doubled_leaked_or_stuck(
 ) -> None:
     """Whatever goes wrong under this seed, the census of all places agrees in the end."""
     faults = schedule(seed)
-    listed = "\n".join(str(fault) for fault in faults)
-    (kept / "schedule.txt").write_text(listed)
+    (kept / "schedule.txt").write_text("\n".join(str(fault) for fault in faults))
     burst = plans(seed, nova_may_lose=touches_nova(faults), share=BURST)
     with report.record(f"{seed}", kept, faults) as result:
         await run(world, burst, result)
-    wrong = "\n".join(result.findings)
-    assert not result.findings, f"{wrong}\nlogs: {kept}\nagain: make faults SEED={seed}\n{listed}"
+    again = f"logs: {kept}\nagain: make faults SEED={seed}"
+    assert not result.findings, f"{result.told()}\n{again}"

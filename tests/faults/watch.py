@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
@@ -10,7 +11,12 @@ from contextlib import asynccontextmanager, suppress
 
 import aiohttp
 
+from tests.faults.evidence import OUT
 from tests.faults.facts import Held
+from tests.support.conditions import eventually
+
+#: How long the cloud may be out at the end of a watch, in seconds.
+LAST_LOOK = 120
 
 
 @asynccontextmanager
@@ -28,19 +34,22 @@ async def _meanwhile(doing: Coroutine[None, None, None]) -> AsyncIterator[None]:
 class Watch:
     """Looks at the cloud all the while: how many servers there are beyond one per VM.
 
-    ``held`` asks the cloud, in a thread.
+    ``held`` asks the cloud, in a thread; while the cloud is out it can't be asked. Whoever relies
+    on what was seen has to look at ``blind`` too.
     """
 
     def __init__(self, held: Callable[[], Iterable[Held]]) -> None:
         self._held = held
+        self._begun = time.monotonic()
         self._looks: list[tuple[float, int]] = []
 
     @asynccontextmanager
     async def looking(self) -> AsyncIterator[None]:
-        """Look about once a second, and once more at the end."""
+        """Look about once a second, and once more at the end: that look must succeed."""
+        self._begun = time.monotonic()
         async with _meanwhile(self._go_on()):
             yield
-        await self._look()
+        await eventually(self._look, within=LAST_LOOK, what="the cloud can be asked")
 
     @property
     def most(self) -> int:
@@ -54,6 +63,17 @@ class Watch:
 
     @property
     def seconds(self) -> float:
+        """How long the watch was."""
+        return self._looks[-1][0] - self._begun
+
+    @property
+    def blind(self) -> float:
+        """The longest time between two looks that have seen something, in seconds."""
+        at = [self._begun, *(moment for moment, _ in self._looks)]
+        return max(later - earlier for earlier, later in itertools.pairwise(at))
+
+    @property
+    def doubled(self) -> float:
         """For how long there were any."""
         at = [moment for moment, extra in self._looks if extra]
         return at[-1] - at[0] + 1 if at else 0.0
@@ -63,10 +83,15 @@ class Watch:
             await self._look()
             await asyncio.sleep(1)
 
-    async def _look(self) -> None:
-        held = await asyncio.to_thread(self._held)
+    async def _look(self) -> bool:
+        """Look once; tell whether that was possible."""
+        try:
+            held = await asyncio.to_thread(self._held)
+        except OUT:
+            return False
         servers = Counter(one.resource_id for one in held if one.what == "server")
         self._looks.append((time.monotonic(), servers.total() - len(servers)))
+        return True
 
 
 class Pause:

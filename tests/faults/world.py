@@ -6,7 +6,7 @@ import asyncio
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,14 +16,18 @@ import aiohttp
 import yaml
 
 from devcloud.api import Supervisor
+from tests.faults.plan import QUOTAS
 from tests.faults.schedule import CABLES, COMPONENTS
 from tests.faults.trees import below, resume
+from tests.support import devcloud
 from tests.support.balancer import Balancer
 from tests.support.cloud import NOTHING, Cloud
-from tests.support.installation import SERVICES, Installation, service_of
+from tests.support.installation import SERVICES, Installation, installation, service_of
 from tests.support.proxy import Proxy
 from tests.support.webhooks import Receiver, receiving
 
+#: What must run of the cloud, with what these require.
+PARTS = ("catalog", "nova", "rabbitmq", "postgresql")
 #: Two replicas of each service.
 PAIRS = (*SERVICES, *(f"{service}.2" for service in SERVICES))
 _DUPLICATES = "colobus_worker_duplicates_removed_total"
@@ -46,6 +50,7 @@ class World:
     cables: dict[str, Proxy] = field(default_factory=dict)
     duplicates: Counter[str] = field(default_factory=Counter)
     gave_up: list[str] = field(default_factory=list)
+    _abandoned: bool = False
 
     @property
     def supervisor(self) -> Supervisor:
@@ -57,6 +62,32 @@ class World:
         processes = self.supervisor.site.processes
         found = [processes.pid(d.name) for d in self.supervisor.components[component].daemons()]
         return [pid for pid in found if pid is not None]
+
+    def go_on(self) -> None:
+        """Resume what is paused of the cloud."""
+        for component in COMPONENTS:
+            self.supervisor.resume(component)
+            resume(below(self.pids(component)))
+
+    async def abandon(self) -> None:
+        """Kill the services, for nobody knows what they are at; bring the cloud up again."""
+        self._abandoned = True
+        for process in self.colobus.processes.values():
+            process.kill()
+        self.go_on()
+        await asyncio.to_thread(devcloud.up, *PARTS)
+
+    def leave(self) -> None:
+        """Remove all that is left, the networks too: only of what was abandoned may there be any.
+
+        Everything else has been judged by a census.
+        """
+        left = self.cloud.holds()
+        self.cloud.clear()
+        servers = [server["id"] for server in left.servers]
+        others = [one.id for one in (*left.ports, *left.floating_ips)]
+        said = f"the cloud still held servers {servers}, and {others}"
+        assert self._abandoned or left.counts == NOTHING, said
 
     async def count_duplicates(self, process: str) -> None:
         """Add up what the process has counted, before its counters are gone."""
@@ -98,10 +129,21 @@ def _ended(name: str, process: subprocess.Popen[bytes]) -> str:
 
 
 @asynccontextmanager
+async def installed(environment: Mapping[str, str], folder: Path) -> AsyncIterator[Installation]:
+    """Install a Colobus, not running yet: in another thread, where it has a loop of its own."""
+    made = installation(environment, folder, QUOTAS)
+    colobus = await asyncio.to_thread(made.__enter__)
+    try:
+        yield colobus
+    finally:
+        await asyncio.to_thread(made.__exit__, None, None, None)
+
+
+@asynccontextmanager
 async def a_world(
     environment: dict[str, str], colobus: Installation, cloud: Cloud
 ) -> AsyncIterator[World]:
-    """Run ``colobus`` behind proxies; everything stands at the end as it did before."""
+    """Run ``colobus`` behind proxies; the cloud is empty at the end."""
     async with AsyncExitStack() as stack:
         receiver = await stack.enter_async_context(receiving())
         cables = {
@@ -111,9 +153,8 @@ async def a_world(
         assert set(cables) == set(CABLES)
         _lead_through(colobus, cables)
         world = World(colobus, cloud, receiver, colobus.url, cables)
-        for component in COMPONENTS:  # a run that was killed may have left some paused
-            world.supervisor.resume(component)
-            resume(below(world.pids(component)))
+        stack.push_async_callback(asyncio.to_thread, world.leave)
+        world.go_on()  # a run that was killed may have left something paused
         await stack.enter_async_context(running(colobus, SERVICES))
         yield world
 
@@ -124,10 +165,12 @@ async def a_world_of_pairs(colobus: Installation, cloud: Cloud) -> AsyncIterator
     async with AsyncExitStack() as stack:
         receiver = await stack.enter_async_context(receiving())
         colobus.extra["webhook_worker"] |= _WEBHOOKS
+        world = World(colobus, cloud, receiver, "")
+        stack.push_async_callback(asyncio.to_thread, world.leave)
         await stack.enter_async_context(running(colobus, PAIRS))
         doors = [colobus.url_of(name) for name in PAIRS if service_of(name) == "front_door"]
-        balancer = await stack.enter_async_context(Balancer.to(*doors))
-        yield World(colobus, cloud, receiver, balancer.url)
+        world.url = (await stack.enter_async_context(Balancer.to(*doors))).url
+        yield world
 
 
 @asynccontextmanager
@@ -141,15 +184,6 @@ async def running(colobus: Installation, processes: Sequence[str]) -> AsyncItera
         yield
     finally:
         await asyncio.to_thread(colobus.stop)
-
-
-def leave_nothing(cloud: Cloud) -> None:
-    """Assert that nothing is left that no census has judged; remove it, and the networks."""
-    left = cloud.holds()
-    cloud.clear()
-    servers = [server["id"] for server in left.servers]
-    others = [one.id for one in (*left.ports, *left.floating_ips)]
-    assert left.counts == NOTHING, f"the cloud still held servers {servers}, and {others}"
 
 
 def _targets(environment: dict[str, str], colobus: Installation, cloud: Cloud) -> dict[str, str]:

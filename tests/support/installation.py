@@ -6,16 +6,20 @@ It has its own virtual host, database, users and ports, so that it runs beside t
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import hashlib
+import itertools
 import os
+import random
 import secrets
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +40,8 @@ from tests.support.conditions import eventually_sync
 ROOT = Path(__file__).resolve().parents[2]
 #: A broker on a busy machine may take its time for a new virtual host, in seconds.
 INSTALL_SECONDS = 120
+#: What the tests' own servers listen on.
+PORTS = range(16_000, 21_000)
 SERVICES = ("scheduler", "vm_worker", "webhook_worker", "front_door")
 
 
@@ -105,7 +111,7 @@ class Installation:
     def spawn(self, process: str) -> None:
         """Start one without waiting for it."""
         if process not in self.ports:
-            self.ports[process] = free_ports(1, taken=self.ports.values())[0]
+            (self.ports[process],) = free_ports(1)
         with self.log(process).open("ab") as log:
             # Should the tests themselves be killed, nothing of theirs is to live on.
             command = ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m"]
@@ -171,20 +177,31 @@ def _answers(url: str) -> bool:
         return False
 
 
-def free_ports(count: int, taken: Collection[int] = ()) -> list[int]:
-    """Ports that are free now, below those that the kernel hands out to clients."""
-    ports: list[int] = []
-    while len(ports) < count:
-        port = 20000 + secrets.randbelow(1000)
+def free_ports(count: int) -> list[int]:
+    """Ports that are free, and are given to nobody else until this process ends.
+
+    Below those of devcloud and those that the kernel hands out to clients.
+    """
+    untried = random.sample(PORTS, len(PORTS))
+    ports = list(itertools.islice(filter(_claimed, untried), count))
+    assert len(ports) == count, f"no {count} ports of {PORTS} are free"
+    return ports
+
+
+def _claimed(port: int) -> bool:
+    """Claim the port for this process, whichever others look for some; tell whether it is ours."""
+    folder = Path(tempfile.gettempdir()) / f"colobus-test-ports-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    claim = os.open(folder / str(port), os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        if port not in ports and port not in taken:
-            ports.append(port)
-    return ports
+            probe.bind(("127.0.0.1", port))
+    except OSError:
+        os.close(claim)
+        return False
+    return True  # the claim stays open: the lock goes with the process, and no child has it
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""How many requests a VM costs: the fewest of any tool is the aim (DESIGN §7)."""
+"""How many requests a VM costs: the fewest of any tool is the aim (docs/benchmarks.md)."""
 
 from __future__ import annotations
 

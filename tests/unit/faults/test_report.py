@@ -12,8 +12,9 @@ from tests.faults.report import Report
 def test_a_run_that_breaks_off_leaves_what_it_had_noted(tmp_path: Path) -> None:
     """A stuck seed is the one whose journal is wanted; and it isn't called good."""
     report = Report()
-    with pytest.raises(TimeoutError):
+    with pytest.raises(TimeoutError) as broken:
         _break_off(report, tmp_path)
+    assert "all is at rest" in broken.exconly()  # which is what is printed
     assert "all is at rest" in (tmp_path / "journal.txt").read_text()
     assert "broke off: TimeoutError()" in (tmp_path / "findings.txt").read_text()
     assert "1 wrong" in "\n".join(report.lines())

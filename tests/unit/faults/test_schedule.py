@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
+
 import pytest
 
 from tests.faults.plan import QUOTAS, Ending, plans
-from tests.faults.schedule import COMPONENTS, Kind, schedule, touches_nova
+from tests.faults.schedule import CABLES, COMPONENTS, ROW, Kind, schedule, touches_nova
 from tests.support.installation import SERVICES
 
 
@@ -17,12 +20,21 @@ def test_a_seed_is_always_the_same(seed: int) -> None:
     assert schedule(seed) != schedule(seed + 1)
 
 
-def test_ten_seeds_kill_everything_and_bring_every_kind_of_fault() -> None:
-    """What `make test` plays leaves no service and no component alone."""
-    faults = [fault for seed in range(1, 11) for fault in schedule(seed)]
-    killed = {fault.target for fault in faults if fault.kind is Kind.KILL}
-    assert killed == {*SERVICES, *COMPONENTS}
-    assert {fault.kind for fault in faults} == set(Kind)
+@pytest.mark.parametrize("first", [1, 11, 91])
+def test_ten_seeds_bring_every_kind_of_fault_upon_all_that_it_may_hit(first: int) -> None:
+    """What `make test` plays leaves no service, no component and no cable alone."""
+    struck = {(f.kind, f.target) for seed in range(first, first + ROW) for f in schedule(seed)}
+    processes = itertools.product((Kind.KILL, Kind.PAUSE), (*SERVICES, *COMPONENTS))
+    cables = itertools.product((Kind.CUT, Kind.REFUSE, Kind.SILENCE), CABLES)
+    assert struck == {*processes, *cables}
+
+
+@pytest.mark.parametrize("seed", range(1, 31))
+def test_no_seed_has_much_more_of_a_kind_than_another(seed: int) -> None:
+    """Each has eight faults, some of each kind; so none takes much longer than the others."""
+    kinds = Counter(fault.kind for fault in schedule(seed))
+    assert kinds.total() == 8
+    assert all(1 <= kinds[kind] <= (3 if kind is Kind.KILL else 2) for kind in Kind)
 
 
 @pytest.mark.parametrize("seed", range(1, 11))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import pytest
@@ -60,12 +61,49 @@ async def test_a_second_server_is_counted_until_it_is_gone() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_watch_that_could_not_look_says_so() -> None:
+async def test_an_outage_of_the_cloud_ends_no_watch_but_is_told() -> None:
+    """It goes on afterwards, and says for how long it saw nothing."""
+    out = asyncio.Event()
+    in_vain: list[float] = []
+
+    def held() -> list[Held]:
+        if out.is_set():
+            in_vain.append(time.monotonic())
+            raise OSError("the cloud is out")
+        return []
+
+    async def two_in_vain() -> bool:
+        return len(in_vain) > 1
+
+    watch = Watch(held)
+    async with watch.looking():
+        out.set()
+        await eventually(two_in_vain, what="two looks that see nothing")
+        out.clear()
+    assert in_vain[-1] - in_vain[0] <= watch.blind <= watch.seconds
+    assert watch.most == 0
+
+
+@pytest.mark.asyncio
+async def test_a_watch_that_never_could_look_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else it would seem that nothing was too many."""
+    monkeypatch.setattr("tests.faults.watch.LAST_LOOK", 0)
 
     def broken() -> list[Held]:
         raise OSError("the cloud is gone")
 
-    with pytest.raises(OSError, match="the cloud is gone"):
+    with pytest.raises(AssertionError, match="the cloud can be asked"):
         async with Watch(broken).looking():
+            pass
+
+
+@pytest.mark.asyncio
+async def test_what_is_no_outage_ends_the_watch() -> None:
+    """A fault of the harness is none of the cloud's."""
+
+    def wrong() -> list[Held]:
+        raise KeyError("tags")
+
+    with pytest.raises(KeyError, match="tags"):
+        async with Watch(wrong).looking():
             pass
