@@ -80,6 +80,7 @@ async def remove_image(store: Store, kit: Kit, name: str) -> None:
     async with kit.alone(store, name):
         if await store.rbd.image(name) is None:
             return
+        await store.gateway.release(name)
         held = await who_holds(store, kit, name)
         if held:
             raise in_use(kit, name, held)
