@@ -76,6 +76,9 @@ class RbdBackend(Protocol):
     async def resize(self, name: str, size: int) -> None:
         """Change the size of an image."""
 
+    async def age(self, name: str) -> float | None:
+        """Return how many seconds ago the name of an image was taken; None when it is free."""
+
     async def holds_data(self, name: str) -> bool:
         """Tell whether anything was ever written to the image itself."""
 
