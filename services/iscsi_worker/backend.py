@@ -76,6 +76,9 @@ class RbdBackend(Protocol):
     async def resize(self, name: str, size: int) -> None:
         """Change the size of an image."""
 
+    async def age(self, name: str) -> float | None:
+        """Return how many seconds ago the name of an image was taken; None when it is free."""
+
     async def holds_data(self, name: str) -> bool:
         """Tell whether anything was ever written to the image itself."""
 
@@ -156,8 +159,12 @@ class Gateway(Protocol):
     def portals(self) -> tuple[str, ...]:
         """Where initiators log in: ``address:port``."""
 
-    async def targets(self) -> dict[str, Target]:
-        """Return all targets by name. A gateway that forgot everything has none."""
+    async def targets(self, sessions_of: Collection[str] = ()) -> dict[str, Target]:
+        """Return all targets by name. A gateway that forgot everything has none.
+
+        Sessions are certain to be shown of the targets ``sessions_of`` alone: they may cost a call
+        each.
+        """
 
     async def prepare(self, export: Export) -> None:
         """Make what is missing of target, LUN and account; nobody can log in through this."""
@@ -173,6 +180,9 @@ class Gateway(Protocol):
 
     async def remove(self, target_iqn: str, usernames: Collection[str]) -> None:
         """Remove target, LUN and accounts; `Conflict` while somebody is logged in."""
+
+    async def release(self, image: str) -> None:
+        """Let go of an image that no target offers; of one that is offered, nothing."""
 
 
 @dataclass(frozen=True)

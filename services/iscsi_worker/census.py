@@ -37,17 +37,18 @@ async def take_census(store: Store, names: Names) -> list[Holding]:
     images = await store.rbd.images(own)
     targets = await store.gateway.targets()
     return [
-        *_images(store.name, names, images.values()),
+        *_images(store.name, names, own),
         *_snapshots(store.name, names, images.values()),
         *_targets(store.name, names, targets.values()),
     ]
 
 
-def _images(place: str, names: Names, images: Iterable[RbdImage]) -> Iterator[Holding]:
+def _images(place: str, names: Names, images: Iterable[str]) -> Iterator[Holding]:
+    """All names, also of what was never made whole and can't be opened."""
     for image in images:
-        owner = names.owner_of_image(image.name)
+        owner = names.owner_of_image(image)
         if owner is not None:
-            yield _holding(RBD_IMAGE, image.name, place, owner)
+            yield _holding(RBD_IMAGE, image, place, owner)
 
 
 def _snapshots(place: str, names: Names, images: Iterable[RbdImage]) -> Iterator[Holding]:

@@ -113,9 +113,11 @@ async def _look(store: Store, kit: Kit, things: Sequence[StoredThing]) -> Seen:
     names = {kit.names.image(thing.tenant, thing.volume) for thing in things}
     images = await store.rbd.images(sorted(names))
     targets: Targets | ColobusError = {}
-    if any(kind_of(thing.resource_id) == "attachment" for thing in things):
+    attachments = [one for one in things if kind_of(one.resource_id) == "attachment"]
+    if attachments:
+        asked = [kit.names.target(one.tenant, one.resource_id) for one in attachments]
         try:
-            targets = await store.gateway.targets()
+            targets = await store.gateway.targets(asked)
         except ColobusError as error:
             targets = error
     return Seen(observed_at, images, targets)

@@ -5,6 +5,7 @@ Everything that only looks opens images read-only.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
@@ -72,6 +73,18 @@ class CephRbd:
                 image.resize(size)
 
         await self._change(resize)
+
+    async def age(self, name: str) -> float | None:
+        """Librbd keeps an image's id in an object that it writes first, and never again."""
+
+        def look(pool: Pool) -> float | None:
+            try:
+                _, taken_at = pool.ioctx.stat(f"rbd_id.{name}")
+            except vendor().rados.ObjectNotFound:
+                return None
+            return max(0.0, time.time() - time.mktime(taken_at))
+
+        return await self._look(look)
 
     async def holds_data(self, name: str) -> bool:
         """Without its parent's data."""

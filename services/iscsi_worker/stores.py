@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from services.iscsi_worker.backend import Gateway, Store
+from services.iscsi_worker.ceph_iscsi_api import CephIscsiApi
+from services.iscsi_worker.ceph_iscsi_gateway import CephIscsiGateway
 from services.iscsi_worker.rbd_backend import Cluster
 from services.iscsi_worker.rbd_calls import CephRbd
 from services.iscsi_worker.stores_file import StoreAccess, TgtAccess
@@ -28,14 +31,11 @@ class Bounds:
 
 @dataclass(frozen=True)
 class _Kept:
-    access: StoreAccess
-    cluster: Cluster
-    control: TgtControl
+    """What is kept of a store; ``gateway`` makes one for a command."""
 
-    def gateway(self, deadline: Deadline) -> Gateway:
-        access = self.access.gateway
-        assert isinstance(access, TgtAccess)
-        return TgtGateway(self.control, access, self.access.ceph, deadline)
+    cluster: Cluster
+    gateway: Callable[[Deadline], Gateway]
+    close: Callable[[], Awaitable[None]]
 
 
 class RealStores:
@@ -58,10 +58,18 @@ class RealStores:
 
     async def close(self) -> None:
         """Let go of all connections."""
-        await asyncio.gather(*(kept.cluster.close() for kept in self._kept.values()))
+        await asyncio.gather(*(kept.close() for kept in self._kept.values()))
 
 
 def _keep(name: str, access: StoreAccess, bounds: Bounds) -> _Kept:
-    cluster = Cluster(name, access.ceph, seconds=bounds.ceph, threads=bounds.threads)
-    assert isinstance(access.gateway, TgtAccess)
-    return _Kept(access, cluster, TgtControl(name, access.gateway, seconds=bounds.gateway))
+    ceph, gateway = access.ceph, access.gateway
+    cluster = Cluster(name, ceph, seconds=bounds.ceph, threads=bounds.threads)
+    if isinstance(gateway, TgtAccess):
+        control = TgtControl(name, gateway, seconds=bounds.gateway)
+        return _Kept(cluster, partial(TgtGateway, control, gateway, ceph), cluster.close)
+    api = CephIscsiApi(name, gateway, seconds=bounds.gateway)
+
+    async def close() -> None:
+        await asyncio.gather(cluster.close(), api.close())
+
+    return _Kept(cluster, partial(CephIscsiGateway, api, gateway, ceph), close)

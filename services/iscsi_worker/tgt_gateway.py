@@ -47,8 +47,9 @@ class TgtGateway:
         """All that the stores file names."""
         return self._access.portals
 
-    async def targets(self) -> dict[str, Target]:
-        """One call for all of them."""
+    async def targets(self, sessions_of: Collection[str] = ()) -> dict[str, Target]:
+        """One call for all of them, sessions included."""
+        del sessions_of
         return {one.iqn: self._target(one) for one in await self._shown()}
 
     async def prepare(self, export: Export) -> None:
@@ -98,6 +99,9 @@ class TgtGateway:
         if shown is not None:
             with suppress(NotFound):
                 await self._target_order("delete", shown.tid)
+
+    async def release(self, image: str) -> None:
+        """Tgtd has images open through its targets alone."""
 
     async def _new_target(self, target_iqn: str) -> ShownTarget:
         for tid in tids(target_iqn):

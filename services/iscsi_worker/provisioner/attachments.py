@@ -6,7 +6,7 @@ find the other's LUN, before either lets anybody in, and both step back; they ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 from services.iscsi_worker.backend import Export, Store, Target
 from services.iscsi_worker.provisioner.kit import Kit
@@ -42,18 +42,28 @@ async def attach_volume(store: Store, kit: Kit, command: Command[AttachVolume]) 
 async def _offer(store: Store, kit: Kit, export: Export, found: Target | None) -> Target:
     if found is not None and set(found.luns.values()) - {export.image}:
         await _remove(store, found, export)  # nothing of ours made that
-    await store.gateway.prepare(export)
+    await _made(store.gateway.prepare(export))
     other = _other(export, await store.gateway.targets())
     if other is not None:
         await store.gateway.remove(export.target_iqn, [export.account.username])
         detail = f"The volume is being attached by {_attachment(kit, other)} too."
         raise TemporaryError(detail, reason=Reason.IN_USE, retry_after=_RETRY_AFTER)
-    await store.gateway.admit(export)
+    await _made(store.gateway.admit(export))
     made = (await store.gateway.targets()).get(export.target_iqn)
     if made is None or not export.is_offered_by(made):
         detail = f"The gateway does not show all of the target {export.target_iqn}."
         raise BackendUnavailable(detail)
     return made
+
+
+async def _made(making: Awaitable[None]) -> None:
+    """What goes while it is being made is seen by the next attempt."""
+    try:
+        await making
+    except NotFound as error:
+        raise TemporaryError(error.detail, reason=Reason.BACKEND_REFUSED) from error
+    except Conflict as error:
+        raise _logged_in(None, error.detail) from error
 
 
 def _refuse_second(kit: Kit, export: Export, targets: Mapping[str, Target]) -> None:
@@ -84,6 +94,7 @@ async def detach_volume(store: Store, kit: Kit, command: Command[DetachVolume]) 
     export = kit.export(command.tenant, command.resource_id, order.volume, order.initiator_iqn)
     accounts = [export.account.username]
     await remove_target(store, kit, export.target_iqn, accounts, force=order.force)
+    await store.gateway.release(export.image)
 
 
 async def remove_target(
@@ -93,7 +104,7 @@ async def remove_target(
     async with kit.alone(store, target_iqn):
         await store.rbd.names()  # a gateway that lets go of an image hangs while Ceph is down
         await store.gateway.shut(target_iqn)
-        found = (await store.gateway.targets()).get(target_iqn)
+        found = (await store.gateway.targets([target_iqn])).get(target_iqn)
         if found is not None and found.sessions:
             if not force:
                 raise _logged_in(found)
@@ -101,7 +112,7 @@ async def remove_target(
         try:
             await store.gateway.remove(target_iqn, usernames)
         except Conflict as error:  # one that logged in a moment before, or is not gone yet
-            now = (await store.gateway.targets()).get(target_iqn)
+            now = (await store.gateway.targets([target_iqn])).get(target_iqn)
             raise _logged_in(now, error.detail) from error
 
 

@@ -16,10 +16,14 @@ GIB = 1 << 30
 
 @dataclass(frozen=True)
 class Kit:
-    """Made once, in wiring."""
+    """Made once, in wiring.
+
+    An image that has been in the making for ``making_seconds`` is in nobody's hands any more.
+    """
 
     names: Names
     chap: Chap
+    making_seconds: float = 60.0
     locks: KeyedLocks = field(default_factory=KeyedLocks)
 
     def export(self, tenant: str, attachment: str, volume: str, initiator_iqn: str) -> Export:

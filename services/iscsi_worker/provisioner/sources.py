@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from services.iscsi_worker.backend import RbdImage, Source, Store
 from services.iscsi_worker.names import GOLDEN_SNAPSHOT, golden_image
 from services.iscsi_worker.provisioner.kit import GIB, Kit
@@ -12,10 +14,20 @@ from shared.worker.command import Command
 from shared.worker.errors import NotFound
 
 
-async def source_of(
-    store: Store, kit: Kit, command: Command[ProvisionVolume]
-) -> tuple[Source | None, int]:
-    """Return the source (None: blank) and the size in bytes that the volume will have.
+@dataclass(frozen=True)
+class Wanted:
+    """What a volume is to be, in bytes: ``made`` is its size when it is made, ``size`` in the end.
+
+    A clone has the size of its source and is grown then. No source: it is blank.
+    """
+
+    size: int
+    made: int
+    source: Source | None = None
+
+
+async def wanted_volume(store: Store, kit: Kit, command: Command[ProvisionVolume]) -> Wanted:
+    """Return what is asked for, when all that it is made of is there.
 
     Raises `NotFound` (image_not_found, snapshot_not_found), `PermanentError` (size_too_small).
     """
@@ -29,7 +41,7 @@ async def source_of(
         source = Source(parent, order.snapshot)
         what, reason = f"snapshot {order.snapshot}", Reason.SNAPSHOT_NOT_FOUND
     elif asked:
-        return None, asked
+        return Wanted(asked, asked)
     else:
         raise PermanentError("A blank volume needs a size.", reason=Reason.COMMAND_REJECTED)
     least = _size_at(await store.rbd.image(source.image), source.snapshot)
@@ -38,7 +50,7 @@ async def source_of(
     if asked and asked < least:
         detail = f"{order.size_gib} GiB are asked for, but {what} has {_gib(least)}."
         raise PermanentError(detail, reason=Reason.SIZE_TOO_SMALL)
-    return source, asked or least
+    return Wanted(asked or least, least, source)
 
 
 async def _image_with(store: Store, kit: Kit, tenant: str, snapshot: str) -> str:

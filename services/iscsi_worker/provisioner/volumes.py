@@ -1,8 +1,9 @@
 """Volumes: an RBD image each, blank or a clone.
 
-That a name is taken is not "done": a crash may have come between the image and its parent (librbd
-makes the image first), or between the clone and its growing. What is found is verified, completed
-and opened before it is called provisioned.
+That a name is taken is not "done": a crash may have come between the name and the image (librbd
+takes the name first; what is left can't be opened, only removed), between the image and its parent,
+or between the clone and its growing. What is found is verified, completed and opened before it is
+called provisioned.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from contextlib import suppress
 from services.iscsi_worker.backend import RbdImage, Source, Store
 from services.iscsi_worker.provisioner.holders import in_use, who_holds
 from services.iscsi_worker.provisioner.kit import Kit
-from services.iscsi_worker.provisioner.sources import source_of
+from services.iscsi_worker.provisioner.sources import Wanted, wanted_volume
 from shared.contract.messages import ProvisionVolume
 from shared.contract.problems import Reason
-from shared.runtime.errors import TemporaryError
+from shared.runtime.errors import PermanentError, TemporaryError
 from shared.worker.command import Command
-from shared.worker.errors import Conflict, NotFound, Refused
+from shared.worker.errors import Conflict, NotFound
 
 
 async def provision_volume(
@@ -25,46 +26,59 @@ async def provision_volume(
 ) -> tuple[str, int]:
     """Return the name of the volume's image and its size in bytes, proven by reading from it."""
     name = kit.names.image(command.tenant, command.resource_id)
-    source, size = await source_of(store, kit, command)
+    wanted = await wanted_volume(store, kit, command)
     async with kit.alone(store, name):
         try:
-            image = await _ensure(store, name, source, size)
-            if image.size < size:
-                await store.rbd.resize(name, size)
+            if await _ensure(store, kit, name, wanted) < wanted.size:
+                await store.rbd.resize(name, wanted.size)
             return name, await store.rbd.prove(name)
         except (Conflict, NotFound) as error:
             # Another worker is at it too, or has just taken it away: the next attempt sees.
             raise TemporaryError(error.detail, reason=Reason.IN_USE, retry_after=1) from error
 
 
-async def _ensure(store: Store, name: str, source: Source | None, size: int) -> RbdImage:
-    found = await store.rbd.image(name)
-    if found is not None and await _is_half_made(store, found, source):
-        await _remove(store, name)
-        found = None
-    if found is None:
-        with suppress(Conflict):  # another worker made it first; what came of it is looked at
-            await _make(store, name, source, size)
+async def _ensure(store: Store, kit: Kit, name: str, wanted: Wanted) -> int:
+    """Return the size of the image as it was made, or found: its name is the lock."""
+    try:
+        await _make(store, name, wanted)
+    except Conflict:
         found = await store.rbd.image(name)
-    if found is None:
-        raise NotFound(f"Image {name} is not there although it was made.")
-    if found.parent is not None and found.parent != source:
-        detail = f"Image {name} is there, but is a clone of {found.parent.image}"
-        raise Refused(f"{detail}@{found.parent.snapshot}.")
-    return found
+        if found is None or await _is_half_made(store, found, wanted.source):
+            await _clear_away(store, kit, name)
+            await _make(store, name, wanted)
+        elif found.parent is not None and found.parent != wanted.source:
+            of = f"{found.parent.image}@{found.parent.snapshot}"
+            raise PermanentError(
+                f"Image {name} is there, but is a clone of {of}.", reason=Reason.BACKEND_REFUSED
+            ) from None
+        else:
+            return found.size
+    return wanted.made
 
 
-async def _make(store: Store, name: str, source: Source | None, size: int) -> None:
-    if source is None:
-        await store.rbd.create(name, size)
+async def _make(store: Store, name: str, wanted: Wanted) -> None:
+    if wanted.source is None:
+        await store.rbd.create(name, wanted.made)
     else:
-        await store.rbd.clone(source, name)
+        await store.rbd.clone(wanted.source, name)
 
 
 async def _is_half_made(store: Store, image: RbdImage, source: Source | None) -> bool:
     """A clone without parent is one that was never finished, unless somebody has flattened it."""
     orphaned = source is not None and image.parent is None
     return orphaned and not await store.rbd.holds_data(image.name)
+
+
+async def _clear_away(store: Store, kit: Kit, name: str) -> None:
+    """Remove what was never finished, but not from under a worker that is at it just now.
+
+    librbd copes badly with that: it leaves the source with a clone that isn't there.
+    """
+    age = await store.rbd.age(name)
+    if age is not None and age < kit.making_seconds:
+        detail = f"Image {name} is being made, or was {age:.0f} s ago by a worker that died."
+        raise TemporaryError(detail, reason=Reason.IN_USE, retry_after=5)
+    await _remove(store, name)
 
 
 async def deprovision_volume(store: Store, kit: Kit, tenant: str, volume: str) -> None:
@@ -78,8 +92,7 @@ async def deprovision_volume(store: Store, kit: Kit, tenant: str, volume: str) -
 async def remove_image(store: Store, kit: Kit, name: str) -> None:
     """Remove an image that nobody holds."""
     async with kit.alone(store, name):
-        if await store.rbd.image(name) is None:
-            return
+        await store.gateway.release(name)
         held = await who_holds(store, kit, name)
         if held:
             raise in_use(kit, name, held)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 
 import pytest
 
 from services.iscsi_worker.names import golden_image
 from shared.contract.identifiers import new_id
-from shared.contract.messages import ProvisionVolume, VolumeProvisioned
+from shared.contract.messages import VolumeProvisioned
 from shared.contract.problems import Reason
 from shared.runtime.errors import PermanentError, TemporaryError
 from shared.worker.errors import NotFound
-from tests.integration.iscsi_worker.world import GIB, STORE, Replica, Volume, World, only
+from tests.integration.iscsi_worker.world import GIB, Replica, Volume, World
+from tests.support.conditions import eventually
 
 _TEXT = b"golden" * 100
 
@@ -97,11 +99,43 @@ async def test_a_clone_that_was_not_grown_is_grown(replica: Replica, world: Worl
 async def test_a_clone_that_never_got_its_parent_is_made_anew(
     replica: Replica, world: World
 ) -> None:
-    """A worker was killed while librbd was making it: the image comes before its parent."""
+    """A worker was killed while librbd was making it; not before it is surely dead."""
     image, volume = world.make_golden(GIB, _TEXT), Volume(replica)
     world.rbd.RBD().create(world.pool, volume.image, GIB)
-    await volume.provision(image=image)
+    with pytest.raises(TemporaryError, match="is being made") as waiting:
+        await volume.provision(image=image)
+    assert waiting.value.reason == Reason.IN_USE
+    await Volume(replica.impatient(), volume.id).provision(image=image)
     assert world.content(volume.image, len(_TEXT)) == _TEXT
+
+
+def _behead(world: World, image: str) -> None:
+    """Leave of an image what librbd makes first: its name."""
+    with world.rbd.Image(world.pool, image) as opened:
+        header = f"rbd_header.{opened.id()}"
+    world.pool.remove_object(header)
+
+
+async def test_a_name_without_an_image_is_made_whole(replica: Replica, world: World) -> None:
+    """A worker was killed when librbd had taken the name alone."""
+    image = world.make_golden(GIB, _TEXT)
+    for fields in ({"size_gib": 1}, {"image": image}):
+        volume = await replica.volume()
+        _behead(world, volume.image)
+        with pytest.raises(TemporaryError, match="is being made"):
+            await volume.provision(**fields)
+        await Volume(replica.impatient(), volume.id).provision(**fields)
+        assert (await replica.look(volume.id, volume.id)).size_bytes == GIB
+
+
+async def test_a_name_without_an_image_goes(replica: Replica, world: World) -> None:
+    """It is in the census, although it can't be opened."""
+    volume = await replica.volume()
+    _behead(world, volume.image)
+    assert (await replica.look(volume.id, volume.id)).gone
+    assert volume.image in {one.id for one in await replica.census()}
+    await volume.deprovision()
+    assert volume.image not in world.images()
 
 
 async def test_a_clone_that_was_flattened_is_left_as_it_is(replica: Replica, world: World) -> None:
@@ -126,12 +160,24 @@ async def test_a_name_that_is_taken_by_something_else_is_refused(
 
 
 async def test_ten_workers_make_one_volume(world: World) -> None:
-    """All at once: all say the same."""
+    """All at once: all say the same in the end; who sees it in the making is told to come again."""
     image, volume_id = world.make_golden(GIB, _TEXT), new_id("volume")
+
+    async def make(replica: Replica) -> VolumeProvisioned | None:
+        try:
+            return await Volume(replica, volume_id).provision(image=image, size_gib=2)
+        except TemporaryError as error:
+            refusals.append(error)
+            return None
+
+    refusals: list[TemporaryError] = []
     async with world.replica() as one, world.replica() as other:
-        message = ProvisionVolume(store=STORE, image=image, size_gib=2)
-        told = await asyncio.gather(*(r.do(volume_id, message) for r in (one, other) * 5))
-        assert {only(answers, VolumeProvisioned).size_bytes for answers in told} == {2 * GIB}
+        told = await asyncio.gather(
+            *(eventually(partial(make, replica), what="it is made") for replica in (one, other) * 5)
+        )
+        assert {made.size_bytes for made in told} == {2 * GIB}
+        assert world.content(told[0].rbd_image, len(_TEXT)) == _TEXT
+        assert {error.reason for error in refusals} <= {Reason.IN_USE}
     assert len([name for name in world.images() if name.endswith(volume_id)]) == 1
 
 

@@ -11,7 +11,7 @@ import importlib
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -179,6 +179,11 @@ class Replica:
         envelope = envelope_for(message, source="scheduler", subject=resource_id, tenant=tenant)
         command = Command(message, envelope, False, Deadline.after(life))
         return list(await HANDLERS[type(message)](command, self.context))
+
+    def impatient(self) -> Replica:
+        """The same worker; what others are making is for it what dead ones have left."""
+        kit = replace(self.context.kit, making_seconds=-1)
+        return Replica(self.world, replace(self.context, kit=kit))
 
     async def volume(self, **fields: Any) -> Volume:
         """Make a volume; blank and of 1 GiB where nothing else is said."""

@@ -1,0 +1,170 @@
+"""rbd-target-api in small: it keeps settings and answers as the real one (3.5) was seen to.
+
+Names that it doesn't know are Python's `KeyError`, which the real one answers as 500.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import encode_basic_auth, web
+from aiohttp.test_utils import TestServer
+
+LOGIN = encode_basic_auth("admin", "a-password")
+
+
+class ScriptedApi:
+    """``calls`` are the changes that were asked for; ``logged_in`` the clients that are.
+
+    ``answers`` are (status, message) that the next calls get, whatever they are. The change
+    whose number is ``broken_at`` (from 0) is answered with ``broken``; ``late``: it was carried
+    out all the same.
+    """
+
+    def __init__(self) -> None:
+        self.targets: dict[str, Any] = {}
+        self.disks: dict[str, Any] = {}
+        self.calls: list[str] = []
+        self.forms: list[dict[str, str]] = []
+        self.logged_in: set[str] = set()
+        self.answers: list[tuple[int, str]] = []
+        self.images: set[str] = set()
+        self.broken_at: int | None = None
+        self.broken = (503, "failed, gateway(s) unavailable:gw2")
+        self.late = False
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """Answer one request."""
+        if request.headers.get("Authorization") != LOGIN:
+            return _message(401, "Missing credentials")
+        form = {name: str(value) for name, value in (await request.post()).items()}
+        what, *names = request.match_info["path"].split("/")
+        if request.method != "GET":
+            self.calls.append(f"{request.method} {request.match_info['path']}")
+            self.forms.append(form)
+        if self.answers:
+            return _message(*self.answers.pop(0))
+        breaks = request.method != "GET" and len(self.calls) - 1 == self.broken_at
+        try:
+            answer = None
+            if not breaks or self.late:
+                answer = self._carry_out(request.method, what, names, form)
+            return _message(*self.broken) if breaks or answer is None else answer
+        except KeyError as error:
+            return _message(500, f"Unhandled exception: {error}")
+
+    def _carry_out(
+        self, method: str, what: str, names: list[str], form: dict[str, str]
+    ) -> web.Response:
+        if method == "GET":
+            return self._show(what, names)
+        act: Callable[..., str] = getattr(self, f"_{method.lower()}_{what}")
+        refusal = act(*names, **form)
+        return _message(400 if refusal else 200, refusal or "successful")
+
+    def _show(self, what: str, names: list[str]) -> web.Response:
+        if what == "config":
+            return web.json_response({"targets": self.targets, "disks": self.disks})
+        assert what == "clientinfo"
+        if names[1] not in self.targets[names[0]]["clients"]:
+            return _message(404, f"Client {names[1]} does not exist")
+        state = {"LOGGED_IN": ["gw1"]} if names[1] in self.logged_in else {}
+        addresses = ["10.0.0.9"] if state else []
+        return web.json_response({"alias": "", "state": state, "ip_address": addresses})
+
+    def _put_target(self, iqn: str) -> str:
+        self.targets.setdefault(iqn, {"clients": {}, "disks": {}, "portals": {}})
+        return ""
+
+    def _delete_target(self, iqn: str) -> str:
+        del self.targets[iqn]
+        return ""
+
+    def _put_gateway(self, iqn: str, gateway: str, ip_address: str) -> str:
+        if gateway in self.targets[iqn]["portals"]:
+            return "Gateway already exists in configuration"
+        self.targets[iqn]["portals"][gateway] = {"portal_ip_addresses": [ip_address]}
+        return ""
+
+    def _delete_gateway(self, iqn: str, gateway: str) -> str:
+        del self.targets[iqn]["portals"][gateway]
+        if not self.targets[iqn]["portals"]:
+            self.targets[iqn] |= {"clients": {}, "disks": {}}
+            self.logged_in.clear()
+        return ""
+
+    def _put_disk(self, pool: str, image: str, mode: str, create_image: str) -> str:
+        disk = f"{pool}/{image}"
+        assert (mode, create_image) == ("create", "false")
+        if disk not in self.images:
+            return f"Image {disk} does not exist"
+        self.disks[disk] = {"pool": pool, "image": image}
+        return ""
+
+    def _delete_disk(self, pool: str, image: str, preserve_image: str) -> str:
+        assert preserve_image == "true"
+        if any(f"{pool}/{image}" in target["disks"] for target in self.targets.values()):
+            return f"Unable to delete {pool}/{image}. Mapped to: a target"
+        del self.disks[f"{pool}/{image}"]
+        return ""
+
+    def _put_targetlun(self, iqn: str, disk: str) -> str:
+        if disk not in self.disks:
+            return f"Disk {disk} is not defined in the configuration"
+        for other, target in self.targets.items():
+            if disk in target["disks"]:
+                return f"Disk {disk} cannot be used because it is already mapped on target {other}"
+        self.targets[iqn]["disks"][disk] = {"lun_id": 0}
+        return ""
+
+    def _delete_targetlun(self, iqn: str, disk: str) -> str:
+        for name, client in self.targets[iqn]["clients"].items():
+            if disk in client["luns"]:
+                return f"Unable to delete {disk} - allocated to {name}"
+        del self.targets[iqn]["disks"][disk]
+        return ""
+
+    def _put_client(self, iqn: str, client: str) -> str:
+        if client in self.targets[iqn]["clients"]:
+            return f"A client with the name '{client}' is already defined"
+        self.targets[iqn]["clients"][client] = {"auth": {"username": ""}, "luns": {}}
+        return ""
+
+    def _delete_client(self, iqn: str, client: str) -> str:
+        if client not in self.targets[iqn]["clients"]:
+            return f"{client} is not defined yet - nothing to delete"
+        if client in self.logged_in:
+            return (
+                f"Client '{client}' is logged in to {iqn}- unable to delete until it's logged out"
+            )
+        del self.targets[iqn]["clients"][client]
+        return ""
+
+    def _put_clientauth(self, iqn: str, client: str, username: str, password: str) -> str:
+        assert 8 <= len(username) <= 64
+        assert 12 <= len(password) <= 16
+        auth = {"username": username, "password": password}
+        self.targets[iqn]["clients"][client]["auth"] = auth
+        return ""
+
+    def _put_clientlun(self, iqn: str, client: str, disk: str) -> str:
+        assert self.targets[iqn]["clients"][client]["auth"]["username"], "open to anybody"
+        if disk not in self.targets[iqn]["disks"]:
+            return "Invalid image list - it defines new disks that do not current exist"
+        self.targets[iqn]["clients"][client]["luns"][disk] = {"lun_id": 0}
+        return ""
+
+
+def _message(status: int, text: str) -> web.Response:
+    return web.json_response({"message": text}, status=status)
+
+
+@asynccontextmanager
+async def scripted_api() -> AsyncIterator[tuple[ScriptedApi, str]]:
+    """Serve one; yields it and its URL."""
+    api, app = ScriptedApi(), web.Application()
+    app.router.add_route("*", "/api/{path:.+}", api.answer)
+    async with TestServer(app) as server:
+        yield api, f"http://{server.host}:{server.port}"
