@@ -64,7 +64,7 @@ def write_settings(component: Component) -> None:
         "conductor": {
             # A diskless machine has nothing to clean, and no ramdisk is ever booted.
             "automated_clean": False,
-            "sync_power_state_interval": 10,
+            "sync_power_state_interval": 20,
             "check_provision_state_interval": 10,
             "node_locked_retry_attempts": 3,
             "node_locked_retry_interval": 1,

@@ -11,9 +11,11 @@ import devcloud.plugins
 from devcloud.component import Component
 from devcloud.machines import MACHINES
 from devcloud.processes import Daemon
-from devcloud.provisioning import BRIDGE, HTTP_PORT, Network, network_of
+from devcloud.provisioning import BRIDGE, HTTP_PORT, ISCSI_PORT, Network, network_of
 from devcloud.site import Site
 
+#: Where this machine's iSCSI target shall listen besides loopback; among the settings.
+PORTALS = "tgt/portals"
 BOOT_SERVER = "colobus_devcloud_boot_server"
 #: By the firmware's architecture (RFC 4578, section 2.1): iPXE for BIOS, and for UEFI on arm64.
 BOOT_LOADERS = {"undionly.kpxe": "", "ipxe-arm64.efi": "11"}
@@ -100,9 +102,11 @@ class ProvisioningNetwork(Component):
         )
 
     def start(self) -> None:
-        """Make the network, where it isn't there, and start what answers in it."""
-        network_of(self.site).create()
+        """Make the network, where it isn't there, start what answers in it, tell the target."""
+        network = network_of(self.site)
+        network.create()
         super().start()
+        self.site.write_config(PORTALS, f"{network.portal}:{ISCSI_PORT}\n")
 
     def ready(self) -> bool:
         """Tell whether the network is there and both run."""
@@ -111,4 +115,5 @@ class ProvisioningNetwork(Component):
     def stop(self) -> None:
         """Stop what answers, and forget the network unless something still runs inside."""
         super().stop()
+        (self.site.paths.etc / PORTALS).unlink(missing_ok=True)
         network_of(self.site).remove()
