@@ -32,8 +32,7 @@ def enrol(ironic: BareMetal, entries: Sequence[Node], credentials: Mapping[str, 
         entries: Nodes, as `nodes.yaml` lists them.
         credentials: Username and password of their boards.
     """
-    for entry in entries:
-        _make(ironic, entry, credentials)
+    _make(ironic, entries, credentials)
     names = {entry["name"] for entry in entries}
     asked: set[tuple[str, str]] = set()
     deadline = time.monotonic() + WITHIN
@@ -56,15 +55,20 @@ def remove(ironic: BareMetal, entries: Sequence[Node]) -> None:
         ironic.delete_node(entry["name"], ignore_missing=True)
 
 
-def _make(ironic: BareMetal, entry: Node, credentials: Mapping[str, str]) -> None:
-    node = ironic.find_node(entry["name"])
-    if node is None:
-        node = ironic.create_node(**ironic_node(entry, credentials))
-    ironic.set_node_traits(node, [trait(entry["arch"]), *entry["traits"]])
-    known = {port.address for port in ironic.ports(node=node.id)}
-    for address in entry["ports"]:
-        if address not in known:
-            ironic.create_port(node_uuid=node.id, address=address)
+def _make(ironic: BareMetal, entries: Sequence[Node], credentials: Mapping[str, str]) -> None:
+    """Make what is missing of nodes, traits and ports; an earlier attempt may have been ended."""
+    nodes = {node.name: node for node in ironic.nodes(fields=("uuid", "name", "traits"))}
+    ports = {port.address for port in ironic.ports()}
+    for entry in entries:
+        node = nodes.get(entry["name"])
+        if node is None:
+            node = ironic.create_node(**ironic_node(entry, credentials))
+        traits = {trait(entry["arch"]), *entry["traits"]}
+        if set(node.traits or ()) != traits:
+            ironic.set_node_traits(node, sorted(traits))
+        for address in entry["ports"]:
+            if address not in ports:
+                ironic.create_port(node_uuid=node.id, address=address)
 
 
 def _settled(node: IronicNode) -> bool:

@@ -24,12 +24,18 @@ LOADER_FOLDERS = (Path("/usr/lib/ipxe"), Path("/boot"))
 
 def http_root(site: Site) -> Path:
     """Return the folder whose files machines may read over HTTP; Ironic writes there."""
-    return site.account.own(site.account.own(site.paths.data / "provisioning") / "http")
+    return site.paths.data / "provisioning" / "http"
 
 
 def tftp_root(site: Site) -> Path:
     """Return the folder whose files firmware may read over TFTP."""
-    return site.account.own(site.account.own(site.paths.data / "provisioning") / "tftp")
+    return site.paths.data / "provisioning" / "tftp"
+
+
+def make_roots(site: Site) -> None:
+    """Make both folders; whoever comes first of those who use them does."""
+    for folder in (http_root(site).parent, http_root(site), tftp_root(site)):
+        site.account.own(folder)
 
 
 def dnsmasq_settings(network: Network, folder: Path, tftp: Path) -> str:
@@ -78,6 +84,7 @@ class ProvisioningNetwork(Component):
         """Write dnsmasq's configuration, and put boot loaders where it finds them."""
         site = self.site
         site.install_plugin(Path(devcloud.plugins.__file__).with_name(f"{BOOT_SERVER}.py"))
+        make_roots(site)
         folder, tftp = http_root(site).parent, tftp_root(site)
         site.write_config("dnsmasq.conf", dnsmasq_settings(network_of(site), folder, tftp))
         for name in BOOT_LOADERS:
