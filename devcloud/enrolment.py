@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 WITHIN = 180.0
 PAUSE = 0.2
-FIELDS = ("uuid", "name", "provision_state", "last_error", "reservation")
+FIELDS = ("uuid", "name", "provision_state", "power_state", "last_error", "reservation")
 #: What is asked of a node in these states; in the others on the way one waits.
 NEXT = {"enroll": "manage", "manageable": "provide"}
 PASSING = ("verifying", "cleaning")
@@ -32,14 +32,13 @@ def enrol(ironic: BareMetal, entries: Sequence[Node], credentials: Mapping[str, 
         entries: Nodes, as `nodes.yaml` lists them.
         credentials: Username and password of their boards.
     """
-    for entry in entries:
-        _make(ironic, entry, credentials)
+    _make(ironic, entries, credentials)
     names = {entry["name"] for entry in entries}
     asked: set[tuple[str, str]] = set()
     deadline = time.monotonic() + WITHIN
     while True:
         known = [node for node in ironic.nodes(fields=FIELDS) if node.name in names]
-        open_ones = [node for node in known if node.provision_state in (*NEXT, *PASSING)]
+        open_ones = [node for node in known if not _settled(node)]
         if not open_ones:
             return
         for node in open_ones:
@@ -56,24 +55,42 @@ def remove(ironic: BareMetal, entries: Sequence[Node]) -> None:
         ironic.delete_node(entry["name"], ignore_missing=True)
 
 
-def _make(ironic: BareMetal, entry: Node, credentials: Mapping[str, str]) -> None:
-    node = ironic.find_node(entry["name"])
-    if node is None:
-        node = ironic.create_node(**ironic_node(entry, credentials))
-    ironic.set_node_traits(node, [trait(entry["arch"]), *entry["traits"]])
-    known = {port.address for port in ironic.ports(node=node.id)}
-    for address in entry["ports"]:
-        if address not in known:
-            ironic.create_port(node_uuid=node.id, address=address)
+def _make(ironic: BareMetal, entries: Sequence[Node], credentials: Mapping[str, str]) -> None:
+    """Make what is missing of nodes, traits and ports; an earlier attempt may have been ended."""
+    nodes = {node.name: node for node in ironic.nodes(fields=("uuid", "name", "traits"))}
+    ports = {port.address for port in ironic.ports()}
+    for entry in entries:
+        node = nodes.get(entry["name"])
+        if node is None:
+            node = ironic.create_node(**ironic_node(entry, credentials))
+        traits = {trait(entry["arch"]), *entry["traits"]}
+        if set(node.traits or ()) != traits:
+            ironic.set_node_traits(node, sorted(traits))
+        for address in entry["ports"]:
+            if address not in ports:
+                ironic.create_port(node_uuid=node.id, address=address)
+
+
+def _settled(node: IronicNode) -> bool:
+    """Tell whether a node can be allocated or is in use; one of unknown power never is.
+
+    Fake hardware's power is unknown until it is switched.
+    """
+    on_the_way = node.provision_state in (*NEXT, *PASSING)
+    return not on_the_way and node.power_state is not None
 
 
 def _advance(ironic: BareMetal, node: IronicNode, asked: set[tuple[str, str]]) -> None:
     """Ask for the next state, once: a board that doesn't answer brings a node back to `enroll`."""
     step = (node.name, node.provision_state)
-    if node.provision_state not in NEXT or node.reservation:
+    if node.provision_state in PASSING or node.reservation:
         return
-    if step not in asked:
+    if step in asked:
+        if node.last_error:
+            raise EnrolmentFailed(f"{node.name}: {node.last_error}")
+        return
+    asked.add(step)
+    if node.provision_state in NEXT:
         ironic.set_node_provision_state(node, NEXT[node.provision_state])
-        asked.add(step)
-    elif node.last_error:
-        raise EnrolmentFailed(f"{node.name}: {node.last_error}")
+    else:
+        ironic.set_node_power_state(node, "power off")

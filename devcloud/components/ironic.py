@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from devcloud.component import Component, answers_http
-from devcloud.components.provisioning_network import http_root, tftp_root
+from devcloud.components.provisioning_network import http_root, make_roots, tftp_root
 from devcloud.ini import Sections, merge, render_ini
 from devcloud.keystone_client import register_operator, register_service
 from devcloud.openstack_service import (
@@ -45,6 +45,7 @@ def write_settings(component: Component) -> None:
     """Write ironic.conf."""
     site = component.site
     state = site.account.own(site.paths.data / "ironic")
+    make_roots(site)
     gateway = network_of(site).gateway
     images, tftp = site.account.own(state / "images"), tftp_root(site)
     own: Sections = {
@@ -64,7 +65,7 @@ def write_settings(component: Component) -> None:
         "conductor": {
             # A diskless machine has nothing to clean, and no ramdisk is ever booted.
             "automated_clean": False,
-            "sync_power_state_interval": 10,
+            "sync_power_state_interval": 20,
             "check_provision_state_interval": 10,
             "node_locked_retry_attempts": 3,
             "node_locked_retry_interval": 1,

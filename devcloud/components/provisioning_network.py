@@ -11,9 +11,11 @@ import devcloud.plugins
 from devcloud.component import Component
 from devcloud.machines import MACHINES
 from devcloud.processes import Daemon
-from devcloud.provisioning import BRIDGE, HTTP_PORT, Network, network_of
+from devcloud.provisioning import BRIDGE, HTTP_PORT, ISCSI_PORT, Network, network_of
 from devcloud.site import Site
 
+#: Where this machine's iSCSI target shall listen besides loopback; among the settings.
+PORTALS = "tgt/portals"
 BOOT_SERVER = "colobus_devcloud_boot_server"
 #: By the firmware's architecture (RFC 4578, section 2.1): iPXE for BIOS, and for UEFI on arm64.
 BOOT_LOADERS = {"undionly.kpxe": "", "ipxe-arm64.efi": "11"}
@@ -22,12 +24,18 @@ LOADER_FOLDERS = (Path("/usr/lib/ipxe"), Path("/boot"))
 
 def http_root(site: Site) -> Path:
     """Return the folder whose files machines may read over HTTP; Ironic writes there."""
-    return site.account.own(site.account.own(site.paths.data / "provisioning") / "http")
+    return site.paths.data / "provisioning" / "http"
 
 
 def tftp_root(site: Site) -> Path:
     """Return the folder whose files firmware may read over TFTP."""
-    return site.account.own(site.account.own(site.paths.data / "provisioning") / "tftp")
+    return site.paths.data / "provisioning" / "tftp"
+
+
+def make_roots(site: Site) -> None:
+    """Make both folders; whoever comes first of those who use them does."""
+    for folder in (http_root(site).parent, http_root(site), tftp_root(site)):
+        site.account.own(folder)
 
 
 def dnsmasq_settings(network: Network, folder: Path, tftp: Path) -> str:
@@ -76,6 +84,7 @@ class ProvisioningNetwork(Component):
         """Write dnsmasq's configuration, and put boot loaders where it finds them."""
         site = self.site
         site.install_plugin(Path(devcloud.plugins.__file__).with_name(f"{BOOT_SERVER}.py"))
+        make_roots(site)
         folder, tftp = http_root(site).parent, tftp_root(site)
         site.write_config("dnsmasq.conf", dnsmasq_settings(network_of(site), folder, tftp))
         for name in BOOT_LOADERS:
@@ -100,9 +109,11 @@ class ProvisioningNetwork(Component):
         )
 
     def start(self) -> None:
-        """Make the network, where it isn't there, and start what answers in it."""
-        network_of(self.site).create()
+        """Make the network, where it isn't there, start what answers in it, tell the target."""
+        network = network_of(self.site)
+        network.create()
         super().start()
+        self.site.write_config(PORTALS, f"{network.portal}:{ISCSI_PORT}\n")
 
     def ready(self) -> bool:
         """Tell whether the network is there and both run."""
@@ -111,4 +122,5 @@ class ProvisioningNetwork(Component):
     def stop(self) -> None:
         """Stop what answers, and forget the network unless something still runs inside."""
         super().stop()
+        (self.site.paths.etc / PORTALS).unlink(missing_ok=True)
         network_of(self.site).remove()

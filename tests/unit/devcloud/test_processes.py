@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +15,8 @@ import pytest
 
 from devcloud.account import Account
 from devcloud.paths import Paths
-from devcloud.processes import Daemon, ProcessTable, read_stat
+from devcloud.ports import HOST
+from devcloud.processes import LISTENER, Daemon, ProcessTable, read_stat
 from tests.support.conditions import eventually_sync
 
 SLEEPER = Daemon("sleeper", ["sleep", "60"])
@@ -126,3 +129,26 @@ def test_a_paused_process_stands_still_until_it_is_resumed(table: ProcessTable) 
     assert table.pid("sleeper") == pid
     table.resume("sleeper")
     eventually_sync(lambda: state() == "S", what="it goes on")
+
+
+def test_a_daemon_is_given_the_socket_that_it_shall_listen_on(table: ProcessTable) -> None:
+    """It was opened before the daemon was anywhere else, or anybody else."""
+    with socket.create_server((HOST, 0)) as found:
+        port = found.getsockname()[1]
+    greet = (
+        "import os, socket; s = socket.socket(fileno=int(os.environ[sys.argv[1]])); "
+        "s.accept()[0].sendall(b'hello')"
+    )
+    argv = [sys.executable, "-c", f"import sys; {greet}", LISTENER]
+    table.spawn(Daemon("sleeper", argv, listen=(HOST, port)))
+    with socket.create_connection((HOST, port), timeout=30) as connection:
+        assert connection.recv(5) == b"hello"
+
+
+def test_what_enters_somewhere_comes_before_what_changes_the_user() -> None:
+    """The process id stays the same all the way, and some of root's rights may be kept."""
+    other = Account(name="other", uid=os.geteuid() + 1, gid=1)
+    argv = other.command(["dnsmasq"], capabilities=("net_raw", "net_admin"))
+    assert argv[0] == "setpriv"
+    assert "--ambient-caps=+net_raw,+net_admin" in argv
+    assert "caps" not in " ".join(other.command(["dnsmasq"]))
