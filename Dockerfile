@@ -3,8 +3,9 @@
 ARG BASE=debian:bookworm-slim
 
 FROM ${BASE} AS python
+# Ceph's libraries for Python exist only as Debian's packages.
 RUN apt-get -qq update \
- && apt-get -qq install -y --no-install-recommends python3 ca-certificates >/dev/null \
+ && apt-get -qq install -y --no-install-recommends python3 python3-rados python3-rbd ca-certificates >/dev/null \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* /var/cache/debconf/*
 
 FROM python AS packages
@@ -12,7 +13,7 @@ RUN apt-get -qq update && apt-get -qq install -y --no-install-recommends python3
 # The base's trust store counts for pip too, so that a registry behind a private CA works.
 ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 COPY requirements-services.lock /build/
-RUN python3 -m venv /opt/colobus \
+RUN python3 -m venv --system-site-packages /opt/colobus \
  && /opt/colobus/bin/pip install -q --no-cache-dir --no-deps --only-binary=:all: --require-hashes \
       -r /build/requirements-services.lock \
  && /opt/colobus/bin/pip uninstall -q -y pip

@@ -11,7 +11,7 @@ its owner can enter::
       broker/           administrator.conf, erlang_cookie
       database/         password
       front_door/ …     amqp_urls, database_dsn, …: a file for each variable COLOBUS_…_FILE
-      notifications_urls, tls/   the operator's: made empty, as an engine wants to have them there
+      notifications_urls, tls/, ceph/   the operator's: made empty, as an engine wants to have them
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ from services.admin.settings import AdminSettings
 
 _PREFIX, _FILE = "COLOBUS_", "_FILE"
 _READABLE, _OPEN_FOLDER, _CLOSED_FOLDER = 0o444, 0o755, 0o700
-#: What the operator may fill: URLs with passwords for the vm_worker, and files for TLS.
-_NOTIFICATIONS, _TLS, _EDITABLE = "notifications_urls", "tls", 0o644
+#: What the operator may fill: URLs with passwords for the vm_worker; files for TLS, and for Ceph
+#: (ceph.conf and a keyring for the iscsi_worker).
+_NOTIFICATIONS, _FOLDERS, _EDITABLE = "notifications_urls", ("tls", "ceph"), 0o644
 
 
 def export(settings: AdminSettings, folder: Path) -> None:
@@ -73,13 +74,14 @@ def _as_files(variables: Mapping[str, str]) -> dict[str, str]:
 
 def _make_room(folder: Path) -> None:
     """Make the operator's optional parts where they are missing; what is there stays as it is."""
-    notifications, tls = folder / _NOTIFICATIONS, folder / _TLS
+    notifications = folder / _NOTIFICATIONS
     if not notifications.exists():
         notifications.touch()
         notifications.chmod(_EDITABLE)
-    if not tls.exists():
-        tls.mkdir()
-        tls.chmod(_OPEN_FOLDER)
+    for room in (folder / name for name in _FOLDERS):
+        if not room.exists():
+            room.mkdir()
+            room.chmod(_OPEN_FOLDER)
 
 
 def _broker(settings: AdminSettings) -> str:

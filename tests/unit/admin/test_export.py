@@ -66,6 +66,7 @@ def test_no_folder_holds_a_secret_of_another(settings: AdminSettings, tmp_path: 
         } - {"credentials", "admin"}
         expected = {
             "master": {"front_door", "webhook_worker"},
+            "chap": {"iscsi_worker"},
             "administrator": {"broker"} if path.suffix == ".amqp" else {"database"},
             "erlang": {"broker"},
             "ci-bigtop": set(),
@@ -98,7 +99,7 @@ def test_there_is_room_for_what_the_operator_may_add(
     export(settings, folder)
     urls, tls = folder / "notifications_urls", folder / "tls"
     assert urls.read_text() == ""
-    assert list(tls.iterdir()) == []
+    assert list(tls.iterdir()) == list((folder / "ceph").iterdir()) == []
     urls.write_text("mycloud=amqps://listener:secret@broker.example.org")
     (tls / "ca.pem").write_text("-----BEGIN CERTIFICATE-----")
     export(settings, folder)
@@ -110,9 +111,10 @@ def test_every_service_sees_the_folder_for_tls() -> None:
     """Read-only; the settings of colobus.env and clouds.yaml name files in it."""
     services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
     for service in ACCESS:
-        assert services[service]["volumes"] == [
-            "${COLOBUS_SECRETS_DIR:-./secrets}/tls:/etc/colobus/tls:ro"
-        ]
+        (tls, *more) = services[service]["volumes"]
+        assert tls == "${COLOBUS_SECRETS_DIR:-./secrets}/tls:/etc/colobus/tls:ro"
+        ceph = ["${COLOBUS_SECRETS_DIR:-./secrets}/ceph:/etc/ceph:ro"]
+        assert more == (ceph if service == "iscsi_worker" else [])
     worker = services["vm_worker"]
     assert worker["environment"]["COLOBUS_NOTIFICATIONS_URLS_FILE"].endswith("/notifications_urls")
 
@@ -153,7 +155,7 @@ def test_compose_mounts_all_that_is_exported_and_nothing_else(
         for path in folder.rglob("*")
         if path.is_file() and path.parent.name not in kept
     }
-    assert set(named.values()) == exported | {"tenants.yaml", "clouds.yaml"}
+    assert set(named.values()) == exported | {"tenants.yaml", "clouds.yaml", "stores.yaml"}
     for service in ACCESS:
         given = compose["services"][service]["secrets"]
         used = {named[one if isinstance(one, str) else one["source"]] for one in given}
