@@ -127,8 +127,10 @@ async def _run(world: World, plans: list[Plan], result: Result, bring: Bring) ->
                 result.ready = result.ready or at_rest - result.begun
                 for line in unsettled:
                     result.note(f"stuck: {line}")
-                result.note("all is gone" if unmade else "all is at rest")
-                if not unsettled:
+                if unsettled:
+                    await saboteur.stop()
+                else:
+                    result.note("all is gone" if unmade else "all is at rest")
                     await saboteur.mended(1 if unmade else MADE)
                 result.settled = max(0.0, at_rest - saboteur.last_mended)
                 judged = await _judged(burst, before, result.faults, unsettled, unmade=unmade)
