@@ -65,6 +65,26 @@ class WaitTimeout(ColobusError):
         super().__init__(f"{resource.id} is still {resource.status.phase}")
 
 
+class UnusableInput(ColobusError):
+    """What the operator gave is of no use: a file, a name, a setting, what is installed."""
+
+
+class NoSuchImage(ColobusError):
+    """There is no golden image of that name."""
+
+
+class StoreRefuses(ColobusError):
+    """It can't be done with the golden images as they are, or Ceph says no."""
+
+
+class StoreForbids(CredentialsError):
+    """Ceph's user may not do this, or its key is not accepted."""
+
+
+class StoreUnavailable(Unreachable):
+    """Ceph gave no answer in time."""
+
+
 _BY_STATUS: dict[int, type[ApiError]] = {
     401: NotAuthorized,
     403: NotAuthorized,

@@ -54,6 +54,10 @@ def _ceph(site: Site) -> dict[str, str]:
         "DEVCLOUD_CEPH_POOL": POOL,
         "DEVCLOUD_CEPH_USER": WORKER,
         "DEVCLOUD_CEPH_TGT_USER": TARGET,
+        # For `colobus image`.
+        "COLOBUS_CEPH_CONF": str(conf_path(site)),
+        "COLOBUS_CEPH_POOL": POOL,
+        "COLOBUS_CEPH_USER": WORKER.removeprefix("client."),
     }
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from colobus.cli import attachment, follow, info, vm, volume, webhook
+from colobus.cli import attachment, follow, image, info, vm, volume, webhook
 from colobus.cli.session import Session
 
 HELP = """Ask a Colobus for virtual machines and volumes, and learn what became of them.
@@ -23,6 +23,7 @@ app.add_typer(vm.app, name="vm")
 app.add_typer(volume.app, name="volume")
 app.add_typer(volume.snapshots, name="snapshot")
 app.add_typer(attachment.app, name="attachment")
+app.add_typer(image.app, name="image")
 app.add_typer(webhook.app, name="webhook")
 follow.register(app)
 info.register(app)

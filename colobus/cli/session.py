@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -16,11 +17,13 @@ from colobus.errors import (
     ApiError,
     ColobusError,
     CredentialsError,
+    NoSuchImage,
     NotAuthorized,
     NotFound,
     ResourceEnded,
     TryLater,
     Unreachable,
+    UnusableInput,
     WaitTimeout,
 )
 from colobus.models import Problem
@@ -31,6 +34,8 @@ FAILED, USAGE, NOT_FOUND, AUTH, UNAVAILABLE, TIMEOUT, INTERRUPTED = 1, 2, 3, 4, 
 #: The first row that fits counts.
 EXIT_CODES: tuple[tuple[type[ColobusError], int], ...] = (
     (NotFound, NOT_FOUND),
+    (NoSuchImage, NOT_FOUND),
+    (UnusableInput, USAGE),
     (NotAuthorized, AUTH),
     (CredentialsError, AUTH),
     (TryLater, UNAVAILABLE),
@@ -39,6 +44,22 @@ EXIT_CODES: tuple[tuple[type[ColobusError], int], ...] = (
 )
 #: Answers to a request that was wrong in itself.
 BAD_REQUEST = frozenset({400, 413, 415, 422})
+
+
+@contextmanager
+def told(going_on: str | None = None) -> Iterator[None]:
+    """Tell of what goes wrong in the block, and end the program with its exit code.
+
+    ``going_on`` is what Ctrl-C tells.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(going_on or "interrupted")
+        raise typer.Exit(INTERRUPTED) from None
+    except ColobusError as error:
+        show_error(error)
+        raise typer.Exit(exit_code(error)) from error
 
 
 @dataclass(frozen=True)
@@ -54,14 +75,8 @@ class Session:
 
         ``going_on`` is what Ctrl-C tells.
         """
-        try:
+        with told(going_on):
             return asyncio.run(self._with_client(work))
-        except KeyboardInterrupt:
-            say(going_on or "interrupted")
-            raise typer.Exit(INTERRUPTED) from None
-        except ColobusError as error:
-            show_error(error)
-            raise typer.Exit(exit_code(error)) from error
 
     async def _with_client(self, work: Callable[[Client], Awaitable[T]]) -> T:
         said: set[str] = set()

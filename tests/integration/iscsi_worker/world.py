@@ -149,15 +149,20 @@ class World:
 
     def clear(self) -> None:
         """Take away what tests, or failed ones, have left: clones before what they are of."""
+        self.clear_volumes()
+        for name in self.golden:
+            self.drop(golden_image(name))
+        assert self.images() == []
+
+    def clear_volumes(self) -> None:
+        """Take away all volumes; what stays is in use."""
         for _ in range(10):
             for name in self.images():
                 with suppress(self.rbd.Error):
-                    self._drop(name)
-        for name in self.golden:
-            self._drop(golden_image(name))
-        assert self.images() == []
+                    self.drop(name)
 
-    def _drop(self, name: str) -> None:
+    def drop(self, name: str) -> None:
+        """Take an image away with its snapshots."""
         with self.rbd.Image(self.pool, name) as image:
             for snapshot in list(image.list_snaps()):
                 if snapshot["namespace"] == 0:
