@@ -2,7 +2,8 @@
 
 ``<service>.amqp`` and ``<service>.postgres`` (passwords), ``<broker user>.amqp`` of tenants,
 ``administrator.amqp`` and ``administrator.postgres`` where these are ours to choose,
-``master.key``, ``chap.key``, ``vm_worker.sealing.key``. A file that is there is used, never replaced.
+``master.key``, ``chap.key``, ``vm_worker.sealing.key``. A file that is there is used, never
+replaced.
 """
 
 from __future__ import annotations
