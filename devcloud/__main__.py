@@ -23,7 +23,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-Names = Annotated[list[str] | None, typer.Argument(help="Components; default: those that the demo needs.")]
+Names = Annotated[list[str] | None, typer.Argument(help="Components; default: what the demo needs")]
 
 
 @app.command()

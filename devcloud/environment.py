@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from devcloud.ceph_daemon import POOL, TARGET, WORKER, conf_path
+from devcloud.ceph_settings import POOL, TARGET, WORKER, conf_path
 from devcloud.components.ceph import Ceph
 from devcloud.components.colobus import broker_user, token_name
 from devcloud.components.postgresql import DATABASE, SUPERUSER, PostgreSQL

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from devcloud.ceph_daemon import (
+from devcloud.ceph_daemon import CephDaemon, administer
+from devcloud.ceph_settings import (
     CAPABILITIES,
     MON,
     OSD,
     POOL,
     WORKER,
-    CephDaemon,
-    administer,
     conf_path,
     entity_key,
     identity,

@@ -88,8 +88,7 @@ class Tgt(Component):
         """Return the process.
 
         It ignores SIGTERM. SIGINT ends it at once, which harms nobody: what it told initiators is
-        written is so, and they try to connect again. To delete the targets first would make them
-        give up.
+        written is so, and they try to connect until it is there again.
         """
         portals = ",".join(f"portal={portal}" for portal in offered_at(self.site))
         _, files = resource.getrlimit(resource.RLIMIT_NOFILE)  # a LUN needs about eleven

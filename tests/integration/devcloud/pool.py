@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from devcloud.ceph_daemon import POOL, WORKER, conf_path
+from devcloud.ceph_settings import POOL, WORKER, conf_path
 from devcloud.site import Site
 
 PATIENCE = {

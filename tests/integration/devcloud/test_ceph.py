@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from devcloud.api import Supervisor
-from devcloud.ceph_daemon import ADMIN, OSD, POOL, WORKER, conf_path, keyring_path
+from devcloud.ceph_settings import ADMIN, OSD, POOL, WORKER, conf_path, keyring_path
 from devcloud.ports import SPAN
 from devcloud.tools import ToolFailed
 from tests.integration.devcloud.pool import connected, libraries, make_image, opened, read_image

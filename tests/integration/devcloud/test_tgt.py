@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from devcloud.api import Supervisor
-from devcloud.ceph_daemon import POOL, TARGET, conf_path
+from devcloud.ceph_settings import POOL, TARGET, conf_path
 from devcloud.components.tgt import offered_at, portals_path, tgtadm_path
 from tests.integration.devcloud.pool import make_image, read_image
 from tests.support.devcloud import own_cloud

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from devcloud.ceph_daemon import (
+from devcloud.ceph_daemon import ask_daemon
+from devcloud.ceph_settings import (
     ADMIN,
     CAPABILITIES,
     OSD,
     TARGET,
     WORKER,
-    ask_daemon,
     conf_path,
     entity_key,
     keyring_path,
