@@ -11,6 +11,7 @@ import asyncio
 import math
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -32,6 +33,10 @@ _log = structlog.stdlib.get_logger(__name__)
 #: Every option that bounds a wait; without them a call waits for ever (librados' `timeout`
 #: argument does nothing).
 _TIMEOUTS = ("client_mount_timeout", "rados_mon_op_timeout", "rados_osd_op_timeout")
+
+
+#: The object that workers' locks are on, and how long they last at most.
+_LOCKS, _LOCK_SECONDS = "colobus.locks", 30
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,22 @@ class Pool:
         """Open an image. Read-only it is not watched, so that nobody finds it busy for us."""
         with self._image(self.ioctx, name, snapshot=snapshot, read_only=read_only) as image:
             yield image
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """Be the only worker that makes or unmakes an image: librbd copes badly with two.
+
+        A lock of RADOS' own (cls_lock) on one object for all images, by the image's name; nothing
+        is left of it. It is let go after a while for a worker that died. Raises the vendor's
+        error "busy".
+        """
+        cookie = uuid.uuid4().hex
+        self.ioctx.lock_exclusive(_LOCKS, name, cookie, "", _LOCK_SECONDS)
+        try:
+            yield
+        finally:
+            with suppress(*vendor().errors):
+                self.ioctx.unlock(_LOCKS, name, cookie)
 
 
 @dataclass

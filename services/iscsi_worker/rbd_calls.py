@@ -57,13 +57,22 @@ class CephRbd:
 
     async def create(self, name: str, size: int) -> None:
         """A blank image, with the features that the cluster's configuration says."""
-        await self._change(lambda pool: pool.rbd.create(pool.ioctx, name, size, old_format=False))
+
+        def create(pool: Pool) -> None:
+            with pool.alone(name):
+                pool.rbd.create(pool.ioctx, name, size, old_format=False)
+
+        await self._change(create)
 
     async def clone(self, source: Source, name: str) -> None:
         """A clone of format 2, whose parent's snapshot needs no protection."""
-        await self._change(
-            lambda pool: pool.rbd.clone(pool.ioctx, source.image, source.snapshot, pool.ioctx, name)
-        )
+        of = (source.image, source.snapshot)
+
+        def clone(pool: Pool) -> None:
+            with pool.alone(name):
+                pool.rbd.clone(pool.ioctx, *of, pool.ioctx, name)
+
+        await self._change(clone)
 
     async def resize(self, name: str, size: int) -> None:
         """Whoever has the image open is told by Ceph."""
@@ -117,7 +126,12 @@ class CephRbd:
 
     async def remove(self, name: str) -> None:
         """Librbd looks for snapshots and watchers before it takes anything away."""
-        await self._change(lambda pool: pool.rbd.remove(pool.ioctx, name))
+
+        def remove(pool: Pool) -> None:
+            with pool.alone(name):
+                pool.rbd.remove(pool.ioctx, name)
+
+        await self._change(remove)
 
     async def holders(self, name: str) -> Holders:
         """Trashed snapshots whose last clone went while nobody purged them go now."""
@@ -190,4 +204,7 @@ def _holders(pool: Pool, name: str) -> Holders:
 def _children(pool: Pool, name: str, snapshot_id: int) -> list[str]:
     with pool.open(name) as image:
         image.set_snap_by_id(snapshot_id)
-        return [child["image"] for child in image.list_children2()]
+        try:
+            return [child["image"] for child in image.list_children2()]
+        except vendor().rbd.ImageNotFound:  # a client died, or two removed it at once
+            return ["one that is recorded and not there"]

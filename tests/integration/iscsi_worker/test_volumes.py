@@ -181,6 +181,27 @@ async def test_ten_workers_make_one_volume(world: World) -> None:
     assert len([name for name in world.images() if name.endswith(volume_id)]) == 1
 
 
+async def test_ten_workers_delete_one_volume(world: World) -> None:
+    """All at once: it is gone for all in the end, and what it was made of can go."""
+    image = world.make_golden(GIB, _TEXT)
+
+    async def delete(volume: Volume) -> bool:
+        try:
+            await volume.deprovision()
+        except TemporaryError as error:
+            refusals.append(error)
+            return False
+        return True
+
+    refusals: list[TemporaryError] = []
+    async with world.replica() as one, world.replica() as other:
+        volume = await one.volume(image=image)
+        deletions = [partial(delete, Volume(r, volume.id)) for r in (one, other) * 5]
+        await asyncio.gather(*(eventually(one, what="it is gone") for one in deletions))
+    assert {error.reason for error in refusals} <= {Reason.IN_USE}
+    assert volume.image not in world.images()
+
+
 async def test_deleting_twice_is_fine(replica: Replica, world: World) -> None:
     """And so is deleting what never was."""
     volume = await replica.volume()
