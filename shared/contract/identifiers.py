@@ -23,3 +23,9 @@ def is_id(value: str, kind: str) -> bool:
     """Tell whether ``value`` has the form of an id of ``kind`` (not whether it exists)."""
     prefix, _, ulid = value.rpartition("-")
     return prefix == kind and _ULID.fullmatch(ulid) is not None
+
+
+def kind_of(resource_id: str) -> str:
+    """Return the kind that an id is of; what has not the form of an id is of none (empty)."""
+    prefix, _, ulid = resource_id.rpartition("-")
+    return prefix if _ULID.fullmatch(ulid) else ""

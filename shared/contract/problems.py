@@ -32,6 +32,7 @@ class Reason(enum.StrEnum):
     COMMAND_REJECTED = "command_rejected"
     WRONG_PHASE = "wrong_phase"
     NO_CLOUD = "no_cloud"
+    INTERNAL_ERROR = "internal_error"
 
 
 class FieldError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
