@@ -101,14 +101,15 @@ def service_permissions(service: str, access: Access) -> Permissions:
     """What the service's broker user gets; whoever consumes may delay and dead-letter as well."""
     copies = [topology.DEAD_LETTERS] + [topology.delay_exchange(s) for s in topology.DELAYS]
     live = [rf"{re.escape(service)}\.live\..*"] if access.follows else []
-    exchanges = [*access.publishes, *(copies if access.consumes else [])]
+    publishes = {**access.publishes, **_past_tenants(access)}
+    exchanges = [*publishes, *(copies if access.consumes else [])]
     exchanges += [_DEFAULT_EXCHANGE] if access.answers else []
     topics = {exchange.name: (NOTHING, NOTHING) for exchange in topology.TOPOLOGY.exchanges}
     for exchange in copies if access.consumes else []:
         topics[exchange] = (rf"^{re.escape(service)}\.", NOTHING)
-    topics[topology.DEAD_LETTERS] = (EVERYTHING if access.consumes else NOTHING, NOTHING)
-    for exchange in {*access.publishes, *access.follows}:
-        write = access.publishes.get(exchange, NOTHING)
+    topics[topology.DEAD_LETTERS] = (_dead_letter_keys(service, access), NOTHING)
+    for exchange in {*publishes, *access.follows}:
+        write = publishes.get(exchange, NOTHING)
         topics[exchange] = (write, access.follows.get(exchange, NOTHING))
     return Permissions(
         configure=_any_of(live),
@@ -116,6 +117,34 @@ def service_permissions(service: str, access: Access) -> Permissions:
         read=_any_of([*_names(access.consumes), *_names(access.follows), *live]),
         topics=topics,
     )
+
+
+def _past_tenants(access: Access) -> dict[str, str]:
+    """The same keys on the way past tenants' queues."""
+    told = access.publishes.items()
+    return {topology.for_ours(e): keys for e, keys in told if e in topology.OPEN_TO_TENANTS}
+
+
+def _dead_letter_keys(service: str, access: Access) -> str:
+    """Under what its copies go to the dead letters (`shared.bus.copies.dead_letter_key`).
+
+    A key of two words ends a step there: only commands of its own have one.
+    """
+    if not access.consumes:
+        return NOTHING
+    bindings = {
+        binding
+        for queue in topology.TOPOLOGY.work_queues
+        if queue.name in access.consumes
+        for binding in queue.bindings
+    }
+    own, keys = re.escape(service), []
+    keys.append(rf"{own}\.[^.]*\.")  # with the queue's name in front
+    if any(binding.exchange == topology.COMMANDS for binding in bindings):
+        keys.append(rf"{own}\.[^.]*$")
+    if any(binding.key == "#" for binding in bindings):
+        keys.append(r"(?![^.]*\.[^.]*$)")
+    return f"^({'|'.join(keys)})"
 
 
 def tenant_permissions(tenant: str, user: str) -> Permissions:

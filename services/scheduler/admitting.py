@@ -1,11 +1,14 @@
-"""The rounds of admission: what waits is looked at together, by one replica at a time."""
+"""The rounds of admission: what waits is looked at together, by one replica at a time.
+
+One that can't be decided about is set aside, and the round is decided without it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
@@ -18,16 +21,18 @@ from services.scheduler import admission, cloud_health, full_clouds, workflow
 from services.scheduler.admission import Admission
 from services.scheduler.cloud_health import Health
 from services.scheduler.context import Context, Recording
+from services.scheduler.deciding import Decide, Made, decide_each, decide_one, record_all
 from services.scheduler.estimates import shown_position
 from services.scheduler.ledger import Transaction, utc_now
 from services.scheduler.needs import NOTHING_NEEDED, Named, needs_of
 from services.scheduler.placement import Candidate, Choice
 from services.scheduler.queues import Held, Share, Waiting
+from services.scheduler.setbacks import Setbacks
 from services.scheduler.state import Decision, ResourceState
 from services.scheduler.usage import building_on, returns_of, usage_of
 from services.scheduler.walk import Walk
 from services.scheduler.workflows import WORKFLOWS
-from shared.contract.kinds import references_of
+from shared.contract.kinds import KINDS, references_of
 from shared.contract.problems import Problem, Reason
 from shared.contract.resources import Phase, Queue
 from shared.runtime.errors import TemporaryError
@@ -42,6 +47,8 @@ LIMIT = 1000
 LONGEST_PAUSE = 1.0
 #: What will be the same next time.
 _FOR_GOOD = frozenset({Reason.NO_CLOUD, Reason.NO_STORE, Reason.REFERENCE_NOT_FOUND})
+#: What is told of one that can't be decided about; the log has the rest.
+_FAULT = "Could not be decided about, by a fault of Colobus itself. It is tried again."
 _LOCK = 0x434F4C4F  # "COLO": the advisory lock of admission
 _QUEUES = """
 SELECT id, kind, tenant, phase, demand, state->'resource'->'spec' AS spec,
@@ -79,8 +86,8 @@ async def run(context: Context) -> NoReturn:
 async def hold_round(context: Context) -> None:
     """Let start who may, tell the others why they wait.
 
-    Only what changes is locked; what is locked by others is left to the next round, and then the
-    round is decided without it.
+    Only what changes is locked; what is locked by others, or can't be decided about, is left to a
+    later round, and then this one is decided without it.
     """
     async with context.database.connection() as connection:
         if not await connection.fetchval(
@@ -92,28 +99,68 @@ async def hold_round(context: Context) -> None:
         await tx.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
         rows = await tx.fetch(_QUEUES, LIMIT)
         named = await _named(tx, rows)
-        waiting = [_waiting(row, named) for row in rows]
+        waiting = _readable(rows, named, context.waiting_aside)
         told = {row["id"]: row["told"] for row in rows if row["phase"] == Phase.WAITING}
         shares = await _shares(tx, context, waiting)
         known = [one for one in waiting if one.tenant in shares]
         clouds = await candidates(tx, context)
+        faulty: list[ResourceState] = []
         while True:
             outcome = admission.admit(known, shares, clouds, utc_now())
-            starting = await _free(tx, _leaving(outcome))
-            if len(starting) == len(_leaving(outcome)):
+            leaving = _leaving(outcome)
+            made, broken = await _decide(recording, context, leaving)
+            faulty += broken
+            if len(made) == len(leaving):
                 break
-            busy = set(_leaving(outcome)) - starting
-            known = [one for one in known if one.id not in busy]
+            known = _without(known, leaving.keys() - {one.before.resource.id for one in made})
         news = [one for one in outcome.held if told.get(one.id) != _told(one)]
-        free = await _free(tx, [one.id for one in news])
-        outcome = replace(outcome, held=tuple(one for one in news if one.id in free))
-        await _record(outcome, context, recording)
+        held, broken = await _decide(
+            recording, context, {one.id: partial(_hold, held=one) for one in news}
+        )
+        explained = _explain([*faulty, *broken], context)
+        recording.send(await record_all(tx, context.ledger, [*made, *held, *explained]))
+        await full_clouds.note_tries(tx, outcome.tried)
+        await cloud_health.note_probes(tx, outcome.probed, utc_now())
 
 
-def _leaving(outcome: Admission) -> list[str]:
+async def _decide(
+    recording: Recording, context: Context, decide: Mapping[str, Decide]
+) -> tuple[list[Made], list[ResourceState]]:
+    """Decide about those that nobody else has locked; see `decide_each`."""
+    free = await _free(recording.tx, list(decide))
+    wanted = {one: decide[one] for one in decide if one in free}
+    return await decide_each(recording.tx, context.ledger, wanted, context.waiting_aside)
+
+
+def _without(known: Sequence[Waiting], ids: Collection[str]) -> list[Waiting]:
+    """Those that are locked by others, or can't be decided about, are left to a later round."""
+    return [one for one in known if one.id not in ids]
+
+
+def _explain(faulty: Sequence[ResourceState], context: Context) -> list[Made]:
+    """Those about which the round could not decide wait on, and are told so where that can be."""
+    ledger, aside = context.ledger, context.waiting_aside
+    told = (decide_one(ledger, state, _hold_back, aside) for state in faulty)
+    return [one for one in told if one is not None]
+
+
+def _leaving(outcome: Admission) -> dict[str, Decide]:
     """Those that don't wait any more: they start, or fail."""
-    decided = (*outcome.admitted, *outcome.hopeless, *outcome.too_large)
-    return [resource_id for resource_id, _ in decided]
+    decide: dict[str, Decide] = {}
+    for resource_id, choice in outcome.admitted:
+        decide[resource_id] = partial(_admit, choice=choice)
+    for resource_id, choice in outcome.hopeless:
+        problem = Problem(
+            title=choice.reason.value.replace("_", " ").capitalize(),
+            detail=choice.message,
+            reason=choice.reason,
+            retryable=choice.reason not in _FOR_GOOD,
+        )
+        decide[resource_id] = partial(_refuse, problem=problem)
+    for resource_id, words in outcome.too_large:
+        problem = Problem(title="Over the whole quota", detail=words, reason=Reason.QUOTA_EXCEEDED)
+        decide[resource_id] = partial(_refuse, problem=problem)
+    return decide
 
 
 def _told(held: Held) -> list[str | None]:
@@ -131,11 +178,31 @@ async def _free(tx: Transaction, ids: Sequence[str]) -> set[str]:
 
 async def _named(tx: Transaction, rows: Sequence[Any]) -> dict[str, Named]:
     """What those that wait name of other resources: hardly any do."""
-    ids = {one for row in rows for one in references_of(row["kind"], row["spec"]).values()}
+    ids = {one for row in rows for one in _references(row)}
     if not ids:
         return {}
     found = await tx.fetch(_NAMED, sorted(ids))
     return {row["id"]: Named(row["tenant"], Phase(row["phase"]), row["cloud"]) for row in found}
+
+
+def _references(row: Any) -> Sequence[str]:
+    """What it names, as far as it can be read: `_readable` sets aside what can't."""
+    known = row["kind"] in KINDS and isinstance(row["spec"], dict)
+    named = references_of(row["kind"], row["spec"]).values() if known else ()
+    return [one for one in named if isinstance(one, str)]
+
+
+def _readable(rows: Sequence[Any], named: Mapping[str, Named], aside: Setbacks) -> list[Waiting]:
+    """Those that wait, but for those that are set aside, or are so now."""
+    waiting = []
+    for row in rows:
+        if aside.aside(row["id"]):
+            continue
+        try:
+            waiting.append(_waiting(row, named))
+        except Exception as error:  # noqa: BLE001 - this row's, whatever it is
+            aside.note(row["id"], error)
+    return waiting
 
 
 def _waiting(row: Any, named: Mapping[str, Named]) -> Waiting:
@@ -143,7 +210,7 @@ def _waiting(row: Any, named: Mapping[str, Named]) -> Waiting:
     return Waiting(
         id=row["id"],
         tenant=row["tenant"],
-        demand=row["demand"],
+        demand=msgspec.convert(row["demand"], dict[str, int]),
         arch=spec.get("arch"),
         refusals=msgspec.convert(row["refusals"] or {}, dict[str, Problem]),
         left=tuple(one["cloud"] for one in row["left_behind"] or ()),
@@ -198,31 +265,6 @@ async def candidates(tx: Transaction, context: Context) -> dict[str, Candidate]:
     return found
 
 
-async def _record(outcome: Admission, context: Context, recording: Recording) -> None:
-    decide: dict[str, Callable[[ResourceState], Decision]] = {}
-    for resource_id, choice in outcome.admitted:
-        decide[resource_id] = partial(_admit, choice=choice)
-    for resource_id, choice in outcome.hopeless:
-        problem = Problem(
-            title=choice.reason.value.replace("_", " ").capitalize(),
-            detail=choice.message,
-            reason=choice.reason,
-            retryable=choice.reason not in _FOR_GOOD,
-        )
-        decide[resource_id] = partial(_refuse, problem=problem)
-    for resource_id, words in outcome.too_large:
-        problem = Problem(title="Over the whole quota", detail=words, reason=Reason.QUOTA_EXCEEDED)
-        decide[resource_id] = partial(_refuse, problem=problem)
-    for held in outcome.held:
-        decide[held.id] = partial(_hold, held=held)
-    tx, ledger = recording.tx, context.ledger
-    states = await ledger.lock_all(tx, list(decide))
-    decided = [(states[one], decide[one](states[one])) for one in decide]
-    recording.send(await ledger.save_all(tx, decided))
-    await full_clouds.note_tries(tx, outcome.tried)
-    await cloud_health.note_probes(tx, outcome.probed, utc_now())
-
-
 def _admit(state: ResourceState, choice: Choice) -> Decision:
     if choice.placement is None:
         raise ValueError(f"{state.resource.id} has no place")
@@ -240,4 +282,11 @@ def _hold(state: ResourceState, held: Held) -> Decision:
     queue = Queue(position=position, estimated_start=held.estimated_start)
     walk.change_status(phase=Phase.WAITING, queue=queue)
     walk.explain(held.reason, held.message)
+    return walk.decision()
+
+
+def _hold_back(state: ResourceState) -> Decision:
+    walk = Walk(state, WORKFLOWS[state.resource.kind], utc_now())
+    walk.change_status(phase=Phase.WAITING, queue=None)
+    walk.explain(Reason.INTERNAL_ERROR, _FAULT)
     return walk.decision()

@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 from services.scheduler.changing import Change, make_changes
 from services.scheduler.creating import Creation, create_all
 from services.scheduler.ledger import Ledger, Transaction
+from services.scheduler.setbacks import Setbacks
 from services.scheduler.settings import Settings
 from shared.bus import Bus
 from shared.contract.outgoing import OutgoingMessage
@@ -42,6 +43,9 @@ class Context:
     ledger: Ledger
     #: Set when a round of admission may find something to do.
     admission_wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    #: Rows that these loops could not handle: timers by "resource/name", resources by id.
+    timers_aside: Setbacks = field(default_factory=partial(Setbacks, "timers"))
+    waiting_aside: Setbacks = field(default_factory=partial(Setbacks, "admission"))
 
     @asynccontextmanager
     async def recording(self) -> AsyncIterator[Recording]:

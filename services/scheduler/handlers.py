@@ -12,6 +12,7 @@ from services.scheduler.changing import Change, Lesson
 from services.scheduler.context import Context
 from services.scheduler.leaving import is_left_behind
 from services.scheduler.ledger import Transaction, utc_now
+from services.scheduler.origins import check_dead_command, check_event
 from services.scheduler.state import Decision, ResourceState
 from services.scheduler.submitting import submit_request
 from services.scheduler.workflows import WORKFLOWS
@@ -178,9 +179,11 @@ async def handle_event(delivery: Delivery, context: Context) -> None:
     """Take one delivery of ``scheduler.events``; events that aren't for the scheduler pass."""
     handler = EVENT_HANDLERS.get(type(delivery.message))
     if handler is not None:
+        check_event(delivery)
         await handler(delivery, delivery.message, context)
 
 
 async def handle_dead_command(delivery: Delivery, context: Context) -> None:
     """Take one delivery of ``scheduler.dead_commands``."""
+    check_dead_command(delivery)
     await end_dead_command(delivery, delivery.message, context)

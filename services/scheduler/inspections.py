@@ -9,10 +9,12 @@ from datetime import timedelta
 from services.scheduler import push
 from services.scheduler.context import Context
 from services.scheduler.definitions import WorkflowDefinition
-from services.scheduler.ledger import INSPECTED_AT_ONCE, utc_now
+from services.scheduler.ledger import Ledger, utc_now
 from services.scheduler.workflows import WORKFLOWS, places_of
 from shared.contract import outgoing
 from shared.contract.codec import envelope_for
+from shared.contract.messages import Message
+from shared.contract.outgoing import OutgoingMessage
 from shared.runtime import tracing
 from shared.runtime.tenants import NOBODY
 
@@ -75,23 +77,28 @@ async def _inspect_place(
     ledger, kind, after = context.ledger, definition.kind, ""
     while True:
         async with context.recording() as recording:
-            states = await ledger.inspected(
+            states, more = await ledger.inspected(
                 recording.tx, kind, place, look.inspections, after, look.quiet
             )
-            if not states:
-                return
-            command = definition.inspect(place, states)
-            # It is about many requests: a trace of its own, which what is seen is linked to.
-            with tracing.span("inspect", parent=None):
-                envelope = envelope_for(
-                    command,
-                    source=ledger.source,
-                    subject=f"{definition.worker}/{place}",
-                    tenant=NOBODY,
-                    traceparent=tracing.traceparent(),
-                    not_after=utc_now() + life,
-                )
-            recording.send([outgoing.command(definition.worker, envelope, command)])
-        if len(states) < INSPECTED_AT_ONCE:
+            if states:
+                command = definition.inspect(place, states)
+                recording.send([_order(ledger, definition, place, command, life)])
+        if more is None:
             return
-        after = states[-1].resource.id
+        after = more
+
+
+def _order(
+    ledger: Ledger, definition: WorkflowDefinition, place: str, command: Message, life: timedelta
+) -> OutgoingMessage:
+    """It is about many requests: a trace of its own, which what is seen is linked to."""
+    with tracing.span("inspect", parent=None):
+        envelope = envelope_for(
+            command,
+            source=ledger.source,
+            subject=f"{definition.worker}/{place}",
+            tenant=NOBODY,
+            traceparent=tracing.traceparent(),
+            not_after=utc_now() + life,
+        )
+    return outgoing.command(definition.worker, envelope, command)

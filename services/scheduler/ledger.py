@@ -17,6 +17,7 @@ from asyncpg import Record
 
 from services.scheduler import full_clouds
 from services.scheduler.metrics import note_change
+from services.scheduler.setbacks import Setbacks
 from services.scheduler.state import Command, Decision, ResourceState
 from services.scheduler.timer_rows import write_timers
 from services.scheduler.usage import move_usage
@@ -35,7 +36,7 @@ INSPECTED_AT_ONCE = 1000
 Transaction = Connection
 
 _decoder = msgspec.json.Decoder(ResourceState)
-_SELECT = "SELECT state::text AS state FROM resources"
+_SELECT = "SELECT id, state::text AS state FROM resources"
 _INSERT = (
     "INSERT INTO resources (id, kind, tenant, phase, demand, state, created_at, updated_at)"
     " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
@@ -52,6 +53,7 @@ class Ledger:
 
     def __init__(self, installation_id: str) -> None:
         self.source = f"/scheduler/{installation_id}"
+        self._not_inspected = Setbacks("inspections")
 
     async def lock(self, tx: Transaction, resource_id: str) -> ResourceState | None:
         """Return the resource with its row locked, or None when there is none."""
@@ -66,11 +68,12 @@ class Ledger:
         inspections: Sequence[str],
         after: str,
         quiet: timedelta = timedelta(),
-    ) -> list[ResourceState]:
+    ) -> tuple[list[ResourceState], str | None]:
         """Return the next resources of ``cloud`` that are to be looked at (see `inspection_of`).
 
         At most `INSPECTED_AT_ONCE`, with ids beyond ``after``; of the ``fast`` ones only those that
-        have not changed for as long as ``quiet``.
+        have not changed for as long as ``quiet``. With them comes the id after which others follow,
+        or None. What can't be read is set aside.
         """
         rows = await tx.fetch(
             # By ids first, so that only those that are taken are read; that 'none' is not wanted
@@ -82,7 +85,12 @@ class Ledger:
             " ORDER BY id LIMIT $6)) ORDER BY id",
             *(kind, cloud, list(inspections), after, quiet, INSPECTED_AT_ONCE),
         )
-        return [_state(row) for row in rows]
+        after_that = rows[-1]["id"] if len(rows) == INSPECTED_AT_ONCE else None
+        rows = [row for row in rows if not self._not_inspected.aside(row["id"])]
+        states, unreadable = _states(rows)
+        for resource_id, error in unreadable.items():
+            self._not_inspected.note(resource_id, error)
+        return list(states.values()), after_that
 
     async def insert(self, tx: Transaction, decision: Decision) -> list[OutgoingMessage]:
         """Record a new resource; returns the messages to be sent."""
@@ -105,10 +113,18 @@ class Ledger:
         self, tx: Transaction, resource_ids: Sequence[str]
     ) -> dict[str, ResourceState]:
         """Return those that there are, by id, with their rows locked."""
-        rows = await tx.fetch(
-            f"{_SELECT} WHERE id = ANY($1) ORDER BY id FOR UPDATE", list(resource_ids)
-        )
+        rows = await self._lock(tx, resource_ids)
         return {state.resource.id: state for state in map(_state, rows)}
+
+    async def lock_readable(
+        self, tx: Transaction, resource_ids: Sequence[str]
+    ) -> tuple[dict[str, ResourceState], dict[str, Exception]]:
+        """As `lock_all`; with them comes what is wrong with those that can't be read, by id."""
+        return _states(await self._lock(tx, resource_ids))
+
+    async def _lock(self, tx: Transaction, resource_ids: Sequence[str]) -> list[Record]:
+        query = f"{_SELECT} WHERE id = ANY($1) ORDER BY id FOR UPDATE"
+        return await tx.fetch(query, list(resource_ids))
 
     async def save(
         self, tx: Transaction, before: ResourceState, decision: Decision
@@ -202,6 +218,17 @@ def inspection_of(state: ResourceState) -> str:
 
 def _state(row: Record) -> ResourceState:
     return _decoder.decode(row["state"])
+
+
+def _states(rows: Sequence[Record]) -> tuple[dict[str, ResourceState], dict[str, Exception]]:
+    states: dict[str, ResourceState] = {}
+    unreadable: dict[str, Exception] = {}
+    for row in rows:
+        try:
+            states[row["id"]] = _state(row)
+        except msgspec.MsgspecError as error:
+            unreadable[row["id"]] = error
+    return states, unreadable
 
 
 def _new_columns(state: ResourceState) -> tuple[object, ...]:

@@ -17,6 +17,12 @@ TIMERS = Gauge("colobus_timers", "Timers that are set", registry=REGISTRY)
 OLDEST_WAITING = Gauge(
     "colobus_oldest_waiting_seconds", "Age of the oldest request that waits", registry=REGISTRY
 )
+SET_ASIDE = Counter(
+    "colobus_rows_set_aside",
+    "Times that a loop could not handle a row, and left it for later: a fault of ours",
+    ["loop"],
+    registry=REGISTRY,
+)
 
 _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
 STEPS = Histogram(

@@ -1,7 +1,7 @@
 """What time brings: a resource's timers, and the scheduler's own recurring rounds.
 
 Any replica may find a timer due; it takes the resource's lock and then the timer's row, so a timer
-rings once however many look.
+rings once however many look. One that can't be rung is put off, and the others ring.
 """
 
 from __future__ import annotations
@@ -47,8 +47,32 @@ async def ring_due(context: Context) -> int:
             _BATCH,
         )
     for row in due:
-        await _ring(context, row["resource_id"], row["name"])
+        await _ring_or_put_off(context, row["resource_id"], row["name"])
     return len(due)
+
+
+async def _ring_or_put_off(context: Context, resource_id: str, name: str) -> None:
+    timer, aside = f"{resource_id}/{name}", context.timers_aside
+    try:
+        await _ring(context, resource_id, name)
+    except TemporaryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - this row's, whatever it is
+        await _put_off(context, resource_id, name, aside.note(timer, error))
+    else:
+        aside.over(timer)
+
+
+async def _put_off(context: Context, resource_id: str, name: str, seconds: float) -> None:
+    """Ring it later; if it has been set anew meanwhile, then."""
+    async with context.database.transaction() as tx:
+        await tx.execute(
+            "UPDATE timers SET due_at = now() + $3"
+            " WHERE resource_id = $1 AND name = $2 AND due_at <= now()",
+            resource_id,
+            name,
+            timedelta(seconds=seconds),
+        )
 
 
 async def _ring(context: Context, resource_id: str, name: str) -> None:

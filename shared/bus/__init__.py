@@ -5,6 +5,7 @@ from shared.bus.bus import Bus
 from shared.bus.consumer import Consumer, Handler
 from shared.bus.delivery import Delivery
 from shared.bus.errors import (
+    FORBIDDEN,
     BusUnavailable,
     ConsumerLost,
     PublishFailed,
@@ -20,6 +21,7 @@ from shared.bus.notifications import Notifications
 from shared.bus.query_table import QueryHandlers, answering
 
 __all__ = [
+    "FORBIDDEN",
     "Bus",
     "BusUnavailable",
     "Consumer",

@@ -17,13 +17,14 @@ from shared.bus.connection import (
 )
 from shared.bus.consumer import Consumer, Handler, Settle
 from shared.bus.delivery import REPEATED, Delivery
-from shared.bus.errors import BusUnavailable, TopologyMissing
+from shared.bus.errors import FORBIDDEN, BusUnavailable, RejectedMessage, TopologyMissing
 from shared.bus.live import let_go, live_queue
 from shared.bus.publisher import Publication, Publisher
 from shared.bus.queries import QueryClient
 from shared.bus.replies import Replies
 from shared.bus.settlement import Settlement
 from shared.bus.subscription import existing
+from shared.contract import topology
 from shared.contract.codec import Envelope
 from shared.contract.messages import Message
 from shared.contract.outgoing import OutgoingMessage
@@ -111,7 +112,7 @@ class Bus:
                 self._connection,
                 queue,
                 existing(queue),
-                handler,
+                _by_its_bindings(queue, handler),
                 settle,
                 prefetch=prefetch,
                 patience=self._patience,
@@ -145,7 +146,7 @@ class Bus:
                 self._connection,
                 queue,
                 existing(queue),
-                server.handle,
+                _by_its_bindings(queue, server.handle),
                 server.settle,
                 prefetch=_QUERIES_PREFETCH,
                 patience=self._patience,
@@ -233,3 +234,16 @@ class Bus:
         self._consumers.append(consumer)
         self._news.set()
         return consumer
+
+
+def _by_its_bindings(queue: str, handler: Handler) -> Handler:
+    """Refuse what came to the queue past its bindings, for which nobody's leave was asked."""
+
+    async def handle(delivery: Delivery) -> None:
+        if not topology.belongs(queue, delivery.exchange, delivery.routing_key):
+            origin = f"exchange {delivery.exchange!r}, key {delivery.routing_key!r}"
+            detail = f"no binding of {queue} lets this through: {origin}"
+            raise RejectedMessage(detail, reason=FORBIDDEN, status=403)
+        await handler(delivery)
+
+    return handle

@@ -50,11 +50,13 @@ def dead_letter_key(incoming: Incoming) -> str:
     """The routing key among the dead letters: the original one.
 
     Keys of two words are commands there and end a step in the scheduler; what has such a key but
-    isn't a command gets its queue's name in front, a dead command that is itself rejected too.
+    isn't a command gets its queue's name in front, a dead command that is itself rejected too. So
+    does what came past the queue's bindings, under whatever key: nobody's permissions are for that.
     """
-    key, words = incoming.routing_key, incoming.routing_key.split(".")
-    if len(words) == 2 and incoming.exchange != topology.COMMANDS:
-        return f"{incoming.queue}.{key}"[:255]
+    queue, exchange, key = incoming.queue, incoming.exchange, incoming.routing_key
+    two_words = len(key.split(".")) == 2
+    if not topology.belongs(queue, exchange, key) or (two_words and exchange != topology.COMMANDS):
+        return f"{queue}.{key}"[:255]
     return key
 
 

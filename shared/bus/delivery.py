@@ -47,6 +47,21 @@ class Delivery:
     body: bytes = b""
     delays: int = 0
 
+    @property
+    def given_up(self) -> tuple[str, str] | None:
+        """The queue where the broker itself gave it up last, and why; None where it did not.
+
+        Whatever a publisher writes into ``x-death``, the broker puts its own entry in front of it
+        (rabbitmq.com/docs/dlx); a copy of ours carries none but that of the delay it comes from.
+        """
+        deaths = None if self.delays else self.headers.get("x-death")
+        if not deaths:
+            return None
+        last = deaths[0] if isinstance(deaths, list) else None
+        if not isinstance(last, dict):
+            return "", ""  # not the broker's own words
+        return str(last.get("queue")), str(last.get("reason"))
+
 
 @dataclass(frozen=True)
 class Incoming:

@@ -9,6 +9,9 @@ import msgspec
 from shared.contract.problems import FieldError, Problem, Reason
 from shared.runtime.errors import BackendUnavailable, ColobusError, PermanentError, TemporaryError
 
+#: The reason of what is refused for who said it, as against what was said.
+FORBIDDEN = "forbidden"
+
 
 class BusUnavailable(BackendUnavailable):
     """No broker can be reached, or the bus was closed."""

@@ -52,7 +52,7 @@ CONNECTS = Counter(
 )
 PAST_TENANTS = Counter(
     "colobus_bus_past_tenants",
-    "Messages that a tenant's own queue had no room for and refused; ours got them directly",
+    "Messages that a tenant's own queue had no room for and refused; ours got them by another way",
     ["exchange"],
     registry=REGISTRY,
 )

@@ -201,7 +201,7 @@ class Publisher:
                     _note_full(publication, trouble, error)
 
     async def _send(self, channel: Pipeline, publication: Publication, session: Session) -> None:
-        """Publish; where a tenant's queue may be the one that is full, ours get it directly.
+        """Publish; where a tenant's queue may be the one that is full, by the way past tenants.
 
         Ours that took it the first time have it twice, which changes nothing.
         """
@@ -210,9 +210,8 @@ class Publisher:
         except aiormq.DeliveryError:
             if publication.exchange not in topology.OPEN_TO_TENANTS:
                 raise
-            for queue in topology.own_queues(publication.exchange, publication.routing_key):
-                direct = replace(publication, exchange="", routing_key=queue)
-                await send(channel, direct, session.user, self._app)
+            past_tenants = replace(publication, exchange=topology.for_ours(publication.exchange))
+            await send(channel, past_tenants, session.user, self._app)
             metrics.PAST_TENANTS.labels(publication.exchange).inc()
 
     def _open_pipeline(self) -> Pipeline | None:

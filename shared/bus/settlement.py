@@ -14,7 +14,7 @@ import structlog
 from shared.bus import metrics
 from shared.bus.copies import FAULTY_TRIES, dead_copy, delayed_copy, next_delay
 from shared.bus.delivery import Incoming
-from shared.bus.errors import RejectedMessage
+from shared.bus.errors import FORBIDDEN, RejectedMessage
 from shared.bus.publisher import Publisher
 from shared.contract.codec import UndecodableMessage
 from shared.runtime.errors import TemporaryError
@@ -36,7 +36,8 @@ class Settlement:
         if isinstance(failure, UndecodableMessage):
             return await self.bury(incoming, str(failure), "undecodable")
         if isinstance(failure, RejectedMessage):
-            return await self.bury(incoming, failure.detail, "rejected")
+            why = "forbidden" if failure.reason == FORBIDDEN else "rejected"
+            return await self.bury(incoming, failure.detail, why)
         if isinstance(failure, TemporaryError):
             seconds = next_delay(incoming.delays, failure.retry_after)
             _log.info("delayed", queue=incoming.queue, seconds=seconds, reason=failure.detail)

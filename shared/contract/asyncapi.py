@@ -146,6 +146,8 @@ def _receiving() -> dict[str, Any]:
     queues |= {queue.name: queue.bindings for queue in TOPOLOGY.query_queues}
     for queue, bindings in queues.items():
         for binding in bindings:
+            if binding.exchange not in CHANNELS:
+                continue  # the same messages by another way, past tenants' queues
             operation: dict[str, Any] = {
                 "action": "receive",
                 "channel": _to(binding.exchange),

@@ -40,6 +40,7 @@ class Reason(enum.StrEnum):
     SIZE_TOO_SMALL = "size_too_small"
     IN_USE = "in_use"
     INITIATOR_LOGGED_IN = "initiator_logged_in"
+    INTERNAL_ERROR = "internal_error"
 
 
 class FieldError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

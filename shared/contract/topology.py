@@ -17,7 +17,13 @@ DEAD_LETTERS = "colobus.dead-letters"
 
 #: Where tenants' own users may bind queues of their own. What these do must not hold us up: a queue
 #: that refuses what it has no room for makes the broker refuse the message for all of them.
-OPEN_TO_TENANTS = frozenset({EVENTS, STATUS})
+OPEN_TO_TENANTS = (EVENTS, STATUS)
+
+
+def for_ours(exchange: str) -> str:
+    """The exchange past tenants' queues: of one that is open to them, the way to ours alone."""
+    return f"{exchange}.ours"
+
 
 #: Redeliveries before the broker itself dead-letters a message. Every kill -9 of a consumer
 #: counts against each message it had prefetched, so this is generous.
@@ -45,6 +51,11 @@ class Binding:
 
     exchange: str
     key: str
+
+
+def _all_of(exchange: str) -> tuple[Binding, ...]:
+    """All that is told on an exchange that is open to tenants, by whichever way."""
+    return Binding(exchange, "#"), Binding(for_ours(exchange), "#")
 
 
 @dataclass(frozen=True)
@@ -137,17 +148,18 @@ TOPOLOGY = Topology(
         Exchange(STATUS),
         Exchange(QUERIES),
         Exchange(DEAD_LETTERS),
+        *(Exchange(for_ours(exchange)) for exchange in OPEN_TO_TENANTS),
         *(Exchange(delay_exchange(seconds)) for seconds in DELAYS),
     ),
     work_queues=(
         WorkQueue("scheduler.requests", (Binding(REQUESTS, "#"),)),
-        WorkQueue("scheduler.events", (Binding(EVENTS, "#"),)),
+        WorkQueue("scheduler.events", _all_of(EVENTS)),
         # Commands alone have routing keys of two words: a dead one ends its step.
         WorkQueue("scheduler.dead_commands", (Binding(DEAD_LETTERS, "*.*"),), dead_letters=False),
         WorkQueue("vm_worker.commands", (Binding(COMMANDS, "vm_worker.*"),)),
         WorkQueue("iscsi_worker.commands", (Binding(COMMANDS, "iscsi_worker.*"),)),
-        WorkQueue("front_door.status", (Binding(STATUS, "#"),)),
-        WorkQueue("webhook_worker.status", (Binding(STATUS, "#"),)),
+        WorkQueue("front_door.status", _all_of(STATUS)),
+        WorkQueue("webhook_worker.status", _all_of(STATUS)),
         WorkQueue("dead_letters", (Binding(DEAD_LETTERS, "#"),), dead_letters=False),
     ),
     query_queues=(
@@ -159,13 +171,20 @@ TOPOLOGY = Topology(
 )
 
 
-def own_queues(exchange: str, key: str) -> tuple[str, ...]:
-    """The work queues that a message on this exchange goes to."""
-    return tuple(
-        queue.name
-        for queue in TOPOLOGY.work_queues
-        if any(b.exchange == exchange and matches(b.key, key) for b in queue.bindings)
-    )
+_BINDINGS: dict[str, tuple[Binding, ...]] = {
+    **{queue.name: queue.bindings for queue in TOPOLOGY.work_queues},
+    **{queue.name: queue.bindings for queue in TOPOLOGY.query_queues},
+}
+
+
+def belongs(queue: str, exchange: str, key: str) -> bool:
+    """Tell whether what came from ``exchange`` under ``key`` came by a binding of the queue.
+
+    The broker asks for leave to write to an exchange, and under a key. Whoever answers queries may
+    write to the default exchange, which leads past all that to any queue.
+    """
+    bindings = _BINDINGS.get(queue, ())
+    return any(one.exchange == exchange and matches(one.key, key) for one in bindings)
 
 
 def matches(pattern: str, key: str) -> bool:

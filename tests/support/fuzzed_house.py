@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import psycopg
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from services.scheduler.kept_requests import json_of
 from services.scheduler.state import ResourceState
 from shared.contract import topology
 from shared.contract.codec import decode
@@ -60,11 +62,12 @@ class House:
             connection.close()
 
     def put(self, queue: str, batch: Sequence[Mutant]) -> None:
-        """Put these onto the queue, as no service would."""
+        """Let the queue have these, as no service would, under keys that go with their words."""
         with self.channel(self.url) as channel:
             for one in batch:
                 properties = pika.BasicProperties(**one.properties)
-                channel.basic_publish("", queue, one.body, properties, mandatory=True)
+                exchange, key = _way_to(queue, one.body)
+                channel.basic_publish(exchange, key, one.body, properties, mandatory=True)
 
     def request(self, url: str, batch: Sequence[Mutant]) -> None:
         """Publish these as requests of the user of ``url``, as the broker wants it."""
@@ -136,6 +139,27 @@ class House:
             for id, tenant, text in self.rows(query):
                 resource = msgspec.json.decode(text, type=Resource)
                 assert (resource.id, resource.tenant) == (id, tenant)
+
+
+_EXCHANGES = {queue.name: queue.bindings[0].exchange for queue in topology.TOPOLOGY.work_queues}
+_EXCHANGES |= {queue.name: queue.bindings[0].exchange for queue in topology.TOPOLOGY.query_queues}
+
+
+def _way_to(queue: str, body: bytes) -> tuple[str, str]:
+    """The exchange, and the routing key that belongs to the body, as far as it says anything."""
+    exchange, said = _EXCHANGES[queue], json_of(body)
+    words = said if isinstance(said, dict) else {}
+    name = _word(str(words.get("type")).removeprefix("org.colobus.").removesuffix(".v1"))
+    if exchange in topology.OPEN_TO_TENANTS:
+        return exchange, f"{_word(words.get('tenant'))}.vm.{name}"
+    if exchange == topology.QUERIES:
+        return exchange, f"{queue.partition('.')[0]}.{name}"
+    return exchange, f"vm_worker.{name}"
+
+
+def _word(value: object) -> str:
+    is_word = isinstance(value, str) and re.fullmatch(r"[\w-]{1,100}", value, re.ASCII)
+    return str(value) if is_word else "garbage"
 
 
 def fresh(name: str, subject: str, **data: Any) -> dict[str, Any]:

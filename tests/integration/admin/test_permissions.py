@@ -66,6 +66,18 @@ FORBIDDEN = [
     ("vm_worker", topology.delay_exchange(1), "scheduler.requests"),
     ("webhook_worker", topology.EVENTS, "bigtop.vm.VmObserved"),
     ("webhook_worker", topology.STATUS, "bigtop.vm.active"),
+    # The ways past tenants' queues are no ways past permissions.
+    ("front_door", topology.for_ours(topology.STATUS), "bigtop.vm.active"),
+    ("vm_worker", topology.for_ours(topology.STATUS), "bigtop.vm.active"),
+    ("vm_worker", topology.for_ours(topology.EVENTS), "bigtop.webhook.WebhookDisabled"),
+    ("webhook_worker", topology.for_ours(topology.EVENTS), "bigtop.vm.VmObserved"),
+    # A dead command ends its step: only its worker may bury it.
+    ("front_door", topology.DEAD_LETTERS, "vm_worker.ProvisionVm"),
+    ("scheduler", topology.DEAD_LETTERS, "vm_worker.ProvisionVm"),
+    ("webhook_worker", topology.DEAD_LETTERS, "vm_worker.ProvisionVm"),
+    ("webhook_worker", topology.DEAD_LETTERS, "vm_worker.commands"),
+    ("vm_worker", topology.DEAD_LETTERS, "webhook_worker.ProvisionVm"),
+    ("vm_worker", topology.DEAD_LETTERS, "bigtop.vm.create"),
 ]
 
 
@@ -202,6 +214,8 @@ TRESPASSES = {
     "delaying something": ("publish", topology.delay_exchange(1), "scheduler.requests"),
     "commanding a worker": ("publish", topology.COMMANDS, "vm_worker.ProvisionVm"),
     "forging an event": ("publish", topology.EVENTS, "bigtop.vm.VmObserved"),
+    "forging an event to us": ("publish", "colobus.events.ours", "bigtop.vm.VmObserved"),
+    "following our own way": ("bind", "colobus.events.ours", "bigtop.vm.*"),
     "writing to a queue directly": ("publish", "", "scheduler.requests"),
     "following another tenant": ("bind", topology.STATUS, "zuul.#"),
     "following everybody": ("bind", topology.STATUS, "#"),

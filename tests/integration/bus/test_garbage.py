@@ -9,6 +9,7 @@ import pytest
 from pamqp.commands import Basic
 
 from shared.bus import Bus
+from shared.contract.topology import EVENTS
 from tests.support.bus import Broker, Recorder, an_event, bus_at, nothing_left
 from tests.support.proxy import Proxy
 
@@ -123,7 +124,7 @@ async def test_forged_headers_of_ours_are_not_believed(bus: Bus, broker: Broker)
     )
     record = Recorder()
     await bus.consume("scheduler.events", record)
-    await broker.put("scheduler.events", an_event().body, forged)
+    await broker.put("scheduler.events", an_event().body, forged, exchange=EVENTS)
     [delivery] = await record.wait_for(1)
     assert (delivery.user_id, delivery.routing_key) == (None, "scheduler.events")
     await broker.put("scheduler.events", b"junk", forged)

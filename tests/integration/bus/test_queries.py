@@ -136,10 +136,12 @@ async def test_a_reply_goes_to_no_foreign_queue(bus: Bus, broker: Broker) -> Non
     """A query can't make its owner write into a work queue by naming it as reply address."""
     from pamqp.commands import Basic
 
+    from shared.contract import topology
     from shared.contract.codec import encode
 
     await bus.serve_queries("scheduler", _answer)
     evil = Basic.Properties(reply_to="scheduler.requests", correlation_id="1")
-    await broker.put("scheduler.queries", encode(_asked(), QUESTION), evil)
+    asked = encode(_asked(), QUESTION)
+    await broker.put("scheduler.GetQuota", asked, evil, exchange=topology.QUERIES)
     assert await bus.query("scheduler", _asked(), QUESTION) == ANSWER
     assert await broker.depth("scheduler.requests") == 0

@@ -12,8 +12,8 @@ from shared.storage import Connection, Database, Outbox
 from shared.storage.outbox import OutboxBatch
 
 
-class Killed(Exception):
-    """The process died before it could commit."""
+class Killed(BaseException):
+    """The process died before it could commit: nobody is there to catch it."""
 
 
 class Shelf(Outbox):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,8 +11,10 @@ from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
 from shared.bus.copies import dead_copy, dead_letter_key, delayed_copy, next_delay
-from shared.bus.delivery import Incoming
+from shared.bus.delivery import Delivery, Incoming
+from shared.contract.codec import decode
 from shared.contract.topology import COMMANDS, DEAD_LETTERS, EVENTS, REQUESTS, STATUS
+from tests.support.bus import an_event
 
 OURS = frozenset({"colobus-scheduler"})
 
@@ -67,6 +70,8 @@ def test_delays_grow_unless_the_backend_asks_for_one(
             "scheduler.dead_commands.vm_worker.ProvisionVm",
         ),
         ("scheduler.requests", REQUESTS, "", ""),
+        ("vm_worker.commands", "", "vm_worker.commands", "vm_worker.commands.vm_worker.commands"),
+        ("vm_worker.commands", "", "a.b.c", "vm_worker.commands.a.b.c"),
     ],
 )
 def test_only_dead_commands_keep_a_key_of_two_words(
@@ -165,3 +170,39 @@ def test_headers_that_steer_the_broker_or_cannot_travel_stay_behind() -> None:
     }
     kept = _incoming(headers=headers).headers_to_keep()
     assert kept == {"text": "stays", "number": 7, "x-colobus-repeated": True}
+
+
+@pytest.mark.parametrize(
+    ("deaths", "given_up"),
+    [
+        (None, None),
+        ([], None),
+        ([{"queue": "q", "reason": "expired"}, {"queue": "p", "reason": "x"}], ("q", "expired")),
+        ("yes", ("", "")),
+        ({"queue": "q"}, ("", "")),
+        ([7], ("", "")),
+        ([{}], ("None", "None")),
+    ],
+)
+def test_the_last_death_says_who_gave_a_message_up(
+    deaths: object, given_up: tuple[str, str] | None
+) -> None:
+    """The broker's own entry is the first; what is no list of tables was not written by it."""
+    delivery = replace(_delivery(), headers={"x-death": deaths})
+    assert delivery.given_up == given_up
+    assert replace(delivery, delays=1).given_up is None, "that is the death in our delay queue"
+
+
+def _delivery() -> Delivery:
+    event = an_event()
+    envelope, message = decode(event.body)
+    return Delivery(
+        envelope=envelope,
+        message=message,
+        queue="scheduler.dead_commands",
+        routing_key="vm_worker.ProvisionVm",
+        headers={},
+        user_id=None,
+        reply_to=None,
+        repeated=False,
+    )

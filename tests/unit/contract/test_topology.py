@@ -10,12 +10,15 @@ from shared.contract.topology import (
     DEAD_LETTERS,
     DELIVERY_LIMIT,
     EVENTS,
+    OPEN_TO_TENANTS,
     STATUS,
     TOPOLOGY,
+    Binding,
     QueryQueue,
     WorkQueue,
+    belongs,
+    for_ours,
     matches,
-    own_queues,
 )
 
 EXCHANGES = {exchange.name for exchange in TOPOLOGY.exchanges}
@@ -100,9 +103,31 @@ def test_keys_match_as_topic_exchanges_match(pattern: str, key: str, matching: b
     assert matches(pattern, key) is matching
 
 
-def test_our_own_queues_of_a_message_are_known() -> None:
-    """They are what must have it, whatever tenants bind beside them."""
-    assert own_queues(STATUS, "bigtop.vm.active") == ("front_door.status", "webhook_worker.status")
-    assert own_queues(EVENTS, "bigtop.vm.VmObserved") == ("scheduler.events",)
-    assert own_queues(COMMANDS, "vm_worker.ProvisionVm") == ("vm_worker.commands",)
-    assert own_queues(COMMANDS, "nobody.Anything") == ()
+@pytest.mark.parametrize("exchange", OPEN_TO_TENANTS)
+def test_the_way_past_tenants_leads_to_the_same_queues_of_ours(exchange: str) -> None:
+    """Whatever a tenant's queue refuses, ours can have it, under its own key."""
+    ours = {queue.name for queue in QUEUES if Binding(exchange, "#") in queue.bindings}
+    past = {queue.name for queue in QUEUES if Binding(for_ours(exchange), "#") in queue.bindings}
+    assert ours == past != set()
+
+
+@pytest.mark.parametrize(
+    ("queue", "exchange", "key", "expected"),
+    [
+        ("scheduler.events", EVENTS, "bigtop.vm.VmObserved", True),
+        ("scheduler.events", for_ours(EVENTS), "bigtop.vm.VmObserved", True),
+        ("scheduler.events", "", "scheduler.events", False),
+        ("scheduler.events", STATUS, "bigtop.vm.active", False),
+        ("vm_worker.commands", COMMANDS, "vm_worker.ProvisionVm", True),
+        ("vm_worker.commands", COMMANDS, "iscsi_worker.ProvisionVolume", False),
+        ("vm_worker.commands", "", "vm_worker.commands", False),
+        ("scheduler.dead_commands", DEAD_LETTERS, "bigtop.vm.VmObserved", False),
+        ("scheduler.queries", "", "scheduler.queries", False),
+        ("no.such.queue", EVENTS, "bigtop.vm.VmObserved", False),
+    ],
+)
+def test_what_came_past_a_queues_bindings_does_not_belong_there(
+    queue: str, exchange: str, key: str, expected: bool
+) -> None:
+    """The default exchange leads anywhere, and nobody is asked for a key there."""
+    assert belongs(queue, exchange, key) is expected
