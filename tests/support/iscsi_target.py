@@ -80,7 +80,8 @@ class Target:
 @contextmanager
 def serving(network: Network, folder: Path) -> Iterator[Target]:
     """Run a tgtd at this machine's own address there; all its targets are gone at the end."""
-    portal = f"portal={network.portal}:{PORT},nop_interval=5,nop_count=3"
+    # Patient: on a busy host an emulated processor may stand still for longer than 15 seconds.
+    portal = f"portal={network.portal}:{PORT},nop_interval=5,nop_count=12"
     argv = ["tgtd", "--foreground", "--iscsi", portal]
     log = folder / "tgtd.log"
     with (
