@@ -39,6 +39,7 @@ QUICK := -n 4 --dist loadfile $(STORAGE:%=--ignore %) tests/unit tests/contract 
 
 test: init ## every test, on the real parts; sets them up
 	$(PY) -m pytest $(QUICK)
+	$(PY) -m pytest $(STORAGE)
 	$(PY) -m pytest --maxfail=2 tests/end_to_end
 	$(PY) -m pytest --maxfail=2 tests/faults
 

@@ -102,6 +102,10 @@ class WorkflowDefinition:
     #: The step whose command makes whole what an observation shows of the living one; None: none.
     mended_by: Callable[[ResourceState, Any], str | None] = lambda _state, _seen: None
 
+    def knows(self, name: str) -> bool:
+        """Tell whether there is a step of this name."""
+        return any(step.name == name for step in self.steps)
+
     def step(self, name: str) -> StepDefinition:
         """The definition of a step by name."""
         return next(step for step in self.steps if step.name == name)

@@ -98,7 +98,7 @@ def absorb(
             )
         else:
             steps.succeeded(walk, definition.step(step), event)
-    elif not operations.is_operation(step) and not leaving.is_left_behind(step):
+    elif definition.knows(step):  # else of an operation that ended, or of nothing there ever was
         steps.answered_again(walk, definition.step(step), event)
     return walk.decision()
 

@@ -18,6 +18,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from services.scheduler.kept_requests import json_of
+from services.scheduler.origins import SAID_BY, WORDS
 from services.scheduler.state import ResourceState
 from shared.contract import topology
 from shared.contract.codec import decode
@@ -145,13 +146,20 @@ _EXCHANGES = {queue.name: queue.bindings[0].exchange for queue in topology.TOPOL
 _EXCHANGES |= {queue.name: queue.bindings[0].exchange for queue in topology.TOPOLOGY.query_queues}
 
 
+#: Event → a kind under which its worker may say it.
+_KINDS = {
+    event.__name__: next(word for word, worker in WORDS.items() if worker in workers)
+    for event, workers in SAID_BY.items()
+}
+
+
 def _way_to(queue: str, body: bytes) -> tuple[str, str]:
     """The exchange, and the routing key that belongs to the body, as far as it says anything."""
     exchange, said = _EXCHANGES[queue], json_of(body)
     words = said if isinstance(said, dict) else {}
     name = _word(str(words.get("type")).removeprefix("org.colobus.").removesuffix(".v1"))
     if exchange in topology.OPEN_TO_TENANTS:
-        return exchange, f"{_word(words.get('tenant'))}.vm.{name}"
+        return exchange, f"{_word(words.get('tenant'))}.{_KINDS.get(name, 'vm')}.{name}"
     if exchange == topology.QUERIES:
         return exchange, f"{queue.partition('.')[0]}.{name}"
     return exchange, f"vm_worker.{name}"

@@ -52,9 +52,18 @@ def test_every_kind_is_a_word_of_its_worker() -> None:
 
 @pytest.mark.parametrize("event", SAID_BY, ids=lambda event: str(event.__name__))
 def test_an_event_under_its_own_key_counts(event: type[Message]) -> None:
-    """Tenant, kind and name, for each that is in the table."""
+    """Tenant, kind and name, for each that is in the table, and for each that may say it."""
     _, message = decode(as_bytes(golden(event.__name__)))
-    check_event(_delivery(message, f"bigtop.vm.{event.__name__}"))
+    for speaker in SAID_BY[event]:
+        kind = next(word for word, worker in WORDS.items() if worker == speaker)
+        key = f"bigtop.{kind}.{event.__name__}"
+        check_event(_delivery(message, key, subject=new_id(kind)))
+
+
+def test_what_is_about_a_store_is_said_under_a_word_of_its_own() -> None:
+    """Censuses, and inspections that failed, are about no one resource."""
+    census = CommandFailed(command="TakeCensus", problem=PROBLEM, retryable=True)
+    check_event(_delivery(census, "bigtop.store.CommandFailed", subject="iscsi_worker/rack"))
 
 
 @pytest.mark.parametrize(

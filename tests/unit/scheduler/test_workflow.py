@@ -233,6 +233,14 @@ def test_delete_wins_over_a_failure_under_way() -> None:
     assert vm.phase() is Phase.DELETED
 
 
+def test_an_answer_for_a_step_that_there_is_not_changes_nothing() -> None:
+    """Of another version, or of nobody's: it is not ours to fail over."""
+    vm = Driver().make()
+    before = vm.state
+    failed = CommandFailed(command="x", problem=Problem(title="x"), retryable=False)
+    assert vm.event("no-such-step", 1, failed).state == before
+
+
 def test_an_undo_never_gives_up() -> None:
     """Whatever the backend says to a delete, it is tried again, and the reason is shown."""
     vm = Driver(floating_ip=False).make().delete()
