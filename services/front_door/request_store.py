@@ -138,9 +138,9 @@ class RequestStore:
     def __init__(self, database: Database, *, claim_seconds: float) -> None:
         self._database = database
         self._claim = timedelta(seconds=claim_seconds)
-        self._asking = Gathering(self._insert_all)
-        self._creating = Gathering(self._insert_all)
-        self._confirming = Gathering(self._confirm_all)
+        self._asking = Gathering(self._insert_all, lanes=1)
+        self._creating = Gathering(self._insert_all, lanes=1)
+        self._confirming = Gathering(self._confirm_all, lanes=1)
         self._finding = Gathering(self._find_all)
 
     async def insert(self, row: RequestRow, created: Resource | None) -> tuple[RequestRow, bool]:

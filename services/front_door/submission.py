@@ -12,7 +12,6 @@ What a crash between any two of these steps leaves behind, and what becomes of i
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from dataclasses import dataclass
 
@@ -181,7 +180,7 @@ class Submitter:
         )
 
     def _digest(self, ask: Ask) -> bytes:
-        return hmac.digest(self._digest_key, ask.body, hashlib.sha256)
+        return hmac.digest(self._digest_key, ask.body, "sha256")  # by name: in C
 
 
 def unconfirmed() -> TemporaryError:
