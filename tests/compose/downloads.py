@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 #: The release whose package of Compose version 2 runs on Debian 12 as well.
 _COMPOSE_FROM = "trixie"
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-_MIRROR = "http://deb.debian.org/debian"
+#: The release whose source of packages, as this machine knows it, has the others too.
+_OWN = "bookworm"
 #: This machine's trust store: it may be behind a registry with a certificate of its own.
 _TRUST = "/etc/ssl/certs/ca-certificates.crt"
 #: What Debian's own slim image leaves out, too.
@@ -53,10 +54,18 @@ def compose_plugin(cache: Path) -> Path:
     return made
 
 
+def _mirror() -> str:
+    """Return where this machine has its own packages from."""
+    command = ["apt-get", "indextargets", "--format", "$(REPO_URI)"]
+    wanted = ["Created-By: Packages", f"Codename: {_OWN}", "Component: main"]
+    found = subprocess.run([*command, *wanted], capture_output=True, text=True, check=True)
+    return found.stdout.split()[0]
+
+
 def _apt(folder: Path) -> list[str]:
     """Return apt-get with lists and sources of its own: the machine's stay as they are."""
     sources = folder / "sources.list"
-    sources.write_text(f"deb [signed-by={_KEYRING}] {_MIRROR} {_COMPOSE_FROM} main\n")
+    sources.write_text(f"deb [signed-by={_KEYRING}] {_mirror()} {_COMPOSE_FROM} main\n")
     for part in ("lists/partial", "cache/archives/partial"):
         (folder / part).mkdir(parents=True)
     options = {
