@@ -1,4 +1,4 @@
-"""`make demo`: everything comes up, then a VM is asked for and shown on its way to the webhook."""
+"""`make demo`: everything comes up, a VM is shown on its way to the webhook, and a volume made."""
 
 from __future__ import annotations
 
@@ -16,7 +16,17 @@ from rich.panel import Panel
 from rich.text import Text
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from colobus import Client, ColobusError, CreateVm, LeaseRequest, Phase, Resource, ResourceEnded
+from colobus import (
+    Client,
+    ColobusError,
+    CreateAttachment,
+    CreateVm,
+    CreateVolume,
+    LeaseRequest,
+    Phase,
+    Resource,
+    ResourceEnded,
+)
 from colobus.cli.live import follow_live
 from colobus.cli.output import details
 from colobus.config import find_credentials
@@ -28,6 +38,8 @@ from devcloud.paths import Paths
 PERSON = "alice"
 LABELS = {"made-by": "demo"}
 LEASE_HOURS = 1
+#: Who may log in to the volume: nobody does here, since kernels like those of containers can't.
+INITIATOR = "iqn.1993-08.org.debian:01:demo"
 HOOK = "/hooks/demo"
 #: How long the webhook may take after the VM is active, in seconds.
 WEBHOOK_SECONDS = 30
@@ -79,6 +91,8 @@ async def show(cloud: Supervisor) -> None:
             await show_webhooks(receiver, vm.id, secret)
         except TimeoutError:
             raise DemoFailed(f"no webhook about it within {WEBHOOK_SECONDS} s") from None
+        heading("A volume, offered over iSCSI to one initiator")
+        await show_volume(client)
     goodbye(site, environment, vm)
 
 
@@ -96,13 +110,40 @@ def request(callback_url: str) -> CreateVm:
     )
 
 
+async def show_volume(client: Client) -> None:
+    """Ask for a volume and an attachment in one breath, and show what its owner is told."""
+    lease = LeaseRequest(ttl=LEASE_HOURS * 3600)
+    volume = await client.create_volume(CreateVolume(size_gib=1, labels=LABELS, lease=lease))
+    asked = CreateAttachment(
+        volume=volume.id, initiator_iqn=INITIATOR, labels=LABELS, lease=lease, deadline=300
+    )
+    attachment = await client.create_attachment(asked)
+    out.print(f"POST /v1/volumes → 202, {volume.id}\nPOST /v1/attachments → 202, {attachment.id}\n")
+    attachment = await follow_live(
+        client, attachment.id, {Phase.ACTIVE, *TERMINAL_PHASES}, console=out
+    )
+    if attachment.status.phase is not Phase.ACTIVE:
+        raise ResourceEnded(attachment)
+    told = await client.credentials(attachment.id)
+    out.print()
+    details(
+        [
+            ("target", told.target_iqn),
+            ("portals", ", ".join(told.portals)),
+            ("CHAP user", told.chap_username),
+            ("CHAP secret", f"{len(told.chap_secret)} characters, told to the owner alone"),
+        ]
+    )
+
+
 async def remove_earlier(client: Client) -> None:
-    """Give back the VMs of earlier runs: they count against the quota."""
+    """Give back what earlier runs have left: it counts against the quota."""
     ending = {Phase.DEPROVISIONING, Phase.DELETED}
-    async for vm in client.list("vm", labels=LABELS):
-        if vm.status.phase not in ending:
-            out.print(f"giving back {vm.id} of an earlier run")
-            await client.delete(vm.id)
+    for kind in ("vm", "attachment", "volume"):
+        async for one in client.list(kind, labels=LABELS):
+            if one.status.phase not in ending:
+                out.print(f"giving back {one.id} of an earlier run")
+                await client.delete(one.id)
 
 
 async def show_webhooks(receiver: str, vm_id: str, secret: str) -> None:
