@@ -35,8 +35,10 @@ _log = structlog.stdlib.get_logger(__name__)
 _TIMEOUTS = ("client_mount_timeout", "rados_mon_op_timeout", "rados_osd_op_timeout")
 
 
-#: The object that workers' locks are on, and how long they last at most.
-_LOCKS, _LOCK_SECONDS = "colobus.locks", 30
+#: The object that workers' locks are on, and how long one lasts whose worker has died.
+LOCKS, LOCK_SECONDS = "colobus.locks", 30
+#: Renew a lock that we still hold; never take one (librados' LIBRADOS_LOCK_FLAG_MUST_RENEW).
+_MUST_RENEW = 2
 
 
 @dataclass(frozen=True)
@@ -87,16 +89,27 @@ class Pool:
         """Be the only worker that makes or unmakes an image: librbd copes badly with two.
 
         A lock of RADOS' own (cls_lock) on one object for all images, by the image's name; nothing
-        is left of it. It is let go after a while for a worker that died. Raises the vendor's
-        error "busy".
+        is left of it. It is renewed for as long as this takes (an image of TiBs goes in minutes),
+        and let go after a while for a worker that died. Raises the vendor's error "busy".
         """
-        cookie = uuid.uuid4().hex
-        self.ioctx.lock_exclusive(_LOCKS, name, cookie, "", _LOCK_SECONDS)
+        cookie, done = uuid.uuid4().hex, threading.Event()
+        self.ioctx.lock_exclusive(LOCKS, name, cookie, "", LOCK_SECONDS)
+        keeper = threading.Thread(target=self._keep, args=(name, cookie, done), daemon=True)
+        keeper.start()
         try:
             yield
         finally:
+            done.set()
+            keeper.join()
             with suppress(*vendor().errors):
-                self.ioctx.unlock(_LOCKS, name, cookie)
+                self.ioctx.unlock(LOCKS, name, cookie)
+
+    def _keep(self, name: str, cookie: str, done: threading.Event) -> None:
+        while not done.wait(LOCK_SECONDS / 4):
+            try:
+                self.ioctx.lock_exclusive(LOCKS, name, cookie, "", LOCK_SECONDS, _MUST_RENEW)
+            except vendor().errors as error:
+                _log.warning("lock not renewed", image=name, error=str(error)[:500])
 
 
 @dataclass

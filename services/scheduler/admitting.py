@@ -24,7 +24,7 @@ from services.scheduler.context import Context, Recording
 from services.scheduler.deciding import Decide, Made, decide_each, decide_one, record_all
 from services.scheduler.estimates import shown_position
 from services.scheduler.ledger import Transaction, utc_now
-from services.scheduler.needs import NOTHING_NEEDED, Named, needs_of
+from services.scheduler.needs import Named, is_young, needs_of
 from services.scheduler.placement import Candidate, Choice
 from services.scheduler.queues import Held, Share, Waiting
 from services.scheduler.setbacks import Setbacks
@@ -51,7 +51,7 @@ _FOR_GOOD = frozenset({Reason.NO_CLOUD, Reason.NO_STORE, Reason.REFERENCE_NOT_FO
 _FAULT = "Could not be decided about, by a fault of Colobus itself. It is tried again."
 _LOCK = 0x434F4C4F  # "COLO": the advisory lock of admission
 _QUEUES = """
-SELECT id, kind, tenant, phase, demand, state->'resource'->'spec' AS spec,
+SELECT id, kind, tenant, phase, demand, created_at, state->'resource'->'spec' AS spec,
     state->'refusals' AS refusals, state->'left_behind' AS left_behind,
     ARRAY[shown->>'reason', shown->>'message', shown->'queue'->>'position',
         shown->'queue'->>'estimated_start'] AS told
@@ -207,6 +207,7 @@ def _readable(rows: Sequence[Any], named: Mapping[str, Named], aside: Setbacks) 
 
 def _waiting(row: Any, named: Mapping[str, Named]) -> Waiting:
     spec, references = row["spec"], references_of(row["kind"], row["spec"])
+    young = is_young(row["created_at"], utc_now())
     return Waiting(
         id=row["id"],
         tenant=row["tenant"],
@@ -215,7 +216,7 @@ def _waiting(row: Any, named: Mapping[str, Named]) -> Waiting:
         refusals=msgspec.convert(row["refusals"] or {}, dict[str, Problem]),
         left=tuple(one["cloud"] for one in row["left_behind"] or ()),
         kind=row["kind"],
-        needs=needs_of(row["tenant"], references, named) if references else NOTHING_NEEDED,
+        needs=needs_of(row["tenant"], references, named, young=young),
     )
 
 

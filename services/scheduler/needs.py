@@ -1,16 +1,22 @@
 """What a waiting resource needs of the others that it names: a volume, a snapshot. Pure.
 
 They must be the tenant's, and active; then it goes where they are. Who names what has ended, or is
-about to, is told so at once; who names what is being made waits for it.
+about to, is told so at once; who names what is being made waits for it. What isn't known may yet
+come: requests that were accepted one after the other may be recorded in another order, so a young
+one waits for a while. It is the same for what is another tenant's, or time would tell the two apart.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from shared.contract.resources import Phase
 
+#: How long after its creation a resource waits for what it names and nobody knows: longer than a
+#: request may lie with a replica that died.
+PATIENCE = timedelta(seconds=60)
 _COMING = frozenset({Phase.REQUESTED, Phase.WAITING, Phase.PROVISIONING})
 
 
@@ -39,12 +45,24 @@ class Named:
     place: str | None
 
 
-def needs_of(tenant: str, references: Mapping[str, str], named: Mapping[str, Named]) -> Needs:
+def is_young(created_at: datetime, now: datetime) -> bool:
+    """Tell whether what it names may still be on its way."""
+    return now < created_at + PATIENCE
+
+
+def needs_of(
+    tenant: str,
+    references: Mapping[str, str],
+    named: Mapping[str, Named],
+    *,
+    young: bool = False,
+) -> Needs:
     """Return how it stands with ``references`` ({field: id}), of which ``named`` are known."""
     for field, resource_id in references.items():
         other = named.get(resource_id)
         if other is None or other.tenant != tenant:
-            return Needs(missing=f"{field}: there is no {resource_id}.")
+            words = f"{field}: there is no {resource_id}."
+            return Needs(unready=words) if young else Needs(missing=words)
         if other.phase in _COMING:
             return Needs(unready=f"{field}: {resource_id} is {other.phase.value}.")
         if other.phase is not Phase.ACTIVE:

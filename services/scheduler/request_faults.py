@@ -121,6 +121,9 @@ def data_faults(data: Any) -> Iterator[FieldError]:
         yield FieldError(detail=f"A {kind.name} knows no {verb.value}.", pointer=f"{_DATA}/verb")
         return
     yield from _verb_faults(verb, data)
+    if verb is Verb.DELETE and data.get("force") is True and not kind.takes_force:
+        detail = f"The end of a {kind.name} can't be forced."
+        yield FieldError(detail=detail, pointer=f"{_DATA}/force")
     yield from _id_faults(kind, verb, data.get("resource_id"))
     if verb is Verb.CREATE:
         yield from _spec_faults(kind, data.get("spec", {}))

@@ -30,6 +30,7 @@ _MAY_BE_ELSEWHERE = _MAY_BE_WAITED_FOR | {
     Reason.NETWORK_NOT_FOUND,
     Reason.SECURITY_GROUP_NOT_FOUND,
     Reason.NO_CLOUD,
+    Reason.NO_STORE,
 }
 
 
@@ -98,7 +99,7 @@ def failed(
         walk.answered(step.name)
         walk.change_step(step.name, state=StepState.FAILED)
         advance(walk)
-    elif retryable:
+    elif retryable or walk.state.phase is Phase.ACTIVE:  # what lives is mended, not given up
         walk.back_off(step.name, problem, wish)
         walk.change_step(step.name, state=StepState.RETRYING)
     else:

@@ -40,7 +40,9 @@ def is_about(state: ResourceState, seen: StorageObserved) -> bool:
 def condition(state: ResourceState, seen: StorageObserved) -> tuple[Reason, str, bool] | None:
     """Return what is wrong with a living one, in words, and whether it is lost; None: nothing."""
     if seen.gone:
-        return Reason.REMOVED_EXTERNALLY, f"{state.place} has no such thing any more.", True
+        # Not lost: what is in a volume can't be made again, and one look may have gone to the wrong
+        # pool. Its owner is told and decides.
+        return Reason.REMOVED_EXTERNALLY, f"{state.place} shows no such thing any more.", False
     if not seen.offered:
         return Reason.BACKEND_UNAVAILABLE, "The gateway had lost it; it is offered again.", False
     return None

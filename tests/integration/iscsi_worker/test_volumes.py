@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 
+from services.iscsi_worker import rbd_backend
 from services.iscsi_worker.names import golden_image
 from shared.contract.identifiers import new_id
 from shared.contract.messages import VolumeProvisioned
@@ -209,6 +210,33 @@ async def test_deleting_twice_is_fine(replica: Replica, world: World) -> None:
     await volume.deprovision()
     assert volume.image not in world.images()
     assert (await replica.look(volume.id, volume.id)).gone
+
+
+async def test_a_lock_lasts_as_long_as_the_work(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An image of TiBs takes minutes to go; nobody else is at it meanwhile, and all may be then."""
+    monkeypatch.setattr(rbd_backend, "LOCK_SECONDS", 4)
+    pool = rbd_backend.Pool(world.rbd, world.pool, world.rbd.Image)
+    busy = rbd_backend.vendor().rados.ObjectBusy
+
+    def is_free() -> bool:
+        try:
+            with pool.alone("long"):
+                return True
+        except busy:
+            return False
+
+    def work() -> list[bool]:
+        ends, found = time.monotonic() + 10, []
+        with pool.alone("long"):
+            while time.monotonic() < ends:
+                found.append(is_free())
+                time.sleep(0.2)
+        return found
+
+    assert not any(await asyncio.to_thread(work))
+    assert await asyncio.to_thread(is_free)
 
 
 async def test_another_tenants_volume_is_not_found(replica: Replica, world: World) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from services.scheduler.admission import admit
-from services.scheduler.needs import Named, Needs, needs_of
+from services.scheduler.needs import Named, Needs, is_young, needs_of
 from services.scheduler.placement import Candidate
 from services.scheduler.queues import Share, Waiting
 from shared.contract.problems import Reason
@@ -68,6 +70,18 @@ def test_what_cannot_come_is_told_at_once(known: dict[str, Named]) -> None:
     assert choice.reason is Reason.REFERENCE_NOT_FOUND
     assert choice.message.startswith("volume: ")
     assert VOLUME in choice.message
+
+
+@pytest.mark.parametrize("known", [{}, named(Phase.ACTIVE, tenant="hive")])
+def test_what_is_not_known_yet_is_waited_for_a_while(known: dict[str, Named]) -> None:
+    """Requests that were accepted one after the other may be recorded in another order."""
+    assert is_young(NOW, NOW + timedelta(seconds=59))
+    assert not is_young(NOW, NOW + timedelta(seconds=60))
+    needs = needs_of("bigtop", {"volume": VOLUME}, known, young=True)
+    outcome = admit([attachment(needs)], {"bigtop": SHARE}, STORES, NOW)
+    (held,) = outcome.held
+    assert held.reason is Reason.REFERENCE_NOT_READY
+    assert VOLUME in held.message
 
 
 def test_without_any_store_the_reason_says_so() -> None:

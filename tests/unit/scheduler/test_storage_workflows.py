@@ -145,14 +145,19 @@ def test_the_commands_say_what_was_asked_for() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_was_removed_behind_our_back_fails_and_leaves_nothing(kind: str) -> None:
-    """An observation that it is gone undoes what may be left of it."""
+def test_what_a_store_does_not_show_any_more_is_told_and_kept(kind: str) -> None:
+    """One look may have gone to the wrong pool; what a volume holds can't be made again."""
     stored = made(kind)
     stored.see(gone=True)
-    assert stored.phase() is Phase.DEPROVISIONING
+    status = stored.state.resource.status
+    assert (status.phase, status.reason) == (Phase.ACTIVE, Reason.REMOVED_EXTERNALLY)
+    assert not stored.open
+    stored.see()
+    assert stored.state.resource.status.reason is None
+    stored.see(gone=True)
+    stored.delete()
     stored.answer(UNMADE[kind])
-    assert stored.phase() is Phase.FAILED
-    assert stored.state.resource.status.reason is Reason.REMOVED_EXTERNALLY
+    assert stored.phase() is Phase.DELETED
 
 
 def test_a_volume_in_use_waits_with_the_words_of_who_holds_it() -> None:
@@ -200,6 +205,17 @@ def test_mending_that_fails_is_tried_again() -> None:
     stored.fail(Reason.BACKEND_UNAVAILABLE, retryable=True)
     assert stored.phase() is Phase.ACTIVE
     assert stored.state.step("target").state is StepState.RETRYING
+    stored.ring("retry/target")
+    stored.answer(MADE["attachment"])
+    assert stored.state.step("target").state is StepState.DONE
+
+
+def test_mending_that_is_refused_ends_nothing() -> None:
+    """Whatever the gateway says: what lives is tried again, not given up."""
+    stored = made("attachment")
+    stored.see(offered=False)
+    stored.fail(Reason.BACKEND_REFUSED, retryable=False)
+    assert stored.phase() is Phase.ACTIVE
     stored.ring("retry/target")
     stored.answer(MADE["attachment"])
     assert stored.state.step("target").state is StepState.DONE
