@@ -1,8 +1,8 @@
 """CHAP accounts, derived where they are needed and stored nowhere of ours. Pure.
 
 What they are made of is the key, the target, the initiator and a generation. A target belongs to
-one attachment, so no former holder's secret opens another. The name derives from the key too: under
-another key the account is another, and an account made with the old one is seen.
+one attachment, so no former holder's secret opens another. The name derives from the key too: with
+another key the account is another one, and an account made with the old key is seen.
 """
 
 from __future__ import annotations

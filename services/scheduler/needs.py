@@ -3,7 +3,7 @@
 They must be the tenant's, and active; then it goes where they are. Who names what has ended, or is
 about to, is told so at once; who names what is being made waits for it. What isn't known may yet
 come: requests that were accepted one after the other may be recorded in another order, so a young
-one waits for a while. It is the same for what is another tenant's, or time would tell the two apart.
+one waits for a while. So it does for what is another tenant's, or time would tell the two apart.
 """
 
 from __future__ import annotations
