@@ -23,7 +23,8 @@ def end(walk: Walk, ending: Ending) -> None:
         return
     if current is not None and _STRENGTH[current.goal] >= _STRENGTH[ending.goal]:
         if ending.force and not current.force:
-            _force(walk, current)
+            walk.change(ending=msgspec.structs.replace(current, force=True))
+            _order_again(walk)
         return
     walk.change(ending=ending)
     if ending.goal is Goal.DELETE or walk.state.phase is Phase.ACTIVE:
@@ -34,11 +35,12 @@ def end(walk: Walk, ending: Ending) -> None:
         walk.change_status(phase=Phase.DEPROVISIONING, queue=None)
         walk.explain(ending.reason, message)
     go_back(walk)
+    if ending.force:
+        _order_again(walk)
 
 
-def _force(walk: Walk, current: Ending) -> None:
-    """What waits for those who still use it is ordered at once, without regard to them."""
-    walk.change(ending=msgspec.structs.replace(current, force=True))
+def _order_again(walk: Walk) -> None:
+    """What waits for those who still use it is ordered at once, now without regard to them."""
     for step in walk.wanted():
         waits = walk.progress(step.name).answered
         if walk.state.step(step.name).state is StepState.UNDOING and waits:

@@ -109,7 +109,9 @@ class Stored:
         self._take(workflow.observe(self.state, self.definition, self.now, seen))
 
     def delete(self, *, force: bool = False) -> None:
-        ending = Ending(goal=Goal.DELETE, reason=Reason.DELETE_REQUESTED, force=force)
+        self.end(Ending(goal=Goal.DELETE, reason=Reason.DELETE_REQUESTED, force=force))
+
+    def end(self, ending: Ending) -> None:
         self._take(workflow.end(self.state, self.definition, self.now, ending))
 
     def ring(self, name: str) -> None:
@@ -238,6 +240,18 @@ def test_force_overtakes_a_detach_that_waits() -> None:
     stored.delete(force=True)
     stored.answer(UNMADE["attachment"])
     assert stored.phase() is Phase.DELETED
+
+
+def test_force_overtakes_the_undo_of_what_failed() -> None:
+    """It waits for its initiator already: the stronger goal doesn't wait for the next try."""
+    stored = made("attachment")
+    failing = Ending(goal=Goal.FAIL, reason=Reason.DEADLINE_EXCEEDED)
+    stored.end(failing)
+    stored.fail(Reason.INITIATOR_LOGGED_IN, retryable=True)
+    stored.delete(force=True)
+    message = stored.command().message
+    assert isinstance(message, DetachVolume)
+    assert message.force
 
 
 def test_a_store_without_the_volume_fails_the_attachment_for_good() -> None:
