@@ -133,7 +133,8 @@ async def test_garbage_on_any_queue_ends_in_the_dead_letters_and_stops_nothing(
 ) -> None:
     """Each piece arrives there with its reason; a VM is made and deleted as ever."""
     broker = _Broker(colobus)
-    consumed = [queue.name for queue in TOPOLOGY.work_queues if queue.dead_letters]
+    queues = [queue.name for queue in TOPOLOGY.work_queues if queue.dead_letters]
+    consumed = [name for name in queues if name.partition(".")[0] in colobus.processes]
     pieces = {f"garbage for {queue} {uuid.uuid4()}": queue for queue in consumed}
     async with aiohttp.ClientSession() as session:
         for payload, queue in pieces.items():
