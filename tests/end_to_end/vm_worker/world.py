@@ -223,9 +223,18 @@ class Vm:
         )
 
     async def look(self) -> VmObserved:
-        """Inspect it."""
-        message = InspectVms(cloud=CLOUD, vms=(self.inspection,))
-        return only(await self.do(message), VmObserved)
+        """Inspect it; as for the scheduler, one that failed says nothing, and another follows.
+
+        Nova answers 500 (ObjectActionError) to who deletes a server that just goes by itself.
+        """
+
+        async def seen() -> VmObserved | None:
+            message = InspectVms(cloud=CLOUD, vms=(self.inspection,))
+            (answer,) = await self.do(message)
+            told = answer.message if isinstance(answer, Observation) else answer
+            return told if isinstance(told, VmObserved) else None
+
+        return await eventually(seen, within=60, what=f"{self.id} can be looked at")
 
     async def until(self, condition: Callable[[VmObserved], bool]) -> VmObserved:
         """Inspect it until it is as expected."""
