@@ -20,6 +20,8 @@ _AFTER_ANOTHER = timedelta(seconds=60)
 #: a compute host was building when it was killed; the host, up again, may go on and finish it.
 _ERROR_SINCE = "error_since"
 _ERROR_PASSES = timedelta(seconds=15)
+#: The handle that says that another server has been this one's undoing, and it was made anew: once.
+_MADE_ANEW = "made_anew"
 _PORT_LOST = Problem(
     title="Port lost",
     detail="Nova has taken the port off the server, which can't be reached any more.",
@@ -66,9 +68,14 @@ def _in_error(state: ResourceState, seen: VmObserved) -> Sighting:
     if seen.fault is None and seen.observed_at < datetime.fromisoformat(since) + _ERROR_PASSES:
         return Sighting(unproven=True, handles={_ERROR_SINCE: since})
     fault = seen.fault or Problem(title="Build failed", detail="Nova gave no reason.")
-    if state.handles.get(_BESIDE_UNTIL):  # the other one may have been its undoing, once
-        return Sighting(again=fault, handles={_BESIDE_UNTIL: "", _ERROR_SINCE: ""})
-    return Sighting(failed=(_reason(fault, Reason.BUILD_FAILED), fault))
+    reason = _reason(fault, Reason.BUILD_FAILED)
+    not_alone = state.handles.get(_BESIDE_UNTIL) or state.handles.get(DOUBTFUL)
+    if not_alone and reason is Reason.BUILD_FAILED and not state.handles.get(_MADE_ANEW):
+        # Another one may have been its undoing: when that went, it took the port along.
+        return Sighting(
+            again=fault, handles={_BESIDE_UNTIL: "", _ERROR_SINCE: "", _MADE_ANEW: "yes"}
+        )
+    return Sighting(failed=(reason, fault))
 
 
 def _shown(state: ResourceState, seen: VmObserved) -> str:

@@ -184,6 +184,23 @@ def test_what_another_server_has_broken_is_made_anew_once() -> None:
     assert vm.reason() is Reason.BUILD_FAILED
 
 
+def test_what_another_server_may_have_broken_unseen_is_made_anew_too() -> None:
+    """Both went so fast that no inspection has seen them side by side."""
+    vm = two_servers().see(server_status="ERROR", fault=FAULT)
+    assert vm.step("server") is StepState.RETRYING
+    vm.ring("retry/server")
+    vm.answer("ProvisionVm", VmBuildStarted(server_id="server-3", doubtful=True))
+    vm.see(server_id="server-3", server_status="ERROR", fault=FAULT)
+    assert vm.reason() is Reason.BUILD_FAILED
+
+
+def test_that_there_is_no_host_is_no_other_servers_doing() -> None:
+    """Even where there may be two."""
+    no_host = Problem(title="x", detail="No valid host was found.", reason=Reason.NO_VALID_HOST)
+    vm = two_servers().see(server_status="ERROR", fault=no_host)
+    assert vm.reason() is Reason.NO_VALID_HOST
+
+
 def test_an_error_without_any_doubt_fails_at_once() -> None:
     """Nobody else can have broken it."""
     vm = building().answer("ProvisionVm").see(server_status="ERROR", fault=FAULT)
