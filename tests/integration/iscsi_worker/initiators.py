@@ -1,6 +1,6 @@
 """Userspace iSCSI initiators (QEMU's), which all tests run through `qemu_io`: always bounded.
 
-What was logged in once is tried again for ever by their library, so `timeout` is around each.
+What was logged in once is tried again for ever by their library, so each is killed in the end.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ def _argv(login: Login, *more: str) -> list[str]:
     }
     image = ",".join(f"{name}={value}" for name, value in options.items())
     secret = f"secret,id=chap,data={login.secret}"
-    bound = ["timeout", str(_SECONDS * 3)]
+    # It dies with us; and it is itself what `kill` kills, no wrapper that would leave it behind.
+    bound = ["setpriv", "--pdeathsig", "KILL"]
     return [*bound, "qemu-io", "--object", secret, "--image-opts", image, *more]
 
 
