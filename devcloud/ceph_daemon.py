@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import socket
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -29,7 +30,7 @@ from devcloud.ini import render_ini
 from devcloud.processes import Daemon
 
 
-class CephDaemon(Component):
+class CephDaemon(Component, ABC):
     """One of the cluster's processes."""
 
     packages: ClassVar[tuple[str, ...]] = ("ceph-mon", "ceph-osd", "ceph-common")
@@ -62,9 +63,9 @@ class CephDaemon(Component):
         self.make_store()
         self.site.mark_done(self.name)
 
+    @abstractmethod
     def make_store(self) -> None:
         """Fill the empty folder `data`."""
-        raise NotImplementedError
 
     def daemons(self) -> Sequence[Daemon]:
         """Return the process."""

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from services.scheduler.definitions import Absorbed, StepDefinition, WorkflowDefinition
+from services.scheduler.definitions import Absorbed, StepDefinition
 from services.scheduler.state import ResourceState
-from services.scheduler.storage_sightings import (
-    WORKER,
-    condition,
-    inspect,
-    is_about,
-    outputs_of,
-    volume_of,
-)
+from services.scheduler.storage_sightings import WORKER, stored, volume_of
 from shared.contract.messages import (
     AttachVolume,
     DetachVolume,
@@ -58,24 +51,16 @@ def _mended_by(state: ResourceState, seen: StorageObserved) -> str | None:
     return STEP if not seen.offered and not seen.gone else None
 
 
-ATTACHMENT_WORKFLOW = WorkflowDefinition(
-    kind="attachment",
-    steps=(
-        StepDefinition(
-            name=STEP,
-            worker=WORKER,
-            make=_attach,
-            made_by={VolumeAttached: _attached},
-            undo=_detach,
-            undone_by={VolumeDetached: lambda _: Absorbed()},
-        ),
+ATTACHMENT_WORKFLOW = stored(
+    "attachment",
+    StepDefinition(
+        name=STEP,
+        worker=WORKER,
+        make=_attach,
+        made_by={VolumeAttached: _attached},
+        undo=_detach,
+        undone_by={VolumeDetached: lambda _: Absorbed()},
     ),
-    observation=StorageObserved,
-    is_about=is_about,
-    outputs=outputs_of,
-    condition=condition,
-    worker=WORKER,
-    inspect=inspect,
     holds={"iscsi_target": "target_iqn"},
     mended_by=_mended_by,
 )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from services.scheduler.definitions import StepDefinition, WorkflowDefinition
 from services.scheduler.state import ResourceState
 from shared.contract.messages import InspectStorage, StorageObserved, StoredThing
 from shared.contract.problems import Reason
@@ -52,3 +53,21 @@ def outputs_of(state: ResourceState, seen: StorageObserved) -> dict[str, Any]:
     """Return what a living one shows of itself: {output: value}."""
     del state
     return {} if seen.size_bytes is None else {"size_bytes": seen.size_bytes}
+
+
+def stored(
+    kind: str, step: StepDefinition, holds: Mapping[str, str], **more: Any
+) -> WorkflowDefinition:
+    """Return the workflow of a kind that one step makes, and whose resources are on stores."""
+    return WorkflowDefinition(
+        kind=kind,
+        steps=(step,),
+        observation=StorageObserved,
+        is_about=is_about,
+        outputs=outputs_of,
+        condition=condition,
+        worker=WORKER,
+        inspect=inspect,
+        holds=holds,
+        **more,
+    )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from services.scheduler.definitions import Absorbed, StepDefinition, WorkflowDefinition
+from services.scheduler.definitions import Absorbed, StepDefinition
 from services.scheduler.state import ResourceState
-from services.scheduler.storage_sightings import WORKER, condition, inspect, is_about, outputs_of
+from services.scheduler.storage_sightings import WORKER, stored
 from shared.contract.messages import (
     DeprovisionVolume,
     ProvisionVolume,
-    StorageObserved,
     VolumeDeprovisioned,
     VolumeProvisioned,
 )
@@ -30,23 +29,15 @@ def _provisioned(event: VolumeProvisioned) -> Absorbed:
     )
 
 
-VOLUME_WORKFLOW = WorkflowDefinition(
-    kind="volume",
-    steps=(
-        StepDefinition(
-            name="volume",
-            worker=WORKER,
-            make=_provision,
-            made_by={VolumeProvisioned: _provisioned},
-            undo=lambda state: DeprovisionVolume(store=state.place),
-            undone_by={VolumeDeprovisioned: lambda _: Absorbed()},
-        ),
+VOLUME_WORKFLOW = stored(
+    "volume",
+    StepDefinition(
+        name="volume",
+        worker=WORKER,
+        make=_provision,
+        made_by={VolumeProvisioned: _provisioned},
+        undo=lambda state: DeprovisionVolume(store=state.place),
+        undone_by={VolumeDeprovisioned: lambda _: Absorbed()},
     ),
-    observation=StorageObserved,
-    is_about=is_about,
-    outputs=outputs_of,
-    condition=condition,
-    worker=WORKER,
-    inspect=inspect,
     holds={"rbd_image": "rbd_image"},
 )
