@@ -48,6 +48,10 @@ class Reason(OpenEnum):
     WRONG_PHASE = "wrong_phase"
     NO_CLOUD = "no_cloud"
     NO_STORE = "no_store"
+    NO_METAL = "no_metal"
+    NO_FREE_NODE = "no_free_node"
+    DEPLOY_FAILED = "deploy_failed"
+    NODE_MAINTENANCE = "node_maintenance"
     REFERENCE_NOT_FOUND = "reference_not_found"
     REFERENCE_NOT_READY = "reference_not_ready"
     VOLUME_NOT_FOUND = "volume_not_found"
@@ -185,17 +189,24 @@ class Queue(_Record, frozen=True):
 class Placement(_Record, frozen=True):
     """Where a resource was placed, and why there: one line of explanation per candidate.
 
-    Volumes and what is made of them are on a ``store``, all else is on a ``cloud``.
+    Volumes and what is made of them are on a ``store``, VMs on a ``cloud``. A machine is on a
+    ``metal``, its disks on that one's ``store``, its port on that one's ``cloud``, if it has one.
     """
 
     cloud: str | None = None
     store: str | None = None
+    metal: str | None = None
     explanation: tuple[str, ...] = ()
 
     @property
     def place(self) -> str:
-        """The name of the cloud or store; the two never share names."""
-        return self.cloud or self.store or ""
+        """The name of what it was placed on: no two sorts of places share names."""
+        return self.metal or self.cloud or self.store or ""
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The names of all that may hold something of it."""
+        return tuple((one for one in (self.metal, self.cloud, self.store) if one))
 
 
 class Lease(_Record, frozen=True):
@@ -311,6 +322,26 @@ class VmSpec(
     arch: Annotated[str, Meta(pattern="^[a-z0-9_]{1,32}" + _END)] | None = None
 
 
+class MachineSpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """A bare-metal machine: the same words as a VM. It boots from a copy of a golden image.
+
+    ``flavor`` is the operator's name for a class of nodes. The copy has the size of the image, or
+    the larger ``root_gib``. ``user_data`` is write-only: it is sealed at the door and never shown.
+    """
+
+    image: CloudName
+    flavor: CloudName
+    root_gib: SizeGib | None = None
+    network: CloudName | None = None
+    floating_ip: bool = False
+    ssh_keys: Annotated[tuple[SshKey, ...], Meta(max_length=64)] = ()
+    user_data: Annotated[str, Meta(min_length=1, max_length=49152)] | None = None
+    security_groups: Annotated[tuple[CloudName, ...], Meta(max_length=32)] = ()
+    arch: Annotated[str, Meta(pattern="^[a-z0-9_]{1,32}" + _END)] | None = None
+
+
 class VolumeSpec(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
@@ -357,6 +388,18 @@ class LeaseRequest(
 
 class CreateVm(VmSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """The body of ``POST /v1/vms``: the spec and what all kinds have, side by side."""
+
+    name: Name | None = None
+    labels: Labels = {}
+    lease: LeaseRequest | None = None
+    deadline: MakingSeconds | None = None
+    callback_url: CallbackUrl | None = None
+
+
+class CreateMachine(
+    MachineSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``POST /v1/machines``."""
 
     name: Name | None = None
     labels: Labels = {}
@@ -663,6 +706,7 @@ class Catalog(_Body, frozen=True):
 #: Kind of resource → the word for it in paths.
 PLURALS: dict[str, str] = {
     "vm": "vms",
+    "machine": "machines",
     "volume": "volumes",
     "snapshot": "snapshots",
     "attachment": "attachments",

@@ -71,11 +71,17 @@ ACCESS: dict[str, Access] = {
         answers=True,
         settings=(SEALING_KEY,),
     ),
+    "baremetal_worker": Access(
+        publishes={topology.EVENTS: r"^[^.]+\.machine\.[^.]+$"},
+        consumes=("baremetal_worker.commands", "baremetal_worker.queries"),
+        answers=True,
+        settings=(CHAP_KEY,),
+    ),
     "iscsi_worker": Access(
         publishes={topology.EVENTS: r"^[^.]+\.(volume|snapshot|attachment|store)\.[^.]+$"},
         consumes=("iscsi_worker.commands", "iscsi_worker.queries"),
         answers=True,
-        settings=(CHAP_KEY,),
+        settings=(CHAP_KEY, SEALING_KEY),
     ),
     "webhook_worker": Access(
         publishes={topology.EVENTS: r"^[^.]+\.webhook\.[^.]+$"},

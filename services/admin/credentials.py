@@ -2,7 +2,7 @@
 
 ``<service>.amqp`` and ``<service>.postgres`` (passwords), ``<broker user>.amqp`` of tenants,
 ``administrator.amqp`` and ``administrator.postgres`` where these are ours to choose,
-``master.key``, ``chap.key``, ``vm_worker.sealing.key``. A file that is there is used, never
+``master.key``, ``chap.key``, ``<worker>.sealing.key``. A file that is there is used, never
 replaced.
 """
 
@@ -14,14 +14,23 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
+from shared.contract.kinds import KINDS
 from shared.runtime.errors import ConfigurationError
 from shared.runtime.secrets import SealingKey
 
 MASTER_KEY = "master.key"
 CHAP_KEY = "chap.key"
-SEALING_KEY = "vm_worker.sealing.key"
 ERLANG_COOKIE = "erlang.cookie"
 ADMINISTRATOR = "administrator"
+
+
+#: The workers to which secrets are sealed.
+OPENERS = tuple(sorted({kind.opener for kind in KINDS.values() if kind.secrets}))
+
+
+def sealing_key(worker: str) -> str:
+    """Return what the file with a worker's private key is called."""
+    return f"{worker}.sealing.key"
 
 
 class Credentials:
@@ -52,12 +61,14 @@ class Credentials:
         """Make the keys that are missing."""
         self._secret(MASTER_KEY, _master_key)
         self._secret(CHAP_KEY, _master_key)
-        if not self.path(SEALING_KEY).exists():
-            self._publish(SEALING_KEY, SealingKey.generate().save)
+        for worker in OPENERS:
+            name = sealing_key(worker)
+            if not self.path(name).exists():
+                self._publish(name, SealingKey.generate().save)
 
-    def sealing_public_key(self) -> str:
-        """The public half of vm_worker's key, in base64."""
-        return SealingKey.load(self.path(SEALING_KEY)).public_key
+    def sealing_public_key(self, worker: str) -> str:
+        """The public half of a worker's key, in base64."""
+        return SealingKey.load(self.path(sealing_key(worker))).public_key
 
     def path(self, name: str) -> Path:
         """Where the secret of this name is kept."""

@@ -15,8 +15,7 @@ from services.admin.access import (
 )
 from services.admin.credentials import CHAP_KEY as CHAP_KEY_FILE
 from services.admin.credentials import MASTER_KEY as MASTER_KEY_FILE
-from services.admin.credentials import SEALING_KEY as SEALING_KEY_FILE
-from services.admin.credentials import Credentials
+from services.admin.credentials import OPENERS, Credentials, sealing_key
 from services.admin.database import service_dsn
 from services.admin.settings import AdminSettings
 from shared.runtime.errors import ConfigurationError
@@ -42,8 +41,10 @@ def environment_of(service: str, settings: AdminSettings) -> dict[str, str]:
     known = {
         MASTER_KEY: str(credentials.path(MASTER_KEY_FILE).absolute()),
         CHAP_KEY: str(credentials.path(CHAP_KEY_FILE).absolute()),
-        SEALING_KEY: str(credentials.path(SEALING_KEY_FILE).absolute()),
-        SEALING_PUBLIC_KEYS: f"vm_worker={credentials.sealing_public_key()}",
+        SEALING_KEY: str(credentials.path(sealing_key(service)).absolute()),
+        SEALING_PUBLIC_KEYS: ",".join(
+            f"{worker}={credentials.sealing_public_key(worker)}" for worker in OPENERS
+        ),
         FRONT_DOOR_USER: broker_user("front_door", settings.role_suffix),
     }
     return found | {name: known[name] for name in access.settings}

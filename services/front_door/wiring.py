@@ -149,7 +149,7 @@ def _check_sealing_keys(settings: FrontDoorSettings) -> None:
         if not kind.secrets:
             continue
         try:
-            secrets.seal(settings.sealing_public_keys.get(kind.worker, ""), b"")
+            secrets.seal(settings.sealing_public_keys.get(kind.opener, ""), b"")
         except ValueError as error:
-            name = f"COLOBUS_SEALING_PUBLIC_KEYS: {kind.worker}"
+            name = f"COLOBUS_SEALING_PUBLIC_KEYS: {kind.opener}"
             raise ConfigurationError(f"{name}: {error}") from error

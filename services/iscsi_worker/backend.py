@@ -12,8 +12,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
-from services.iscsi_worker.chap import Account
 from shared.runtime.deadline import Deadline
+from shared.worker.chap import Account
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,11 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
-from services.iscsi_worker.chap import Account
 from services.iscsi_worker.metrics import GATEWAY_CALLS, GATEWAY_SECONDS
 from services.iscsi_worker.stores_file import TgtAccess
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import BackendUnavailable, ColobusError, OutcomeUnknown
+from shared.worker.chap import Account
 from shared.worker.errors import Conflict, NotFound, Refused
 
 #: tgt's ``struct tgtadm_req`` (usr/tgtadm.h, 1.0.24 and later): mode, op, lld[64], len, tid, sid,

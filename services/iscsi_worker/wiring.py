@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from services.iscsi_worker.chap import Chap
 from services.iscsi_worker.context import Context, backend_of
 from services.iscsi_worker.handlers import HANDLERS
 from services.iscsi_worker.names import Names
@@ -17,6 +16,7 @@ from shared.runtime.health import serve_health
 from shared.runtime.secrets import master_key
 from shared.runtime.service import Service, patiently
 from shared.runtime.settings import load
+from shared.worker.chap import Chap
 from shared.worker.command_worker import CommandWorker
 from shared.worker.limits import Limits
 

@@ -79,7 +79,7 @@ class _Round:
         full = {c: (gate.reason, gate.words) for c, gate in closed.items()}
         again = {c: gate.not_before for c, gate in closed.items() if not gate.tried}
         wish = Wish(one.arch, one.refusals, full, again, one.left, one.sort)
-        names = [name for name in share.places(one.sort) if one.needs.place in (None, name)]
+        names = [name for name in share.places.get(one.sort, ()) if one.needs.place in (None, name)]
         return place([self.clouds[name] for name in names if name in self.clouds], wish)
 
     def admit(self, one: Waiting, choice: Choice) -> None:

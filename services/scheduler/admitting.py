@@ -34,7 +34,7 @@ from services.scheduler.walk import Walk
 from services.scheduler.workflows import WORKFLOWS
 from shared.contract.kinds import KINDS, references_of
 from shared.contract.problems import Problem, Reason
-from shared.contract.resources import Phase, Queue
+from shared.contract.resources import Phase, Queue, Sort
 from shared.runtime.errors import TemporaryError
 
 log = structlog.get_logger()
@@ -234,9 +234,8 @@ async def _shares(
                 weight=tenant.weight,
                 quota=tenant.quota,
                 used=used[name],
-                clouds=tuple(tenant.projects),
+                places={sort: context.tenants.places(sort, tenant) for sort in Sort},
                 gates=gates[name],
-                stores=context.tenants.stores,
             )
     # Leases matter only to those that the quota may hold up: hardly ever anybody.
     short = [name for name, share in shares.items() if share.falls_short(queues[name])]
@@ -249,14 +248,14 @@ def _tenant(one: Waiting) -> str:
 
 
 async def candidates(tx: Transaction, context: Context) -> dict[str, Candidate]:
-    """Every cloud and store that some tenant may use, as it is now."""
+    """Every place that some tenant may use, as it is now."""
     building, now = await building_on(tx), utc_now()
     healths = await cloud_health.healths(tx)
     found = {}
-    for name in (*context.tenants.clouds, *context.tenants.stores):
+    for name, placement in context.tenants.placements().items():
         health = healths.get(name) or Health(name)
         found[name] = Candidate(
-            place=name,
+            placement=placement,
             building=building.get(name, 0),
             limit=context.settings.max_building,
             recent_failures=health.recent(now),

@@ -15,10 +15,9 @@ import msgspec
 from services.scheduler.definitions import StepDefinition
 from services.scheduler.state import LeftBehind, ResourceState
 from services.scheduler.walk import COMMAND_LIFE, REQUEST_LIFE, Walk
-from shared.contract.kinds import KINDS
 from shared.contract.messages import CommandFailed, Message
 from shared.contract.problems import Reason
-from shared.contract.resources import Phase, placement_on
+from shared.contract.resources import Phase, Placement
 
 _PREFIX = "left-"
 #: An undo that the backend accepted is asked for again until nothing is found any more.
@@ -55,6 +54,7 @@ def leave(walk: Walk) -> None:
     unknown = [until for name in began if (until := walk.progress(name).unknown_until)]
     left = LeftBehind(
         cloud=state.place,
+        placement=state.resource.status.placement,
         steps=tuple(reversed(began)),
         handles=state.handles,
         unknown_until=max(unknown, default=None),
@@ -75,7 +75,7 @@ def _issue(walk: Walk, left: LeftBehind) -> None:
 
 
 def _as_it_was(state: ResourceState, left: LeftBehind) -> ResourceState:
-    placement = placement_on(KINDS[state.resource.kind].sort, left.cloud)
+    placement = left.placement or Placement(cloud=left.cloud)
     status = msgspec.structs.replace(state.resource.status, placement=placement)
     resource = msgspec.structs.replace(state.resource, status=status)
     return msgspec.structs.replace(state, resource=resource, handles=left.handles)

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import msgspec
+
 from shared.contract.problems import Problem, Reason
-from shared.contract.resources import Placement, Sort, placement_on
+from shared.contract.resources import Placement, Sort
 
 
 class Standing(enum.Enum):
@@ -45,15 +47,23 @@ class Rest:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A cloud or store that the tenant may use: what is built there, and how it has been doing."""
+    """A place that the tenant may use: what is built there, and how it has been doing.
 
-    place: str
+    ``placement`` is what a resource gets that is placed there, but for the explanation.
+    """
+
+    placement: Placement
     building: int
     limit: int
     recent_failures: int = 0
     #: The architectures it has, in Nova's words; none declared: none that could be asked for.
     archs: frozenset[str] = frozenset()
     rest: Rest | None = None
+
+    @property
+    def place(self) -> str:
+        """Its name."""
+        return self.placement.place
 
     @property
     def free(self) -> int:
@@ -128,7 +138,8 @@ def place(candidates: Sequence[Candidate], wish: Wish | None = None) -> Choice:
     best = min(able, key=_preference)  # the first of equals
     explanation = tuple(_explain(one, best) for one in judged)
     others = tuple(one.candidate.place for one in possible if one is not best)
-    return Choice(placement_on(wish.sort, best.candidate.place, explanation), others)
+    placement = msgspec.structs.replace(best.candidate.placement, explanation=explanation)
+    return Choice(placement, others)
 
 
 def _preference(one: Judgement) -> tuple[bool, int, int]:
@@ -148,6 +159,7 @@ def _explain(one: Judgement, best: Judgement) -> str:
 _NOWHERE = {
     Sort.CLOUD: (Reason.NO_CLOUD, "The tenant has no project on any cloud."),
     Sort.STORE: (Reason.NO_STORE, "There is no store for volumes here."),
+    Sort.METAL: (Reason.NO_METAL, "There is no bare metal here."),
 }
 
 

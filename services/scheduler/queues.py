@@ -64,21 +64,17 @@ class Share:
     weight: float
     quota: Mapping[str, int]
     used: Mapping[str, int]
-    clouds: tuple[str, ...]
+    #: Where it may have something, by sort.
+    places: Mapping[Sort, tuple[str, ...]]
     #: The clouds whose quota has refused it.
     gates: Mapping[str, Gate] = field(default_factory=dict)
     #: What will be given back by itself, the earliest first.
     returns: Sequence[Return] = ()
-    stores: tuple[str, ...] = ()
 
     @property
     def holds(self) -> int:
         """How many things it holds, of whatever size."""
         return sum(amount for name, amount in self.used.items() if name not in SIZES)
-
-    def places(self, sort: Sort) -> tuple[str, ...]:
-        """Where it may have something of this sort."""
-        return self.stores if sort is Sort.STORE else self.clouds
 
     def falls_short(self, queue: Sequence[Waiting]) -> bool:
         """Tell whether its quota has no room for all of its queue."""

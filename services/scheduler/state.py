@@ -11,7 +11,7 @@ import msgspec
 
 from shared.contract.messages import Message
 from shared.contract.problems import Problem, Reason
-from shared.contract.resources import Phase, Resource, Step
+from shared.contract.resources import Phase, Placement, Resource, Step
 
 
 class Goal(enum.StrEnum):
@@ -66,10 +66,12 @@ class LeftBehind(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What may have been begun on a cloud that the resource has left.
 
     ``steps`` are still to be undone there, in this order; ``handles`` are the ids as they were,
-    ``unknown_until`` the latest of the steps' (see `Progress`).
+    ``unknown_until`` the latest of the steps' (see `Progress`). Rows of before 0.4 have no
+    ``placement``: theirs is the cloud.
     """
 
     cloud: str
+    placement: Placement | None = None
     steps: tuple[str, ...]
     handles: dict[str, str] = {}
     unknown_until: datetime | None = None

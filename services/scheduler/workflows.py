@@ -8,7 +8,6 @@ from services.scheduler.snapshot_workflow import SNAPSHOT_WORKFLOW
 from services.scheduler.vm_workflow import VM_WORKFLOW
 from services.scheduler.volume_workflow import VOLUME_WORKFLOW
 from shared.contract.kinds import KINDS
-from shared.contract.resources import Sort
 from shared.runtime.tenants import Tenants
 
 WORKFLOWS: dict[str, WorkflowDefinition] = {
@@ -18,6 +17,5 @@ WORKFLOWS: dict[str, WorkflowDefinition] = {
 
 
 def places_of(tenants: Tenants, definition: WorkflowDefinition) -> tuple[str, ...]:
-    """Return the clouds or stores on which resources of a kind may be."""
-    is_stored = KINDS[definition.kind].sort is Sort.STORE
-    return tenants.stores if is_stored else tenants.clouds
+    """Return the places that resources of a kind may be put on."""
+    return tenants.places(KINDS[definition.kind].sort)

@@ -1,6 +1,6 @@
 """The kinds of resource and what a user may say of each: one table, `KINDS`.
 
-A later kind (machine, cluster, …) adds its spec struct and its row here.
+A later kind (cluster, app, …) adds its spec struct and its row here.
 """
 
 from __future__ import annotations
@@ -79,6 +79,26 @@ class VmSpec(
     arch: Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,32}" + _END)] | None = None
 
 
+class MachineSpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """A bare-metal machine: the same words as a VM. It boots from a copy of a golden image.
+
+    ``flavor`` is the operator's name for a class of nodes. The copy has the size of the image, or
+    the larger ``root_gib``. ``user_data`` is write-only: it is sealed at the door and never shown.
+    """
+
+    image: CloudName
+    flavor: CloudName
+    root_gib: SizeGib | None = None
+    network: CloudName | None = None
+    floating_ip: bool = False
+    ssh_keys: Annotated[tuple[SshKey, ...], Meta(max_length=64)] = ()
+    user_data: Annotated[str, Meta(min_length=1, max_length=49152)] | None = None
+    security_groups: Annotated[tuple[CloudName, ...], Meta(max_length=32)] = ()
+    arch: Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,32}" + _END)] | None = None
+
+
 class VolumeSpec(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
@@ -125,6 +145,18 @@ class LeaseRequest(
 
 class CreateVm(VmSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """The body of ``POST /v1/vms``: the spec and what all kinds have, side by side."""
+
+    name: Name | None = None
+    labels: Labels = {}
+    lease: LeaseRequest | None = None
+    deadline: MakingSeconds | None = None
+    callback_url: CallbackUrl | None = None
+
+
+class CreateMachine(
+    MachineSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``POST /v1/machines``."""
 
     name: Name | None = None
     labels: Labels = {}
@@ -190,7 +222,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """What the parts need to know of a kind.
 
     ``sort`` is the sort of place that its resources are put on. ``secrets`` are the fields of the
-    spec that are sealed to ``worker`` and never echoed; ``verbs`` are those beyond create and
+    spec that are sealed to ``opener`` and never echoed; ``verbs`` are those beyond create and
     delete. ``references`` are the fields that name another resource of the tenant: {field: kind}.
     ``takes_force``: a delete waits for who still uses it, unless it is forced.
     """
@@ -203,9 +235,16 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     create: type[msgspec.Struct]
     update: type[msgspec.Struct]
     secrets: tuple[str, ...] = ()
+    #: The worker that opens the secrets, where it is not ``worker``.
+    opened_by: str | None = None
     verbs: frozenset[Verb] = frozenset()
     references: Mapping[str, str] = {}
     takes_force: bool = False
+
+    @property
+    def opener(self) -> str:
+        """The worker that secret fields are sealed to."""
+        return self.opened_by or self.worker
 
 
 _LIVING = frozenset({Verb.EXTEND, Verb.UPDATE})
@@ -221,6 +260,18 @@ KINDS: dict[str, Kind] = {
             create=CreateVm,
             update=UpdateResource,
             secrets=("user_data",),
+            verbs=_LIVING | POWER_VERBS,
+        ),
+        Kind(
+            name="machine",
+            plural="machines",
+            worker="baremetal_worker",
+            sort=Sort.METAL,
+            spec=MachineSpec,
+            create=CreateMachine,
+            update=UpdateResource,
+            secrets=("user_data",),
+            opened_by="iscsi_worker",
             verbs=_LIVING | POWER_VERBS,
         ),
         Kind(
@@ -279,8 +330,9 @@ def demand_of(kind: str, spec: dict[str, Any]) -> dict[str, int]:
     demand = {KINDS[kind].plural: 1}
     if spec.get("floating_ip"):
         demand["floating_ips"] = 1
-    if spec.get("size_gib"):
-        demand["volume_gib"] = spec["size_gib"]
+    size = spec.get("size_gib") or spec.get("root_gib")
+    if size:
+        demand["volume_gib"] = size
     return demand
 
 

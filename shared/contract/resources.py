@@ -72,11 +72,13 @@ POWER_VERBS = frozenset({Verb.REBOOT, Verb.STOP, Verb.START})
 class Sort(enum.StrEnum):
     """The sorts of places that resources are put on.
 
-    A cloud is an OpenStack in clouds.yaml; a store is a Ceph pool with the iSCSI gateway before it.
+    A cloud is an OpenStack in clouds.yaml; a store is a Ceph pool with the iSCSI gateway before it;
+    a metal is the bare metal of one Ironic, with the store that its machines boot from.
     """
 
     CLOUD = "cloud"
     STORE = "store"
+    METAL = "metal"
 
 
 class _Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -124,22 +126,24 @@ class Queue(_Record, frozen=True):
 class Placement(_Record, frozen=True):
     """Where a resource was placed, and why there: one line of explanation per candidate.
 
-    Volumes and what is made of them are on a ``store``, all else is on a ``cloud``.
+    Volumes and what is made of them are on a ``store``, VMs on a ``cloud``. A machine is on a
+    ``metal``, its disks on that one's ``store``, its port on that one's ``cloud``, if it has one.
     """
 
     cloud: str | None = None
     store: str | None = None
+    metal: str | None = None
     explanation: tuple[str, ...] = ()
 
     @property
     def place(self) -> str:
-        """The name of the cloud or store; the two never share names."""
-        return self.cloud or self.store or ""
+        """The name of what it was placed on: no two sorts of places share names."""
+        return self.metal or self.cloud or self.store or ""
 
-
-def placement_on(sort: Sort, place: str, explanation: tuple[str, ...] = ()) -> Placement:
-    """Return the placement on a cloud or a store."""
-    return Placement(**{sort.value: place}, explanation=explanation)
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The names of all that may hold something of it."""
+        return tuple(one for one in (self.metal, self.cloud, self.store) if one)
 
 
 class Lease(_Record, frozen=True):

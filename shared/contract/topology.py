@@ -157,6 +157,7 @@ TOPOLOGY = Topology(
         # Commands alone have routing keys of two words: a dead one ends its step.
         WorkQueue("scheduler.dead_commands", (Binding(DEAD_LETTERS, "*.*"),), dead_letters=False),
         WorkQueue("vm_worker.commands", (Binding(COMMANDS, "vm_worker.*"),)),
+        WorkQueue("baremetal_worker.commands", (Binding(COMMANDS, "baremetal_worker.*"),)),
         WorkQueue("iscsi_worker.commands", (Binding(COMMANDS, "iscsi_worker.*"),)),
         WorkQueue("front_door.status", _all_of(STATUS)),
         WorkQueue("webhook_worker.status", _all_of(STATUS)),
@@ -165,6 +166,7 @@ TOPOLOGY = Topology(
     query_queues=(
         QueryQueue("scheduler.queries", (Binding(QUERIES, "scheduler.*"),)),
         QueryQueue("vm_worker.queries", (Binding(QUERIES, "vm_worker.*"),)),
+        QueryQueue("baremetal_worker.queries", (Binding(QUERIES, "baremetal_worker.*"),)),
         QueryQueue("iscsi_worker.queries", (Binding(QUERIES, "iscsi_worker.*"),)),
         QueryQueue("webhook_worker.queries", (Binding(QUERIES, "webhook_worker.*"),)),
     ),

@@ -6,13 +6,14 @@ Read once, at start. Every fault names its place in the file.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
+from shared.contract.resources import Placement, Sort
 from shared.runtime.errors import ConfigurationError
 from shared.runtime.yaml_files import UnreadableFile, entry_of, read_yaml
 
@@ -21,6 +22,7 @@ Slug = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}$")]
 NOBODY = "colobus"
 _Text = Annotated[str, Meta(min_length=1, max_length=255)]
 Role = Literal["reader", "member"]
+Arch = Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,32}$")]
 
 
 class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,11 +40,22 @@ class Token(_Strict, frozen=True, kw_only=True):
 class Cloud(_Strict, frozen=True, kw_only=True):
     """What the operator says of a cloud: its architectures, in Nova's words (``aarch64``)."""
 
-    archs: tuple[Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,32}$")], ...] = ()
+    archs: tuple[Arch, ...] = ()
 
 
 class Store(_Strict, frozen=True, kw_only=True):
     """A Ceph pool with its iSCSI gateway; the iscsi_worker's stores file says how to reach it."""
+
+
+class Metal(_Strict, frozen=True, kw_only=True):
+    """The bare metal of one Ironic; the baremetal_worker's metals file says how to reach it.
+
+    Its machines boot from ``store``; their ports are on ``cloud``: without one they have none.
+    """
+
+    store: Slug
+    cloud: _Text | None = None
+    archs: tuple[Arch, ...] = ()
 
 
 class _TenantEntry(_Strict, frozen=True, kw_only=True):
@@ -78,10 +91,12 @@ class Tenants:
         tenants: dict[str, Tenant],
         clouds: dict[str, Cloud] | None = None,
         stores: dict[str, Store] | None = None,
+        metals: dict[str, Metal] | None = None,
     ) -> None:
         self._by_name = tenants
         self._clouds = clouds or {}
         self._stores = stores or {}
+        self._metals = metals or {}
         self._by_project = {item: t for t in self for item in t.projects.items()}
         self._by_user = {t.broker_user: t for t in self if t.broker_user is not None}
         self._tokens = {bytes.fromhex(k.sha256): (t, k) for t in self for k in t.tokens}
@@ -109,9 +124,10 @@ class Tenants:
         digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
         return self._tokens.get(digest)
 
-    def archs(self, cloud: str) -> frozenset[str]:
-        """Return the architectures that this cloud was said to have."""
-        return frozenset(self._clouds[cloud].archs if cloud in self._clouds else ())
+    def archs(self, place: str) -> frozenset[str]:
+        """Return the architectures that this cloud or metal was said to have."""
+        known: Mapping[str, Cloud | Metal] = {**self._clouds, **self._metals}
+        return frozenset(known[place].archs if place in known else ())
 
     @property
     def clouds(self) -> tuple[str, ...]:
@@ -123,6 +139,32 @@ class Tenants:
         """The stores; they are for all tenants."""
         return tuple(self._stores)
 
+    @property
+    def metals(self) -> tuple[str, ...]:
+        """The metals; they are for all tenants that have a project on their cloud."""
+        return tuple(self._metals)
+
+    def places(self, sort: Sort, tenant: Tenant | None = None) -> tuple[str, ...]:
+        """Return the places of a sort: all, or those that the tenant may have something on."""
+        if sort is Sort.STORE:
+            return self.stores
+        if sort is Sort.CLOUD:
+            return self.clouds if tenant is None else tuple(tenant.projects)
+        return tuple(
+            name
+            for name, metal in self._metals.items()
+            if tenant is None or metal.cloud is None or metal.cloud in tenant.projects
+        )
+
+    def placements(self) -> dict[str, Placement]:
+        """Return what a resource gets that is placed there: {place: its placement}."""
+        found = {name: Placement(cloud=name) for name in self.clouds}
+        found |= {name: Placement(store=name) for name in self.stores}
+        return found | {
+            name: Placement(metal=name, store=metal.store, cloud=metal.cloud)
+            for name, metal in self._metals.items()
+        }
+
 
 def load_tenants(path: Path) -> Tenants:
     """Read the tenants file; raises `TenantsError` with every fault and its place."""
@@ -133,10 +175,11 @@ def load_tenants(path: Path) -> Tenants:
     faults: list[str] = []
     if not isinstance(document, dict) or not isinstance(document.get("tenants"), dict):
         raise TenantsError(path, ["expected a mapping with the mapping `tenants` in it"])
-    for unknown in document.keys() - {"tenants", "clouds", "stores"}:
+    for unknown in document.keys() - {"tenants", "clouds", "stores", "metals"}:
         faults.append(f"{unknown}: unknown key")
     clouds = entry_of(document.get("clouds") or {}, dict[_Text, Cloud], "clouds", faults)
     stores = entry_of(document.get("stores") or {}, dict[Slug, Store], "stores", faults)
+    metals = entry_of(document.get("metals") or {}, dict[Slug, Metal], "metals", faults)
     tenants = {}
     for name, raw in document["tenants"].items():
         slug = entry_of(name, Slug, f"tenants.{name}", faults)
@@ -149,11 +192,23 @@ def load_tenants(path: Path) -> Tenants:
     known = {cloud for tenant in tenants.values() for cloud in tenant.projects}
     unused = (clouds or {}).keys() - known
     faults += [f"clouds.{one}: no tenant has a project there" for one in sorted(unused)]
-    both = known & (stores or {}).keys()
-    faults += [f"stores.{one}: a cloud has that name" for one in sorted(both)]
-    if faults or clouds is None or stores is None:
+    faults += _places(known, stores or {}, metals or {})
+    if faults or clouds is None or stores is None or metals is None:
         raise TenantsError(path, faults)
-    return Tenants(tenants, clouds, stores)
+    return Tenants(tenants, clouds, stores, metals)
+
+
+def _places(clouds: set[str], stores: dict[str, Store], metals: dict[str, Metal]) -> Iterator[str]:
+    """Faults of what places are called, and of what a metal refers to."""
+    for one in sorted(clouds & stores.keys()):
+        yield f"stores.{one}: a cloud has that name"
+    for one in sorted(metals.keys() & (clouds | stores.keys())):
+        yield f"metals.{one}: a cloud or store has that name"
+    for name, metal in metals.items():
+        if metal.store not in stores:
+            yield f"metals.{name}.store: there is no store {metal.store!r}"
+        if metal.cloud is not None and metal.cloud not in clouds:
+            yield f"metals.{name}.cloud: no tenant has a project on {metal.cloud!r}"
 
 
 def _shared_keys(tenants: dict[str, Tenant]) -> list[str]:

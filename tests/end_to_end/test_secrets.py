@@ -43,7 +43,7 @@ def _keys(colobus: Installation) -> dict[str, bytes]:
     """The files of the credentials that are keys, in base64 and as they are."""
     folder = colobus.admin.credentials_dir
     found: dict[str, bytes] = {}
-    for name in ("master.key", "vm_worker.sealing.key"):
+    for name in ("master.key", "vm_worker.sealing.key", "iscsi_worker.sealing.key"):
         text = (folder / name).read_text().strip()
         found |= {f"{name} (base64)": text.encode(), name: base64.b64decode(text)}
     return found

@@ -45,7 +45,7 @@ def create(kind: Kind) -> Handler:
         parts, tenant = front_door(request), caller(request).tenant
         body: Any = await read_body(request, kind.create, _callback_url_faults(parts))
         keys = parts.settings.sealing_public_keys
-        message, resource = requested(kind, tenant, body, keys.get(kind.worker, ""))
+        message, resource = requested(kind, tenant, body, keys.get(kind.opener, ""))
         ask = _ask(request, body)
         row = await references.accepted_before_or_found(parts, ask, message)
         if row is None:

@@ -6,9 +6,9 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 from services.iscsi_worker.backend import Export, Store
-from services.iscsi_worker.chap import Chap
 from services.iscsi_worker.names import Names, serial
 from shared.runtime.locks import KeyedLocks
+from shared.worker.chap import Chap
 
 WORKER = "iscsi_worker"
 GIB = 1 << 30

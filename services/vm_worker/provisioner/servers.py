@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from services.vm_worker import cloud_config
 from services.vm_worker.backend import Project
 from services.vm_worker.cloud_objects import DELETING, NewServer, Server
 from services.vm_worker.provisioner.kit import WORKER, Kit
@@ -13,6 +12,7 @@ from shared.contract.messages import DeprovisionVm, ProvisionVm
 from shared.contract.problems import Reason
 from shared.runtime.errors import OutcomeUnknown, TemporaryError
 from shared.runtime.secrets import UnreadableSecret
+from shared.worker import cloud_config
 from shared.worker.command import Command
 from shared.worker.duplicates import keep_first, oldest_first
 from shared.worker.errors import Conflict, Refused

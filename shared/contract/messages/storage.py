@@ -53,6 +53,36 @@ class DetachVolume(Message, frozen=True):
     force: bool = False
 
 
+class ProvisionConfigVolume(Message, frozen=True):
+    """Make the machine's second disk: cloud-init's NoCloud, labelled ``cidata``.
+
+    ``sealed_user_data`` is a base64 sealed box.
+    """
+
+    store: str
+    hostname: str
+    ssh_keys: tuple[str, ...] = ()
+    sealed_user_data: str | None = None
+
+
+class DeprovisionConfigVolume(Message, frozen=True):
+    """Delete the machine's second disk."""
+
+    store: str
+
+
+class ExportDisks(Message, frozen=True):
+    """Offer the machine's disks on a target of its own, to an initiator of its own alone."""
+
+    store: str
+
+
+class WithdrawDisks(Message, frozen=True):
+    """Take the machine's target away. It is off by then: what seems logged in still is not."""
+
+    store: str
+
+
 class StoredThing(Message, frozen=True):
     """One resource on a store to look at. ``volume`` is the id of the volume it is about."""
 
@@ -108,12 +138,40 @@ class VolumeDetached(Message, frozen=True):
     """Nothing is offered for this attachment any more."""
 
 
+class ConfigVolumeProvisioned(Message, frozen=True):
+    """The machine's second disk is there. ``rbd_image`` is its name in the store's pool."""
+
+    rbd_image: str
+
+
+class ConfigVolumeDeprovisioned(Message, frozen=True):
+    """No second disk of this machine is left."""
+
+
+class DisksExported(Message, frozen=True):
+    """The gateway reports the LUNs, and access for the machine's initiator alone.
+
+    ``portals`` are ``address:port``. ``lun`` is that of the root disk, ``config_lun`` of the other.
+    """
+
+    target_iqn: str
+    initiator_iqn: str
+    lun: int
+    config_lun: int
+    portals: tuple[str, ...]
+
+
+class DisksWithdrawn(Message, frozen=True):
+    """Nothing is offered to this machine any more."""
+
+
 class StorageObserved(Message, frozen=True):
     """What the store showed of one resource at ``observed_at``.
 
     ``gone``: it knows no such thing any more. ``size_bytes`` is that of volumes and snapshots. Of
-    an attachment: ``offered``: the gateway has its target, LUN and access (it forgets them when it
-    is restarted); ``initiators`` are those logged in; ``gone``: its volume is no more.
+    an attachment or a machine: ``offered``: the gateway has its target, LUNs and access (it forgets
+    them when it is restarted); ``initiators`` are those logged in; ``systems`` are those of them
+    that are an operating system, and no firmware; ``gone``: its volume is no more.
     """
 
     observed_at: Moment
@@ -121,6 +179,7 @@ class StorageObserved(Message, frozen=True):
     size_bytes: int | None = None
     offered: bool = True
     initiators: tuple[str, ...] = ()
+    systems: tuple[str, ...] = ()
 
 
 class StorageInspectionFailed(Message, frozen=True):

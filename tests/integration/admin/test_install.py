@@ -39,7 +39,8 @@ async def test_secrets_are_for_their_owner_only(installed: AdminSettings) -> Non
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
     assert len(master_key((folder / "master.key").read_text())) == 32
-    assert SealingKey.load(folder / "vm_worker.sealing.key").public_key
+    for worker in ("vm_worker", "iscsi_worker"):
+        assert SealingKey.load(folder / f"{worker}.sealing.key").public_key
 
 
 async def test_what_is_amiss_is_named_and_installing_heals_it(

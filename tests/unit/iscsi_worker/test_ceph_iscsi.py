@@ -12,7 +12,6 @@ import pytest
 from services.iscsi_worker.backend import RbdBackend, RbdImage, Store
 from services.iscsi_worker.ceph_iscsi_api import CephIscsiApi, fault_of
 from services.iscsi_worker.ceph_iscsi_gateway import CephIscsiGateway
-from services.iscsi_worker.chap import Chap
 from services.iscsi_worker.names import Names
 from services.iscsi_worker.provisioner.attachments import attach_volume, detach_volume
 from services.iscsi_worker.provisioner.kit import Kit
@@ -28,6 +27,7 @@ from shared.runtime.errors import (
     PermanentError,
     TemporaryError,
 )
+from shared.worker.chap import Chap
 from shared.worker.command import Command
 from shared.worker.errors import Conflict, NotFound, Refused
 from tests.unit.iscsi_worker.ceph_iscsi import ScriptedApi, scripted_api

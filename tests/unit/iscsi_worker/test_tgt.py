@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from services.iscsi_worker.backend import Session
-from services.iscsi_worker.chap import Account
 from services.iscsi_worker.tgt_control import account_request, fault_of
 from services.iscsi_worker.tgt_gateway import tids
 from services.iscsi_worker.tgt_output import read_targets
 from shared.runtime.errors import BackendUnavailable
 from shared.runtime.settings import Secret
+from shared.worker.chap import Account
 from shared.worker.errors import Conflict, NotFound, Refused
 
 RECORDED = Path(__file__).with_name("tgtadm-target-show.txt")

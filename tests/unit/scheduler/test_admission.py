@@ -15,6 +15,7 @@ from services.scheduler.estimates import Return, shown_position
 from services.scheduler.placement import Candidate, Rest
 from services.scheduler.queues import Gate, Share, Waiting
 from shared.contract.problems import Problem, Reason
+from shared.contract.resources import Placement, Sort
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -29,13 +30,15 @@ def waiting(tenant: str, count: int, **fields: object) -> list[Waiting]:
 def share(
     weight: float = 1, quota: int | None = None, used: int = 0, clouds: tuple[str, ...] = ("c",)
 ) -> Share:
-    return Share(weight, {} if quota is None else {"vms": quota}, {"vms": used}, clouds)
+    return Share(
+        weight, {} if quota is None else {"vms": quota}, {"vms": used}, {Sort.CLOUD: clouds}
+    )
 
 
 def run(
     queue: list[Waiting], shares: Mapping[str, Share], room: int = 1000, now: datetime = NOW
 ) -> Admission:
-    return admit(queue, shares, {"c": Candidate("c", 0, room)}, now)
+    return admit(queue, shares, {"c": Candidate(Placement(cloud="c"), 0, room)}, now)
 
 
 def admitted(outcome: Admission) -> list[str]:
@@ -133,12 +136,12 @@ def test_the_next_to_try_a_quota_that_refused_knows_when() -> None:
 
 def test_the_earliest_of_the_clouds_that_refused_counts() -> None:
     """Only of those that may take it, and only when it waits for nothing nearer."""
-    clouds = {name: Candidate(name, 0, 9) for name in ("c", "d", "e")}
+    clouds = {name: Candidate(Placement(cloud=name), 0, 9) for name in ("c", "d", "e")}
     gates = {"c": closed(seconds=30), "d": closed(seconds=20), "e": closed(seconds=10)}
     mine = replace(share(clouds=("c", "d", "e")), gates=gates)
     queue = waiting("a", 1, refusals={"e": Problem(title="x", reason=Reason.NO_VALID_HOST)})
     assert starts(admit(queue, {"a": mine}, clouds, NOW)) == [20]
-    busy = {**clouds, "c": Candidate("c", 9, 9)}
+    busy = {**clouds, "c": Candidate(Placement(cloud="c"), 9, 9)}
     nearer = replace(mine, gates={"d": gates["d"]})
     assert starts(admit(queue, {"a": nearer}, busy, NOW)) == [None]
 
@@ -149,7 +152,10 @@ def test_while_all_clouds_rest_the_next_knows_when_the_first_is_tried() -> None:
     def resting(cloud: str, seconds: float | None) -> Candidate:
         until = None if seconds is None else NOW + timedelta(seconds=seconds)
         return Candidate(
-            cloud, 0, 9, rest=Rest("words", over=until is None, tried=True, until=until)
+            Placement(cloud=cloud),
+            0,
+            9,
+            rest=Rest("words", over=until is None, tried=True, until=until),
         )
 
     clouds = {"c": resting("c", 40), "d": resting("d", 15)}
@@ -180,7 +186,9 @@ def test_what_starts_now_and_what_is_over_the_quota_wait_for_leases_too() -> Non
 
 def test_a_lease_that_gives_back_something_else_does_not_count() -> None:
     """Who waits for an address needs one; those behind can't start before it."""
-    mine = Share(1, {"vms": 9, "floating_ips": 1}, {"vms": 2, "floating_ips": 1}, ("c",))
+    mine = Share(
+        1, {"vms": 9, "floating_ips": 1}, {"vms": 2, "floating_ips": 1}, {Sort.CLOUD: ("c",)}
+    )
     both = {"vms": 1, "floating_ips": 1}
     mine = replace(mine, returns=[*ends(10), *ends(20, **both)])
     queue = [replace(waiting("a", 1)[0], demand=both), replace(waiting("a", 1)[0], id="a-1")]
@@ -201,7 +209,7 @@ def test_far_behind_nothing_is_told_of_the_time() -> None:
 
 def test_full_on_one_cloud_means_the_other() -> None:
     """A tenant whose quota on the first has no room is placed on the second, which is explained."""
-    clouds = {name: Candidate(name, 0, 9) for name in ("c", "d")}
+    clouds = {name: Candidate(Placement(cloud=name), 0, 9) for name in ("c", "d")}
     mine = replace(share(clouds=("c", "d")), gates={"c": closed()})
     ((_, choice),) = admit(waiting("a", 1), {"a": mine}, clouds, NOW).admitted
     assert choice.placement is not None
@@ -213,8 +221,10 @@ def test_full_on_one_cloud_means_the_other() -> None:
 def test_one_that_waits_for_a_resting_cloud_lets_others_pass_to_theirs() -> None:
     """Its clouds are not theirs; on one and the same cloud nobody overtakes."""
     clouds = {
-        "arm": Candidate("arm", 0, 9, archs=frozenset({"aarch64"}), rest=Rest("resting")),
-        "x86": Candidate("x86", 0, 9, archs=frozenset({"x86_64"})),
+        "arm": Candidate(
+            Placement(cloud="arm"), 0, 9, archs=frozenset({"aarch64"}), rest=Rest("resting")
+        ),
+        "x86": Candidate(Placement(cloud="x86"), 0, 9, archs=frozenset({"x86_64"})),
     }
     queue = [*waiting("a", 1, arch="aarch64"), replace(waiting("a", 1)[0], id="a-1")]
     outcome = admit(queue, {"a": share(clouds=("arm", "x86"))}, clouds, NOW)
@@ -224,7 +234,7 @@ def test_one_that_waits_for_a_resting_cloud_lets_others_pass_to_theirs() -> None
 
 def test_a_cloud_whose_rest_is_over_is_tried_by_one() -> None:
     """The others wait for its outcome."""
-    resting = {"c": Candidate("c", 0, 9, rest=Rest("over", over=True))}
+    resting = {"c": Candidate(Placement(cloud="c"), 0, 9, rest=Rest("over", over=True))}
     outcome = admit(waiting("a", 3), {"a": share()}, resting, NOW)
     assert admitted(outcome) == ["a-0"]
     assert outcome.probed == ("c",)

@@ -11,12 +11,12 @@ from services.scheduler.needs import Named, Needs, is_young, needs_of
 from services.scheduler.placement import Candidate
 from services.scheduler.queues import Share, Waiting
 from shared.contract.problems import Reason
-from shared.contract.resources import Phase
+from shared.contract.resources import Phase, Placement, Sort
 from tests.unit.scheduler.test_admission import NOW
 
 VOLUME = "volume-01jz0000000000000000000000"
-SHARE = Share(1, {}, {}, ("cloud",), stores=("east", "west"))
-STORES = {name: Candidate(name, 0, 9) for name in ("east", "west")}
+SHARE = Share(1, {}, {}, {Sort.CLOUD: ("cloud",), Sort.STORE: ("east", "west")})
+STORES = {name: Candidate(Placement(store=name), 0, 9) for name in ("east", "west")}
 
 
 def attachment(needs: Needs) -> Waiting:
@@ -87,14 +87,16 @@ def test_what_is_not_known_yet_is_waited_for_a_while(known: dict[str, Named]) ->
 def test_without_any_store_the_reason_says_so() -> None:
     """An installation without storage refuses volumes in its own words."""
     volume = Waiting("volume-1", "bigtop", {"volumes": 1}, kind="volume")
-    outcome = admit([volume], {"bigtop": Share(1, {}, {}, ("cloud",))}, STORES, NOW)
+    outcome = admit([volume], {"bigtop": Share(1, {}, {}, {Sort.CLOUD: ("cloud",)})}, STORES, NOW)
     ((_, choice),) = outcome.hopeless
     assert choice.reason is Reason.NO_STORE
 
 
 def test_a_kind_at_its_quota_does_not_hold_up_the_others() -> None:
     """Volumes wait for volumes; the tenant's attachments go on."""
-    share = Share(1, {"volumes": 1}, {"volumes": 1}, ("cloud",), stores=("east", "west"))
+    share = Share(
+        1, {"volumes": 1}, {"volumes": 1}, {Sort.CLOUD: ("cloud",), Sort.STORE: ("east", "west")}
+    )
     volumes = [Waiting(f"volume-{n}", "bigtop", {"volumes": 1}, kind="volume") for n in range(2)]
     queue = [volumes[0], attachment(Needs(place="west")), volumes[1]]
     outcome = admit(queue, {"bigtop": share}, STORES, NOW)
@@ -104,12 +106,14 @@ def test_a_kind_at_its_quota_does_not_hold_up_the_others() -> None:
 
 def test_gibibytes_do_not_count_as_things_in_the_fair_share() -> None:
     """Who has one large volume holds as much as who has one VM."""
-    large = Share(1, {}, {"volumes": 1, "volume_gib": 4000}, ("cloud",), stores=("east",))
-    many = Share(1, {}, {"vms": 3}, ("cloud",), stores=("east",))
+    large = Share(
+        1, {}, {"volumes": 1, "volume_gib": 4000}, {Sort.CLOUD: ("cloud",), Sort.STORE: ("east",)}
+    )
+    many = Share(1, {}, {"vms": 3}, {Sort.CLOUD: ("cloud",), Sort.STORE: ("east",)})
     queue = [
         Waiting("volume-1", "many", {"volumes": 1}, kind="volume"),
         Waiting("volume-2", "large", {"volumes": 1}, kind="volume"),
     ]
-    room = {"east": Candidate("east", 0, 1)}
+    room = {"east": Candidate(Placement(store="east"), 0, 1)}
     outcome = admit(queue, {"large": large, "many": many}, room, NOW)
     assert [one for one, _ in outcome.admitted] == ["volume-2"]

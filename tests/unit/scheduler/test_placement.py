@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from services.scheduler.placement import Candidate, Rest, Standing, Wish, judge, place
 from shared.contract.problems import Problem, Reason
+from shared.contract.resources import Placement
 
 RESTING = Rest("resting until 12:00:05 UTC after 5 failures")
 OVER = Rest("tried again after a rest for 5 failures", over=True)
@@ -16,7 +17,7 @@ NO_HOST = Problem(title="x", detail="No valid host was found.", reason=Reason.NO
 
 
 def cloud(name: str = "c", **fields: object) -> Candidate:
-    return Candidate(name, **{"building": 0, "limit": 9, **fields})  # type: ignore[arg-type]
+    return Candidate(Placement(cloud=name), **{"building": 0, "limit": 9, **fields})  # type: ignore[arg-type]
 
 
 def test_the_healthy_then_the_roomy_then_the_first() -> None:
@@ -132,7 +133,7 @@ def test_refused_everywhere_is_hopeless_with_all_the_words() -> None:
 _CANDIDATES = st.lists(
     st.builds(
         Candidate,
-        place=st.sampled_from("abcdef"),
+        placement=st.builds(Placement, cloud=st.sampled_from("abcdef")),
         building=st.integers(0, 3),
         limit=st.just(3),
         recent_failures=st.integers(0, 9),

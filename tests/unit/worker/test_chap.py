@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from services.iscsi_worker.chap import Chap
 from services.iscsi_worker.names import Names
 from shared.contract.identifiers import new_id
+from shared.worker.chap import Chap
 
 KEY = bytes(range(32))
 TARGET = "iqn.2026-11.org.colobus:i1.bigtop.attachment-01jgz0000000000000000000002"

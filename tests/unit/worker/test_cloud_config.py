@@ -7,8 +7,8 @@ from email.message import Message
 import pytest
 import yaml
 
-from services.vm_worker.cloud_config import MAX_ENCODED, render
 from shared.runtime.errors import PermanentError
+from shared.worker.cloud_config import MAX_ENCODED, render
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJzGz me@home"
 OTHER_KEY = "ssh-rsa AAAAB3NzaC1yc2E= you"

@@ -1,0 +1,136 @@
+"""The baremetal_worker's commands and events: nodes, and the machines that are booted on them.
+
+A metal is the bare metal of one Ironic (`shared.contract.resources.Sort`).
+"""
+
+from __future__ import annotations
+
+from shared.contract.messages.base import Message
+from shared.contract.problems import Problem
+from shared.contract.resources import Moment, Verb
+
+
+class ReserveNode(Message, frozen=True):
+    """Have Ironic choose a free node of ``flavor`` (and ``arch``, in Nova's words) and keep it."""
+
+    metal: str
+    flavor: str
+    arch: str | None = None
+
+
+class ReleaseNode(Message, frozen=True):
+    """Give the node back clean. None: it may have been reserved under the machine's name."""
+
+    metal: str
+    node_id: str | None = None
+
+
+class DeployMachine(Message, frozen=True):
+    """Start booting the node from its disk on an iSCSI target.
+
+    The CHAP secret is not told: it follows from the names of target and initiator.
+    """
+
+    metal: str
+    node_id: str
+    target_iqn: str
+    initiator_iqn: str
+    lun: int
+    portals: tuple[str, ...]
+    port_id: str | None = None
+    name: str | None = None
+
+
+class UndeployMachine(Message, frozen=True):
+    """Switch the node off and have it forget its disk."""
+
+    metal: str
+    node_id: str
+
+
+class ChangeMachinePower(Message, frozen=True):
+    """Reboot, stop or start the machine.
+
+    ``asked_at`` is when the operation's first command was sent.
+    """
+
+    metal: str
+    node_id: str
+    operation_id: str
+    verb: Verb
+    asked_at: Moment | None = None
+
+
+class MachineInspection(Message, frozen=True):
+    """One machine to look at, and the node that it is on."""
+
+    resource_id: str
+    tenant: str
+    node_id: str
+
+
+class InspectMachines(Message, frozen=True):
+    """Look at all these machines of one metal with as few list calls as possible."""
+
+    metal: str
+    machines: tuple[MachineInspection, ...]
+
+
+class NodeReserved(Message, frozen=True):
+    """The node is the machine's, and nobody else's."""
+
+    node_id: str
+    node_name: str
+    allocation_id: str
+
+
+class NodeReleased(Message, frozen=True):
+    """The machine has no node any more.
+
+    ``quarantined``: it could not be given back clean, so nobody gets it; why, in words.
+    """
+
+    quarantined: str | None = None
+
+
+class MachineDeployStarted(Message, frozen=True):
+    """Ironic has accepted the deployment; the open step waits for the system's own login."""
+
+
+class MachineUndeployStarted(Message, frozen=True):
+    """Ironic has accepted to undeploy it; the open undo waits for `MachineObserved`."""
+
+
+class MachineUndeployed(Message, frozen=True):
+    """The node is off and doesn't know the machine's disk."""
+
+
+class MachinePowerChangeStarted(Message, frozen=True):
+    """Ironic has accepted the power action; the operation now waits for `MachineObserved`."""
+
+    operation_id: str
+
+
+class MachineObserved(Message, frozen=True):
+    """What Ironic said of a machine's node at ``observed_at``, in its own words.
+
+    ``gone``: the node is not this machine's any more, or there is no such node.
+    ``target_power_state``: a power action is under way.
+    """
+
+    observed_at: Moment
+    gone: bool = False
+    node_name: str | None = None
+    provision_state: str | None = None
+    power_state: str | None = None
+    target_power_state: str | None = None
+    maintenance: str | None = None
+    last_error: str | None = None
+
+
+class MachineInspectionFailed(Message, frozen=True):
+    """Ironic could not be asked about these machines."""
+
+    metal: str
+    resource_ids: tuple[str, ...]
+    problem: Problem
