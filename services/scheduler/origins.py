@@ -53,7 +53,8 @@ _DIED_OF = "delivery_limit"
 
 def _said() -> Iterator[tuple[type[Message], str]]:
     for definition in WORKFLOWS.values():
-        yield definition.observation, definition.worker
+        for inspection in definition.inspections:
+            yield inspection.observation, inspection.worker
         for step in definition.steps:
             for event in (*step.made_by, *step.undone_by):
                 yield event, step.worker

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from services.scheduler.definitions import (
     Absorbed,
+    Held,
+    Inspection,
     OperationDefinition,
     StepDefinition,
     WorkflowDefinition,
@@ -131,6 +133,7 @@ def _inspect(cloud: str, states: Sequence[ResourceState]) -> Message:
 
 VM_WORKFLOW = WorkflowDefinition(
     kind="vm",
+    worker=WORKER,
     steps=(
         StepDefinition(
             name="port",
@@ -179,14 +182,16 @@ VM_WORKFLOW = WorkflowDefinition(
             undone_by={FloatingIpReleased: lambda _: Absorbed()},
         ),
     ),
-    observation=VmObserved,
+    inspections=(Inspection(WORKER, VmObserved, _inspect),),
     is_about=is_about,
     outputs=outputs_of,
     condition=condition,
-    worker=WORKER,
-    inspect=_inspect,
     operations=OperationDefinition(
         command=_change_power, accepted_by=VmPowerChangeStarted, done=power_changed
     ),
-    holds={"floating_ip": "floating_ip_id", "server": "server_id", "port": "port_id"},
+    holds={
+        "floating_ip": Held("floating_ip_id", WORKER),
+        "server": Held("server_id", WORKER),
+        "port": Held("port_id", WORKER),
+    },
 )
