@@ -131,6 +131,10 @@ class WorkflowDefinition:
         """Tell whether there is a step of this name."""
         return any(step.name == name for step in self.steps)
 
+    def place_of(self, state: ResourceState, name: str) -> str:
+        """Return where a step, or else an operation, is carried out."""
+        return self.step(name).place(state) if self.knows(name) else state.place
+
     def step(self, name: str) -> StepDefinition:
         """The definition of a step by name."""
         return next(step for step in self.steps if step.name == name)
