@@ -20,6 +20,7 @@ from colobus.models import (
     CapacityReported,
     Catalog,
     CreateAttachment,
+    CreateMachine,
     CreateSnapshot,
     CreateVm,
     CreateVolume,
@@ -37,13 +38,14 @@ from colobus.streams import events_only, follow
 from colobus.transport import Transport
 from colobus.webhooks import Webhooks
 
-CreateBody = CreateVm | CreateVolume | CreateSnapshot | CreateAttachment
+CreateBody = CreateVm | CreateMachine | CreateVolume | CreateSnapshot | CreateAttachment
 #: Body of a create → kind of resource.
 KIND_OF: dict[type[CreateBody], str] = {
     CreateVm: "vm",
     CreateVolume: "volume",
     CreateSnapshot: "snapshot",
     CreateAttachment: "attachment",
+    CreateMachine: "machine",
 }
 
 

@@ -68,7 +68,7 @@ async def _inspect(context: Context, looks: Mapping[str, Look], interval: float)
 
 
 def _places(context: Context) -> set[str]:
-    return {*context.tenants.clouds, *context.tenants.stores}
+    return set(context.tenants.placements())
 
 
 async def _inspect_place(
