@@ -18,6 +18,7 @@ from shared.contract.messages import (
     DisksExported,
     DisksWithdrawn,
     ExportDisks,
+    Message,
     ProvisionConfigVolume,
     ProvisionVolume,
     StorageObserved,
@@ -26,6 +27,7 @@ from shared.contract.messages import (
     WithdrawDisks,
 )
 from shared.runtime.secrets import seal
+from shared.worker.command import Answer
 from tests.integration.iscsi_worker.initiators import Login
 from tests.integration.iscsi_worker.world import STORE, TENANT, Replica, only
 
@@ -57,16 +59,17 @@ class Machine:
     id: str = field(default_factory=lambda: new_id("machine"))
     hostname: str = "web-1"
     user_data: str = "#cloud-config\nruncmd: [date]\n"
+    tenant: str = TENANT
 
     @property
     def offer(self) -> Export:
         """All that follows from its name."""
-        return self.replica.context.kit.disks_export(TENANT, self.id)
+        return self.replica.context.kit.disks_export(self.tenant, self.id)
 
     async def root(self, image: str) -> VolumeProvisioned:
         """Make its root disk."""
         order = ProvisionVolume(store=STORE, image=image)
-        return only(await self.replica.do(self.id, order), VolumeProvisioned)
+        return only(await self._do(order), VolumeProvisioned)
 
     async def config(self) -> ConfigVolumeProvisioned:
         """Make its second disk."""
@@ -76,28 +79,31 @@ class Machine:
             ssh_keys=(KEY,),
             sealed_user_data=seal(self.replica.world.sealing.public_key, self.user_data.encode()),
         )
-        return only(await self.replica.do(self.id, order), ConfigVolumeProvisioned)
+        return only(await self._do(order), ConfigVolumeProvisioned)
 
     async def export(self) -> DisksExported:
         """Offer both."""
-        return only(await self.replica.do(self.id, ExportDisks(store=STORE)), DisksExported)
+        return only(await self._do(ExportDisks(store=STORE)), DisksExported)
 
     async def withdraw(self) -> None:
         """Take the offer back."""
-        only(await self.replica.do(self.id, WithdrawDisks(store=STORE)), DisksWithdrawn)
+        only(await self._do(WithdrawDisks(store=STORE)), DisksWithdrawn)
 
     async def drop_config(self) -> None:
         """Delete its second disk."""
         order = DeprovisionConfigVolume(store=STORE)
-        only(await self.replica.do(self.id, order), ConfigVolumeDeprovisioned)
+        only(await self._do(order), ConfigVolumeDeprovisioned)
 
     async def drop_root(self) -> None:
         """Delete its root disk."""
-        only(await self.replica.do(self.id, DeprovisionVolume(store=STORE)), VolumeDeprovisioned)
+        only(await self._do(DeprovisionVolume(store=STORE)), VolumeDeprovisioned)
 
     async def look(self) -> StorageObserved:
         """Inspect it."""
-        return await self.replica.look(self.id, self.id)
+        return await self.replica.look(self.id, self.id, tenant=self.tenant)
+
+    async def _do(self, order: Message) -> list[Answer]:
+        return await self.replica.do(self.id, order, tenant=self.tenant)
 
     def login(self, lun: int) -> Login:
         """What the machine itself is told, for one of its disks."""

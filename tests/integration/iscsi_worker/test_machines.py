@@ -180,6 +180,23 @@ async def test_a_target_with_one_disk_is_completed(replica: Replica, world: Worl
     assert _NOT_FOUND in machine.login(1).but(initiator=OTHER_INITIATOR).refusal()
 
 
+async def test_the_longest_names_are_fine(world: World) -> None:
+    """Of installation and tenant: for Ceph and its locks, for tgt, and for the initiator."""
+    image = world.make_golden(1 << 26, b"r" * 512)
+    async with world.replica(installation_id=world.installation.ljust(32, "x")) as replica:
+        machine = Machine(replica, tenant="t" * 32)
+        await machine.root(image)
+        await machine.config()
+        told = await machine.export()
+        assert (await machine.look()).offered
+        assert machine.login(told.lun).reads(b"r" * 512)
+        assert machine.login(told.config_lun).reads(b"\x01", at=16 * 2048)
+        await machine.withdraw()
+        await machine.drop_config()
+        await machine.drop_root()
+        assert [one for one in world.rbd.RBD().list(world.pool) if machine.id in one] == []
+
+
 async def test_a_system_is_told_from_firmware(replica: Replica) -> None:
     """By the alias that it tells, whether or not its host has a name yet; offered and gone too."""
     machine = await made_machine(replica)
