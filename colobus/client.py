@@ -20,6 +20,7 @@ from colobus.models import (
     CapacityReported,
     Catalog,
     CreateAttachment,
+    CreateMachine,
     CreateSnapshot,
     CreateVm,
     CreateVolume,
@@ -37,10 +38,11 @@ from colobus.streams import events_only, follow
 from colobus.transport import Transport
 from colobus.webhooks import Webhooks
 
-CreateBody = CreateVm | CreateVolume | CreateSnapshot | CreateAttachment
+CreateBody = CreateVm | CreateMachine | CreateVolume | CreateSnapshot | CreateAttachment
 #: Body of a create → kind of resource.
 KIND_OF: dict[type[CreateBody], str] = {
     CreateVm: "vm",
+    CreateMachine: "machine",
     CreateVolume: "volume",
     CreateSnapshot: "snapshot",
     CreateAttachment: "attachment",
@@ -115,6 +117,10 @@ class Client:
 
     async def create_vm(self, request: CreateVm, **how: Unpack[How]) -> Resource:
         """Ask for a VM, as `create` does."""
+        return await self.create(request, **how)
+
+    async def create_machine(self, request: CreateMachine, **how: Unpack[How]) -> Resource:
+        """Ask for a bare-metal machine, as `create` does."""
         return await self.create(request, **how)
 
     async def create_volume(self, request: CreateVolume, **how: Unpack[How]) -> Resource:
