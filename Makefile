@@ -34,7 +34,7 @@ format: init ## let ruff format and fix what it can
 	.venv/bin/ruff check --fix .
 
 # Without what brings up more than broker and database.
-STORAGE := tests/integration/devcloud tests/integration/iscsi_worker
+STORAGE := tests/integration/devcloud tests/integration/iscsi_worker tests/integration/baremetal_worker
 QUICK := -n 4 --dist loadfile $(STORAGE:%=--ignore %) tests/unit tests/contract tests/integration
 
 test: init ## every test, on the real parts; sets them up

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmarks import accept, chain, delivery, ledger_size, memory, vm_time
+from benchmarks import accept, chain, clone, delivery, ledger_size, memory, vm_time
 from benchmarks.figures import Figure
 from benchmarks.world import World
 
 BENCHMARKS: dict[str, Callable[[World], list[Figure]]] = {
     "accept": accept.run,
     "chain": chain.run,
+    "clone": clone.run,
     "delivery": delivery.run,
     "ledger_size": ledger_size.run,
     "memory": memory.run,

@@ -46,6 +46,7 @@ KIND_OF: dict[type[CreateBody], str] = {
     CreateVolume: "volume",
     CreateSnapshot: "snapshot",
     CreateAttachment: "attachment",
+    CreateMachine: "machine",
 }
 
 

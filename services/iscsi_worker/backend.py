@@ -85,6 +85,12 @@ class RbdBackend(Protocol):
     async def prove(self, name: str) -> int:
         """Open the image and read its first block; return its size. `NotFound`."""
 
+    async def read(self, name: str, length: int) -> bytes:
+        """Return the first bytes of an image, fewer where it is shorter. `NotFound`."""
+
+    async def write(self, name: str, content: bytes) -> None:
+        """Write the first bytes of an image, to stay; `Conflict` when another is making it."""
+
     async def remove(self, name: str) -> None:
         """Remove an image; `NotFound`, or `Conflict` when something holds it."""
 
@@ -100,11 +106,23 @@ class RbdBackend(Protocol):
 
 @dataclass(frozen=True)
 class Session:
-    """An initiator that is logged in to a target; ``id`` is the gateway's."""
+    """An initiator that is logged in to a target; ``id`` is the gateway's.
+
+    ``alias`` is what it calls itself (RFC 3720 §12.6), empty where it says nothing.
+    """
 
     id: str
     initiator_iqn: str
     address: str = ""
+    alias: str = ""
+
+    @property
+    def of_system(self) -> bool:
+        """Tell whether an operating system is logged in, and no firmware.
+
+        open-iscsi says the host's name, whatever it is by then; iPXE and its like say nothing.
+        """
+        return bool(self.alias)
 
     def __str__(self) -> str:
         return f"{self.initiator_iqn} from {self.address}" if self.address else self.initiator_iqn
@@ -127,26 +145,39 @@ class Target:
         """Tell whether one of its LUNs is this image."""
         return image in self.luns.values()
 
-    def lun_of(self, image: str) -> int | None:
-        """The number of the LUN that is this image."""
-        return next((number for number, one in self.luns.items() if one == image), None)
+    def luns_of(self, images: Collection[str]) -> tuple[int, ...]:
+        """The numbers of the LUNs that are these images; raises `KeyError` where one is none."""
+        numbers = {image: number for number, image in self.luns.items()}
+        return tuple(numbers[image] for image in images)
+
+
+@dataclass(frozen=True)
+class Disk:
+    """An image as an initiator is to see it. ``serial`` is the SCSI serial number."""
+
+    image: str
+    serial: str
 
 
 @dataclass(frozen=True)
 class Export:
-    """What is to be offered: one image, to one initiator, with one account."""
+    """What is to be offered: disks, in this order, to one initiator, with one account."""
 
     target_iqn: str
     initiator_iqn: str
-    image: str
-    serial: str
+    disks: tuple[Disk, ...]
     account: Account
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The images of all disks."""
+        return tuple(disk.image for disk in self.disks)
 
     def is_offered_by(self, target: Target | None) -> bool:
         """Tell whether the target offers exactly this, to this initiator alone."""
         return (
             target is not None
-            and list(target.luns.values()) == [self.image]
+            and sorted(target.luns.values()) == sorted(self.images)
             and target.initiators == (self.initiator_iqn,)
             and target.usernames == (self.account.username,)
         )
@@ -167,7 +198,7 @@ class Gateway(Protocol):
         """
 
     async def prepare(self, export: Export) -> None:
-        """Make what is missing of target, LUN and account; nobody can log in through this."""
+        """Make what is missing of target, LUNs and account; nobody can log in through this."""
 
     async def admit(self, export: Export) -> None:
         """Let the initiator in, and no other."""
@@ -179,7 +210,7 @@ class Gateway(Protocol):
         """Close the connections of those who are logged in."""
 
     async def remove(self, target_iqn: str, usernames: Collection[str]) -> None:
-        """Remove target, LUN and accounts; `Conflict` while somebody is logged in."""
+        """Remove target, LUNs and accounts; `Conflict` while somebody is logged in."""
 
     async def release(self, image: str) -> None:
         """Let go of an image that no target offers; of one that is offered, nothing."""

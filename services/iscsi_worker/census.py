@@ -7,7 +7,12 @@ from datetime import UTC, datetime
 
 from services.iscsi_worker.backend import RbdImage, Store, Stores, Target
 from services.iscsi_worker.names import Names, Owned, snapshot_handle
-from services.iscsi_worker.provisioner.orphans import ISCSI_TARGET, RBD_IMAGE, RBD_SNAPSHOT
+from services.iscsi_worker.provisioner.orphans import (
+    CONFIG_IMAGE,
+    ISCSI_TARGET,
+    RBD_IMAGE,
+    RBD_SNAPSHOT,
+)
 from shared.contract.messages import Holding, TakeCensus
 from shared.runtime.deadline import Deadline
 from shared.worker.census import census_taken
@@ -33,11 +38,11 @@ async def take_census(store: Store, names: Names) -> list[Holding]:
 
     Raises `TemporaryError` when one of them can't be asked: half a census would look like a loss.
     """
-    own = [name for name in await store.rbd.names() if names.owner_of_image(name)]
-    images = await store.rbd.images(own)
+    found = await store.rbd.names()
+    images = await store.rbd.images([name for name in found if names.owner_of_image(name)])
     targets = await store.gateway.targets()
     return [
-        *_images(store.name, names, own),
+        *_images(store.name, names, found),
         *_snapshots(store.name, names, images.values()),
         *_targets(store.name, names, targets.values()),
     ]
@@ -46,9 +51,10 @@ async def take_census(store: Store, names: Names) -> list[Holding]:
 def _images(place: str, names: Names, images: Iterable[str]) -> Iterator[Holding]:
     """All names, also of what was never made whole and can't be opened."""
     for image in images:
-        owner = names.owner_of_image(image)
-        if owner is not None:
+        if (owner := names.owner_of_image(image)) is not None:
             yield _holding(RBD_IMAGE, image, place, owner)
+        elif (owner := names.owner_of_config_image(image)) is not None:
+            yield _holding(CONFIG_IMAGE, image, place, owner)
 
 
 def _snapshots(place: str, names: Names, images: Iterable[RbdImage]) -> Iterator[Holding]:

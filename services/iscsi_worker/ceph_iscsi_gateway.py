@@ -63,8 +63,8 @@ class CephIscsiGateway:
         }
 
     async def prepare(self, export: Export) -> None:
-        """Target, its hosts, the disk, the LUN."""
-        iqn, disk = export.target_iqn, self._disk(export.image)
+        """Target, its hosts, the disks, the LUNs."""
+        iqn = export.target_iqn
         settings = await self._settings()
         if iqn not in settings["targets"]:
             await self._put(f"target/{iqn}")
@@ -73,13 +73,14 @@ class CephIscsiGateway:
         for portal in self._access.portals:
             if portal.gateway not in target.get("portals", {}):
                 await self._add_host(iqn, portal)
-        if disk not in settings["disks"]:
-            await self._put(f"disk/{disk}", mode="create", create_image="false")
-        if disk not in target.get("disks", {}):
-            await self._put(f"targetlun/{iqn}", disk=disk)
+        for disk in map(self._disk, export.images):
+            if disk not in settings["disks"]:
+                await self._put(f"disk/{disk}", mode="create", create_image="false")
+            if disk not in target.get("disks", {}):
+                await self._put(f"targetlun/{iqn}", disk=disk)
 
     async def admit(self, export: Export) -> None:
-        """The account before the LUN; others go first."""
+        """The account before the LUNs; others go first."""
         iqn, initiator = export.target_iqn, export.initiator_iqn
         clients = await self._clients(iqn)
         for other in set(clients) - {initiator}:
@@ -90,8 +91,10 @@ class CephIscsiGateway:
             await self._set_account(
                 iqn, initiator, export.account.username, str(export.account.secret)
             )
-        if self._disk(export.image) not in clients.get(initiator, {}).get("luns", {}):
-            await self._put(f"clientlun/{iqn}/{initiator}", disk=self._disk(export.image))
+        mapped = clients.get(initiator, {}).get("luns", {})
+        for disk in map(self._disk, export.images):
+            if disk not in mapped:
+                await self._put(f"clientlun/{iqn}/{initiator}", disk=disk)
 
     async def shut(self, target_iqn: str) -> None:
         """An account that nobody knows: a client that is logged in can't be removed."""
@@ -108,7 +111,7 @@ class CephIscsiGateway:
             await self.release(image)
 
     async def remove(self, target_iqn: str, usernames: Collection[str]) -> None:
-        """Clients, LUN, target, disk: accounts are part of the clients."""
+        """Clients, LUNs and disks, target: accounts are part of the clients."""
         del usernames
         target = (await self._settings())["targets"].get(target_iqn)
         if target is None:
@@ -151,7 +154,8 @@ class CephIscsiGateway:
             except NotFound:
                 continue
             if _LOGGED_IN in info["state"]:  # a text, or {state: hosts}, by version
-                sessions.append(Session("", initiator, ", ".join(info["ip_address"])))
+                addresses = ", ".join(info["ip_address"])
+                sessions.append(Session("", initiator, addresses, info.get("alias") or ""))
         return tuple(sessions)
 
     async def _clients(self, iqn: str) -> dict[str, Any]:

@@ -6,14 +6,28 @@ from collections.abc import Sequence
 
 from services.iscsi_worker import census, observer
 from services.iscsi_worker.context import Context
-from services.iscsi_worker.provisioner import attachments, orphans, snapshots, volumes
+from services.iscsi_worker.provisioner import (
+    attachments,
+    config_volumes,
+    disks,
+    orphans,
+    snapshots,
+    volumes,
+)
 from shared.contract.messages import (
     AttachVolume,
+    ConfigVolumeDeprovisioned,
+    ConfigVolumeProvisioned,
+    DeprovisionConfigVolume,
     DeprovisionVolume,
     DetachVolume,
+    DisksExported,
+    DisksWithdrawn,
+    ExportDisks,
     InspectStorage,
     Message,
     OrphanRemoved,
+    ProvisionConfigVolume,
     ProvisionVolume,
     RemoveOrphan,
     RemoveSnapshot,
@@ -25,6 +39,7 @@ from shared.contract.messages import (
     VolumeDeprovisioned,
     VolumeDetached,
     VolumeProvisioned,
+    WithdrawDisks,
 )
 from shared.worker.command import Answer, Command, Handlers
 
@@ -83,6 +98,47 @@ async def detach_volume(command: Command[DetachVolume], context: Context) -> Seq
     return [VolumeDetached()]
 
 
+async def provision_config_volume(
+    command: Command[ProvisionConfigVolume], context: Context
+) -> Sequence[Message]:
+    """→ `ConfigVolumeProvisioned`."""
+    store = context.store(command)
+    name = await config_volumes.provision_config_volume(store, context.kit, command)
+    return [ConfigVolumeProvisioned(rbd_image=name)]
+
+
+async def deprovision_config_volume(
+    command: Command[DeprovisionConfigVolume], context: Context
+) -> Sequence[Message]:
+    """→ `ConfigVolumeDeprovisioned`."""
+    whose = (command.tenant, command.resource_id)
+    await config_volumes.deprovision_config_volume(context.store(command), context.kit, *whose)
+    return [ConfigVolumeDeprovisioned()]
+
+
+async def export_disks(command: Command[ExportDisks], context: Context) -> Sequence[Message]:
+    """→ `DisksExported`, when the gateway shows target, LUNs and access."""
+    store = context.store(command)
+    target = await disks.export_disks(store, context.kit, command)
+    export = context.kit.disks_export(command.tenant, command.resource_id)
+    lun, config_lun = target.luns_of(export.images)
+    return [
+        DisksExported(
+            target_iqn=target.iqn,
+            initiator_iqn=export.initiator_iqn,
+            lun=lun,
+            config_lun=config_lun,
+            portals=store.gateway.portals,
+        )
+    ]
+
+
+async def withdraw_disks(command: Command[WithdrawDisks], context: Context) -> Sequence[Message]:
+    """→ `DisksWithdrawn`."""
+    await disks.withdraw_disks(context.store(command), context.kit, command)
+    return [DisksWithdrawn()]
+
+
 async def inspect_storage(command: Command[InspectStorage], context: Context) -> Sequence[Answer]:
     """→ `StorageObserved` for each thing, or `StorageInspectionFailed` for some."""
     return await observer.inspect_storage(context.stores, context.kit, command)
@@ -107,6 +163,10 @@ HANDLERS: Handlers[Context] = {
     RemoveSnapshot: remove_snapshot,
     AttachVolume: attach_volume,
     DetachVolume: detach_volume,
+    ProvisionConfigVolume: provision_config_volume,
+    DeprovisionConfigVolume: deprovision_config_volume,
+    ExportDisks: export_disks,
+    WithdrawDisks: withdraw_disks,
     InspectStorage: inspect_storage,
     TakeCensus: take_census,
     RemoveOrphan: remove_orphan,

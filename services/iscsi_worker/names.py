@@ -1,9 +1,10 @@
 """The names that things bear in Ceph and on gateways: marks of whose they are, from the start.
 
 Pure. All that a name is made of has no dots (installation and tenant are slugs, ids are
-``<kind>-<ulid>``), so a name is read back without doubt. The longest image name has 108 bytes
-(librbd takes more, though the `rbd` command's tables cut them), the longest target name 127
-(RFC 3720 §3.2.6.1: 223 at most). Their characters are those which ceph-iscsi allows too.
+``<kind>-<ulid>``), so a name is read back without doubt; what has one word more is another sort of
+thing. The longest image name has 115 bytes (librbd takes more, though the `rbd` command's tables
+cut them), the longest target's or initiator's name 134 (RFC 3720 §3.2.6.1: 223 at most). Their
+characters are those which ceph-iscsi allows too.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from shared.contract.identifiers import is_id, kind_of
 _IMAGE = "colobus"
 _AUTHORITY = "iqn.2026-11.org.colobus"
 _GOLDEN = "golden."
+#: The last word of the names of a machine's second disk, and of its initiator.
+_CONFIG, _INITIATOR = ".config", ".initiator"
 #: The snapshot of a golden image that volumes are cloned from.
 GOLDEN_SNAPSHOT = "golden"
 
@@ -34,19 +37,33 @@ class Names:
     installation_id: str
 
     def image(self, tenant: str, volume_id: str) -> str:
-        """The RBD image of a volume."""
+        """The RBD image of a volume, or of a machine's root disk."""
         return f"{_IMAGE}.{self.installation_id}.{tenant}.{volume_id}"
 
-    def target(self, tenant: str, attachment_id: str) -> str:
-        """The iSCSI target of an attachment."""
-        return f"{_AUTHORITY}:{self.installation_id}.{tenant}.{attachment_id}"
+    def config_image(self, tenant: str, machine_id: str) -> str:
+        """The RBD image of a machine's second disk."""
+        return self.image(tenant, machine_id) + _CONFIG
+
+    def target(self, tenant: str, resource_id: str) -> str:
+        """The iSCSI target of an attachment or a machine."""
+        return f"{_AUTHORITY}:{self.installation_id}.{tenant}.{resource_id}"
+
+    def initiator(self, tenant: str, machine_id: str) -> str:
+        """The iSCSI initiator that a machine is: its firmware, and then its system."""
+        return self.target(tenant, machine_id) + _INITIATOR
 
     def owner_of_image(self, name: str) -> Owned | None:
-        """Whose volume this image is; None where it is none of this installation's."""
+        """Whose volume or root disk this image is; None where it is none of this installation's."""
         return self._owner(name, _IMAGE + ".")
 
+    def owner_of_config_image(self, name: str) -> Owned | None:
+        """Whose second disk this image is; None where it is none of this installation's."""
+        image = name.removesuffix(_CONFIG)
+        owner = self.owner_of_image(image) if image != name else None
+        return owner if owner and is_id(owner.resource_id, "machine") else None
+
     def owner_of_target(self, name: str) -> Owned | None:
-        """Whose attachment this target is; None where it is none of this installation's."""
+        """Whose target this is; None where it is none of this installation's."""
         return self._owner(name, _AUTHORITY + ":")
 
     def owner_of_snapshot(self, handle: str) -> Owned | None:
@@ -81,3 +98,8 @@ def snapshot_handle(image: str, snapshot: str) -> str:
 def serial(resource_id: str) -> str:
     """The SCSI serial number of a volume: no two disks of an initiator may share one."""
     return resource_id.rpartition("-")[2]
+
+
+def config_serial(machine_id: str) -> str:
+    """The SCSI serial number of a machine's second disk (35 characters at most, by tgt)."""
+    return f"{serial(machine_id)}-config"

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from services.iscsi_worker.backend import RbdImage, Store, Stores, Target
+from services.iscsi_worker.backend import Export, RbdImage, Store, Stores, Target
 from services.iscsi_worker.provisioner.kit import Kit
 from shared.contract.identifiers import kind_of
 from shared.contract.messages import (
@@ -26,6 +26,9 @@ from shared.worker.command import Command, Observation
 #: How long an inspection may go on once it has started, in seconds; ``not_after`` is too short
 #: for that: it only says until when it is of use to start.
 LIFE = 45.0
+
+#: The kinds that have a target.
+_OFFERED = ("attachment", "machine")
 
 Targets = Mapping[str, Target]
 
@@ -46,7 +49,8 @@ def observation_of(thing: StoredThing, kit: Kit, seen: Seen) -> StorageObserved:
     observe = {
         "volume": lambda: _of_volume(seen, image),
         "snapshot": lambda: _of_snapshot(seen, image, thing.resource_id),
-        "attachment": lambda: _of_attachment(seen, image, thing, kit),
+        "attachment": lambda: _of_export(seen, image, _export(thing, kit)),
+        "machine": lambda: _of_export(seen, image, _export(thing, kit)),
     }.get(kind)
     if observe is None:
         detail = f"{thing.resource_id} is nothing that a store has."
@@ -68,19 +72,24 @@ def _of_snapshot(seen: Seen, image: RbdImage | None, snapshot_id: str) -> Storag
     return StorageObserved(observed_at=seen.observed_at, size_bytes=found.size)
 
 
-def _of_attachment(
-    seen: Seen, image: RbdImage | None, thing: StoredThing, kit: Kit
-) -> StorageObserved:
+def _export(thing: StoredThing, kit: Kit) -> Export:
+    if kind_of(thing.resource_id) == "machine":
+        return kit.disks_export(thing.tenant, thing.resource_id)
+    initiator = thing.initiator_iqn or ""
+    return kit.export(thing.tenant, thing.resource_id, thing.volume, initiator)
+
+
+def _of_export(seen: Seen, image: RbdImage | None, export: Export) -> StorageObserved:
     if isinstance(seen.targets, ColobusError):
         raise seen.targets
-    initiator = thing.initiator_iqn or ""
-    export = kit.export(thing.tenant, thing.resource_id, thing.volume, initiator)
     target = seen.targets.get(export.target_iqn)
+    sessions = target.sessions if target else ()
     return StorageObserved(
         observed_at=seen.observed_at,
         gone=image is None,
         offered=export.is_offered_by(target),
-        initiators=tuple(one.initiator_iqn for one in target.sessions) if target else (),
+        initiators=tuple(one.initiator_iqn for one in sessions),
+        systems=tuple(one.initiator_iqn for one in sessions if one.of_system),
     )
 
 
@@ -113,9 +122,9 @@ async def _look(store: Store, kit: Kit, things: Sequence[StoredThing]) -> Seen:
     names = {kit.names.image(thing.tenant, thing.volume) for thing in things}
     images = await store.rbd.images(sorted(names))
     targets: Targets | ColobusError = {}
-    attachments = [one for one in things if kind_of(one.resource_id) == "attachment"]
-    if attachments:
-        asked = [kit.names.target(one.tenant, one.resource_id) for one in attachments]
+    offered = [one for one in things if kind_of(one.resource_id) in _OFFERED]
+    if offered:
+        asked = [kit.names.target(one.tenant, one.resource_id) for one in offered]
         try:
             targets = await store.gateway.targets(asked)
         except ColobusError as error:

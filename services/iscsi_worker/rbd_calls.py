@@ -124,6 +124,25 @@ class CephRbd:
 
         return await self._look(read)
 
+    async def read(self, name: str, length: int) -> bytes:
+        """At most what there is."""
+
+        def read(pool: Pool) -> bytes:
+            with pool.open(name) as image:
+                return bytes(image.read(0, min(length, int(image.size()))))
+
+        return await self._look(read)
+
+    async def write(self, name: str, content: bytes) -> None:
+        """Alone, as an image is made: what writes it is a part of its making."""
+
+        def write(pool: Pool) -> None:
+            with pool.alone(name), pool.open(name, read_only=False) as image:
+                image.write(content, 0)
+                image.flush()
+
+        await self._change(write)
+
     async def remove(self, name: str) -> None:
         """Librbd looks for snapshots and watchers before it takes anything away."""
 

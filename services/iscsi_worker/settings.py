@@ -15,13 +15,15 @@ _Seconds = Annotated[float, Meta(gt=0, le=600, description="seconds, up to 600")
 class IscsiWorkerSettings(CommonSettings, frozen=True, kw_only=True):
     """``stores_file`` says how each store is reached (`stores_file`).
 
-    ``chap_key`` (base64, from ``COLOBUS_CHAP_KEY_FILE``) is what all CHAP secrets derive from.
+    ``chap_key`` (base64, from ``COLOBUS_CHAP_KEY_FILE``) is what all CHAP secrets derive from;
+    ``sealing_key_file`` has the key that opens what machines' owners sealed for this worker.
     ``ceph_seconds`` bounds each operation of Ceph, ``gateway_seconds`` each call of a gateway.
     ``store_concurrency`` is how many commands may work on one store at once, at most.
     """
 
     stores_file: Path
     chap_key: Secret
+    sealing_key_file: Path
     ceph_seconds: _Seconds = 5
     gateway_seconds: _Seconds = 15
     store_concurrency: Annotated[int, Meta(ge=1, le=500)] = 16

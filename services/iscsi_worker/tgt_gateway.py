@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Collection
 from contextlib import suppress
 
-from services.iscsi_worker.backend import Export, Target
+from services.iscsi_worker.backend import Disk, Export, Target
 from services.iscsi_worker.stores_file import CephAccess, TgtAccess
 from services.iscsi_worker.tgt_control import TgtControl
 from services.iscsi_worker.tgt_output import ShownTarget, read_targets
@@ -21,8 +21,8 @@ from shared.runtime.deadline import Deadline
 from shared.runtime.errors import BackendUnavailable
 from shared.worker.errors import Conflict, NotFound, Refused
 
-#: The LUN of an attachment; tgtd's own LUN 0 is its controller.
-LUN = 1
+#: The LUN of the first disk; tgtd's own LUN 0 is its controller.
+FIRST_LUN = 1
 #: tgtd's numbers are positive and of 31 bits; the low ones are left to people.
 _LEAST_TID, _TIDS = 1 << 16, (1 << 31) - (1 << 16)
 #: How many numbers are tried when one is taken by another name.
@@ -53,12 +53,13 @@ class TgtGateway:
         return {one.iqn: self._target(one) for one in await self._shown()}
 
     async def prepare(self, export: Export) -> None:
-        """Target, account, LUN; what is wrong of an earlier attempt goes."""
+        """Target, account, LUNs; what is wrong of an earlier attempt goes."""
         shown = await self._find(export.target_iqn)
         if shown is None:
             shown = await self._new_target(export.target_iqn)
         await self._prepare_account(shown, export)
-        await self._prepare_lun(shown, export)
+        for number, disk in enumerate(export.disks, start=FIRST_LUN):
+            await self._prepare_lun(shown, number, disk)
 
     async def admit(self, export: Export) -> None:
         """Bind the initiator, after all others were unbound."""
@@ -124,23 +125,23 @@ class TgtGateway:
         with suppress(Conflict):
             await self._account_order("bind", "--tid", str(shown.tid), "--user", wanted)
 
-    async def _prepare_lun(self, shown: ShownTarget, export: Export) -> None:
-        wanted = f"{self._pool}/{export.image}"
-        if shown.luns.get(LUN, wanted) != wanted:
-            raise Refused(f"Target {shown.iqn} offers {shown.luns[LUN]}.")
-        if LUN not in shown.luns:
-            await self._new_lun(shown.tid, wanted)
-        if shown.serials.get(LUN) != export.serial:
+    async def _prepare_lun(self, shown: ShownTarget, number: int, disk: Disk) -> None:
+        wanted = f"{self._pool}/{disk.image}"
+        if shown.luns.get(number, wanted) != wanted:
+            raise Refused(f"Target {shown.iqn} offers {shown.luns[number]}.")
+        if number not in shown.luns:
+            await self._new_lun(shown.tid, number, wanted)
+        if shown.serials.get(number) != disk.serial:
             # Ceph's objects would be shown as physical blocks of 4 MiB: 4 KiB (2^3 blocks) do.
-            identity = f"scsi_sn={export.serial},scsi_id={export.serial},lbppbe=3"
+            identity = f"scsi_sn={disk.serial},scsi_id={disk.serial},lbppbe=3"
             identity += ",vendor_id=COLOBUS,product_id=VOLUME"
-            await self._lun_order("update", shown.tid, "--params", identity)
+            await self._lun_order("update", shown.tid, number, "--params", identity)
 
-    async def _new_lun(self, tid: int, image: str) -> None:
+    async def _new_lun(self, tid: int, number: int, image: str) -> None:
         backing = ("--bstype", "rbd", "--backing-store", image, "--bsopts", self._options)
         try:
             with suppress(Conflict):
-                await self._lun_order("new", tid, *backing)
+                await self._lun_order("new", tid, number, *backing)
         except Refused as error:  # all that it says is "invalid request"
             raise BackendUnavailable(f"tgtd can't open {image}: {error.detail}") from error
 
@@ -172,8 +173,8 @@ class TgtGateway:
             self._deadline, "--mode", "target", "--op", op, "--tid", str(tid), *options
         )
 
-    async def _lun_order(self, op: str, tid: int, *options: str) -> None:
-        where = ("--tid", str(tid), "--lun", str(LUN))
+    async def _lun_order(self, op: str, tid: int, number: int, *options: str) -> None:
+        where = ("--tid", str(tid), "--lun", str(number))
         await self._control(self._deadline, "--mode", "logicalunit", "--op", op, *where, *options)
 
     async def _account_order(self, op: str, *options: str) -> None:

@@ -17,11 +17,13 @@ _LUN = re.compile(r" {8}LUN: (\d+)")
 _STORE = re.compile(r" {12}Backing store path: (.+)")
 _SERIAL = re.compile(r" {12}SCSI SN: (\S+)")
 _NEXUS = re.compile(r" {8}I_T nexus: (\d+)")
-_INITIATOR = re.compile(r" {12}Initiator: (\S+)")
+_INITIATOR = re.compile(r" {12}Initiator: (\S+)(?: alias: (.*))?")
 _ADDRESS = re.compile(r" {16}IP Address: (\S+)")
 _ENTRY = re.compile(r" {8}(\S+)")
 #: What tgtd shows as the path of its own LUN 0, which every target has.
 _NO_STORE = "None"
+#: What tgtd shows of an initiator that told no alias; a nameless Linux tells ``(none)``.
+_NO_ALIAS = "none"
 
 
 @dataclass
@@ -85,14 +87,15 @@ def _read_luns(lines: list[str], target: ShownTarget) -> None:
 
 def _sessions(lines: list[str]) -> list[Session]:
     sessions: list[Session] = []
-    nexus, initiator, address = "", "", ""
+    nexus, initiator, address, alias = "", "", "", ""
     for line in [*lines, "        I_T nexus: 0"]:
         if (found := _NEXUS.match(line)) is not None:
             if nexus:
-                sessions.append(Session(nexus, initiator, address))
-            nexus, initiator, address = found[1], "", ""
+                sessions.append(Session(nexus, initiator, address, alias))
+            nexus, initiator, address, alias = found[1], "", "", ""
         elif (found := _INITIATOR.match(line)) is not None:
-            initiator = found[1]
+            initiator, told = found[1], (found[2] or "").strip()
+            alias = "" if told == _NO_ALIAS else told
         elif (found := _ADDRESS.match(line)) is not None:
             address = found[1]
     return sessions

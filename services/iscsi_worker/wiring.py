@@ -13,7 +13,7 @@ from services.iscsi_worker.stores import Bounds, RealStores
 from services.iscsi_worker.stores_file import load_stores
 from shared.bus import Bus, answering
 from shared.runtime.health import serve_health
-from shared.runtime.secrets import master_key
+from shared.runtime.secrets import SealingKey, master_key
 from shared.runtime.service import Service, patiently
 from shared.runtime.settings import load
 from shared.worker.chap import Chap
@@ -22,7 +22,7 @@ from shared.worker.limits import Limits
 
 #: How long the broker is waited for at the start, in seconds.
 PATIENCE = 60
-#: A word of the routing keys of events that are about no resource.
+#: The word of the routing keys of events that are about no resource of this worker's.
 KIND = "store"
 #: Threads beyond those of commands: inspections and queries don't wait for them.
 _SPARE_THREADS = 4
@@ -55,7 +55,7 @@ async def wire(service: Service) -> None:
 def make_context(settings: IscsiWorkerSettings) -> Context:
     """Put together what handlers get.
 
-    Raises `ConfigurationError`: stores file, CHAP key, or Ceph's libraries missing.
+    Raises `ConfigurationError`: stores file, a key, or Ceph's libraries missing.
     """
     vendor()
     bounds = Bounds(
@@ -64,5 +64,9 @@ def make_context(settings: IscsiWorkerSettings) -> Context:
         threads=settings.store_concurrency + _SPARE_THREADS,
     )
     stores = RealStores(load_stores(settings.stores_file), bounds)
-    kit = Kit(Names(settings.installation_id), Chap(master_key(settings.chap_key)))
+    kit = Kit(
+        Names(settings.installation_id),
+        Chap(master_key(settings.chap_key)),
+        SealingKey.load(settings.sealing_key_file),
+    )
     return Context(stores, kit)

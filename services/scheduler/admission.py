@@ -78,7 +78,9 @@ class _Round:
         closed = {c: gate for c, gate in share.gates.items() if not gate.open(self.now)}
         full = {c: (gate.reason, gate.words) for c, gate in closed.items()}
         again = {c: gate.not_before for c, gate in closed.items() if not gate.tried}
-        wish = Wish(one.arch, one.refusals, full, again, one.left, one.sort)
+        wish = Wish(
+            one.arch, one.refusals, full, again, one.left, one.sort, networked=one.networked
+        )
         names = [name for name in share.places.get(one.sort, ()) if one.needs.place in (None, name)]
         return place([self.clouds[name] for name in names if name in self.clouds], wish)
 

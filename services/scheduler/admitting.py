@@ -47,6 +47,8 @@ LIMIT = 1000
 LONGEST_PAUSE = 1.0
 #: What will be the same next time.
 _FOR_GOOD = frozenset({Reason.NO_CLOUD, Reason.NO_STORE, Reason.REFERENCE_NOT_FOUND})
+#: The words of a spec that are about networks.
+_OF_NETWORKS = ("network", "floating_ip", "security_groups")
 #: What is told of one that can't be decided about; the log has the rest.
 _FAULT = "Could not be decided about, by a fault of Colobus itself. It is tried again."
 _LOCK = 0x434F4C4F  # "COLO": the advisory lock of admission
@@ -216,6 +218,7 @@ def _waiting(row: Any, named: Mapping[str, Named]) -> Waiting:
         refusals=msgspec.convert(row["refusals"] or {}, dict[str, Problem]),
         left=tuple(one["cloud"] for one in row["left_behind"] or ()),
         kind=row["kind"],
+        networked=any(spec.get(word) for word in _OF_NETWORKS),
         needs=needs_of(row["tenant"], references, named, young=young),
     )
 

@@ -49,7 +49,7 @@ _MOST_PARTS = 10_000
 _LONGEST = 255
 _AHEAD = timedelta(minutes=10)
 _FIRST = datetime(2020, 1, 1, tzinfo=UTC)
-#: {kind: {what: name of its handle}}, each in the order of removal.
+#: {kind: {what: how it is held}}, each in the order of removal.
 HOLDS = {kind: definition.holds for kind, definition in WORKFLOWS.items()}
 
 
@@ -190,7 +190,7 @@ async def _order(
     command = RemoveOrphan(
         place=one.place, what=one.what, object_id=one.id, resource_id=one.resource_id
     )
-    worker = WORKFLOWS[known.kind].worker
+    worker = HOLDS[known.kind][one.what].worker
     _send(context, recording, worker, command, one.resource_id, known.tenant, now + ORDER_LIFE)
 
 

@@ -18,9 +18,14 @@ from services.scheduler.settings import Settings
 from shared.contract.messages import (
     AttachVolume,
     CommandFailed,
+    DeployMachine,
+    DisksExported,
+    ExportDisks,
+    MachineDeployStarted,
     Message,
     ProvisionVm,
     ProvisionVolume,
+    ReserveNode,
     SnapshotTaken,
     TakeSnapshot,
     VmBuildStarted,
@@ -49,10 +54,26 @@ _NOT_ASKED = frozenset(
     }
 )
 #: What shows that a cloud makes things again. A port alone doesn't: Neutron may live without Nova.
-_MADE = (VmBuildStarted, VolumeProvisioned, SnapshotTaken, VolumeAttached)
+_MADE = (
+    VmBuildStarted,
+    VolumeProvisioned,
+    SnapshotTaken,
+    VolumeAttached,
+    DisksExported,
+    MachineDeployStarted,
+)
 #: The commands that order them: whoever refuses one in so many words is alive.
 _MAKING = frozenset(
-    command.__name__ for command in (ProvisionVm, ProvisionVolume, TakeSnapshot, AttachVolume)
+    command.__name__
+    for command in (
+        ProvisionVm,
+        ProvisionVolume,
+        TakeSnapshot,
+        AttachVolume,
+        ExportDisks,
+        ReserveNode,
+        DeployMachine,
+    )
 )
 
 

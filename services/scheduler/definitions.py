@@ -67,6 +67,32 @@ class StepDefinition:
     sees_made: Callable[[ResourceState, Any], Sighting] | None = None
     sees_undone: Callable[[ResourceState, Any], Sighting] | None = None
     patience: float = 1800
+    #: Where its worker is asked; what the worker answers tells of the health of that place.
+    place: Callable[[ResourceState], str] = lambda state: state.place
+    #: What is known, in words, of why a step that was accepted is not done yet.
+    so_far: Callable[[ResourceState], str | None] = lambda _: None
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Who is asked about resources, where, and what comes back for each.
+
+    ``command`` is about those of one ``place``. A resource of which nothing can be seen there yet
+    has None.
+    """
+
+    worker: str
+    observation: type[Message]
+    command: Callable[[str, Sequence[ResourceState]], Message]
+    place: Callable[[ResourceState], str | None] = lambda state: state.place
+
+
+@dataclass(frozen=True)
+class Held:
+    """A sort of thing that a kind is made of: the handle that records it, and whose it is."""
+
+    handle: str
+    worker: str
 
 
 @dataclass(frozen=True)
@@ -83,28 +109,31 @@ class WorkflowDefinition:
     """The steps of a kind, and what observations of the living resource mean."""
 
     kind: str
+    #: The worker of the kind itself: verbs are its to do.
+    worker: str
     steps: tuple[StepDefinition, ...]
-    observation: type[Message]
+    #: What a backend tells by itself comes in the form of the first one.
+    inspections: tuple[Inspection, ...]
     #: Whether what the backend told by itself is about the object that the resource now is.
     is_about: Callable[[ResourceState, Any], bool]
     #: Reads a living resource's outputs from an observation.
     outputs: Callable[[ResourceState, Any], Mapping[str, Any]]
     #: The condition of the living resource: None (fine), or what is wrong and whether it is lost.
     condition: Callable[[ResourceState, Any], tuple[Reason, str, bool] | None]
-    #: The command that looks at resources of one place, and the worker that answers it.
-    worker: str
-    inspect: Callable[[str, Sequence[ResourceState]], Message]
-    #: What the kind is made of, in the backend's words: {what: name of the handle that records it},
-    #: in the order in which it is removed.
-    holds: Mapping[str, str]
+    #: What the kind is made of, in the backends' words, in the order in which it is removed.
+    holds: Mapping[str, Held]
     #: Verbs on the living resource; None where the kind has none.
     operations: OperationDefinition | None = None
-    #: The step whose command makes whole what an observation shows of the living one; None: none.
+    #: The step whose command makes whole what an observation shows of one that is done; None: none.
     mended_by: Callable[[ResourceState, Any], str | None] = lambda _state, _seen: None
 
     def knows(self, name: str) -> bool:
         """Tell whether there is a step of this name."""
         return any(step.name == name for step in self.steps)
+
+    def place_of(self, state: ResourceState, name: str) -> str:
+        """Return where a step, or else an operation, is carried out."""
+        return self.step(name).place(state) if self.knows(name) else state.place
 
     def step(self, name: str) -> StepDefinition:
         """The definition of a step by name."""

@@ -21,9 +21,21 @@ from shared.contract.messages import (
     CensusTaken,
     CloudNotificationsChanged,
     CommandFailed,
+    ConfigVolumeDeprovisioned,
+    ConfigVolumeProvisioned,
+    DisksExported,
+    DisksWithdrawn,
     FloatingIpAssociated,
     FloatingIpReleased,
+    MachineDeployStarted,
+    MachineInspectionFailed,
+    MachineObserved,
+    MachinePowerChangeStarted,
+    MachineUndeployed,
+    MachineUndeployStarted,
     Message,
+    NodeReleased,
+    NodeReserved,
     OrphanRemoved,
     RequestSubmitted,
     SnapshotRemoved,
@@ -46,6 +58,7 @@ from shared.contract.messages import (
 from shared.contract.problems import Problem, Reason
 
 log = structlog.get_logger(__name__)
+InspectionFailed = VmInspectionFailed | StorageInspectionFailed | MachineInspectionFailed
 Handler = Callable[[Delivery, Any, Context], Awaitable[None]]
 
 
@@ -69,7 +82,8 @@ async def absorb_answer(delivery: Delivery, event: Message, context: Context) ->
 
     async def learn(tx: Transaction, before: ResourceState, _: ResourceState) -> None:
         if sign is not None and _is_open(before, step, attempt):
-            await cloud_health.note_answer(tx, before.place, sign, utc_now(), context.settings)
+            place = WORKFLOWS[before.resource.kind].place_of(before, step)
+            await cloud_health.note_answer(tx, place, sign, utc_now(), context.settings)
 
     lesson = Lesson(cloud_health.TABLE, learn) if sign else None
     await context.changes.do(Change(envelope, True, decide, lesson))
@@ -85,7 +99,7 @@ def _is_open(state: ResourceState, step: str, attempt: int) -> bool:
 
 
 async def observe_resource(
-    delivery: Delivery, event: VmObserved | StorageObserved, context: Context
+    delivery: Delivery, event: VmObserved | StorageObserved | MachineObserved, context: Context
 ) -> None:
     """What a backend shows of one resource; seeing the same twice changes nothing."""
 
@@ -111,7 +125,7 @@ async def note_notifications(
 
 
 async def note_failed_inspection(
-    delivery: Delivery, event: VmInspectionFailed | StorageInspectionFailed, context: Context
+    delivery: Delivery, event: InspectionFailed, context: Context
 ) -> None:
     """The backend could not be asked: each resource that waits for it says so."""
     del delivery
@@ -156,12 +170,24 @@ EVENT_HANDLERS: dict[type[Message], Handler] = {
     SnapshotRemoved: absorb_answer,
     VolumeAttached: absorb_answer,
     VolumeDetached: absorb_answer,
+    NodeReserved: absorb_answer,
+    NodeReleased: absorb_answer,
+    ConfigVolumeProvisioned: absorb_answer,
+    ConfigVolumeDeprovisioned: absorb_answer,
+    DisksExported: absorb_answer,
+    DisksWithdrawn: absorb_answer,
+    MachineDeployStarted: absorb_answer,
+    MachineUndeployStarted: absorb_answer,
+    MachineUndeployed: absorb_answer,
+    MachinePowerChangeStarted: absorb_answer,
     CommandFailed: absorb_answer,
     VmObserved: observe_resource,
     StorageObserved: observe_resource,
+    MachineObserved: observe_resource,
     CloudNotificationsChanged: note_notifications,
     VmInspectionFailed: note_failed_inspection,
     StorageInspectionFailed: note_failed_inspection,
+    MachineInspectionFailed: note_failed_inspection,
     CensusTaken: census.absorb_census,
     OrphanRemoved: census.note_removal,
 }

@@ -11,10 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
+from services.scheduler.definitions import Held
 from services.scheduler.ledger import Transaction
 from services.scheduler.orphans import Known, Seen, Verdict
 from shared.contract.messages import Holding
-from shared.contract.resources import Phase
+from shared.contract.resources import Phase, Placement
 
 #: What is counted where the verdict on an object was taken back before it went.
 NO_VERDICT = "none"
@@ -42,7 +45,9 @@ ON CONFLICT (place) DO UPDATE SET taken_at = EXCLUDED.taken_at
 _SUSPECTS = """
 SELECT DISTINCT h.resource_id FROM holdings h LEFT JOIN resources r ON r.id = h.resource_id
 WHERE h.place = $1 AND h.resource_id IS NOT NULL AND NOT coalesce(
-    r.phase = 'active' AND r.tenant = h.tenant AND r.cloud = h.place AND EXISTS (
+    r.phase = 'active' AND r.tenant = h.tenant AND EXISTS (
+        SELECT FROM jsonb_each(r.state #> '{resource,status,placement}') AS placed
+        WHERE placed.value = to_jsonb(h.place)) AND EXISTS (
         SELECT FROM jsonb_each_text(r.state->'handles') AS handle WHERE handle.value = h.id), false)
 """
 _THINGS = """
@@ -53,7 +58,8 @@ FROM holdings WHERE resource_id = ANY($1) ORDER BY place, what, id
 # An answered step leaves both fields out, since those are their defaults. What was left behind on
 # another cloud is still being undone there.
 _KNOWN = """
-SELECT id, kind, tenant, phase, cloud, updated_at, state->'handles' AS handles,
+SELECT id, kind, tenant, phase, updated_at, state->'handles' AS handles,
+    state #> '{resource,status,placement}' AS placement,
     jsonb_path_exists(state, '$.progress.* ? (@.answered == false || @.accepted == true)')
     OR jsonb_path_exists(state, '$.left_behind[0]') AS busy
 FROM resources WHERE id = ANY($1)
@@ -143,21 +149,22 @@ async def things_of(tx: Transaction, resource_ids: Sequence[str]) -> dict[str, l
 
 
 async def known_of(
-    tx: Transaction, resource_ids: Sequence[str], holds: Mapping[str, Mapping[str, str]]
+    tx: Transaction, resource_ids: Sequence[str], holds: Mapping[str, Mapping[str, Held]]
 ) -> dict[str, Known]:
-    """Return what the ledger knows of each; ``holds`` is {kind: {what: name of its handle}}."""
+    """Return what the ledger knows of each; ``holds`` is {kind: {what: how it is held}}."""
     known = {}
     for row in await tx.fetch(_KNOWN, list(resource_ids)):
-        handles, names = row["handles"] or {}, holds.get(row["kind"], {})
+        handles, held = row["handles"] or {}, holds.get(row["kind"], {})
+        placement = msgspec.convert(row["placement"] or {}, Placement)
         known[row["id"]] = Known(
             kind=row["kind"],
             tenant=row["tenant"],
             phase=Phase(row["phase"]),
             changed_at=row["updated_at"],
-            whats=tuple(names),
-            cloud=row["cloud"],
+            whats=tuple(held),
+            places=placement.places,
             busy=row["busy"],
-            records={what: handles[name] for what, name in names.items() if name in handles},
+            records={w: handles[one.handle] for w, one in held.items() if one.handle in handles},
         )
     return known
 

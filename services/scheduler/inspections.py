@@ -1,19 +1,20 @@
-"""Inspections: one command per kind, place and interval asks about all that is waited for."""
+"""Inspections: one command per worker, place and interval asks about all that is waited for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from services.scheduler import push
 from services.scheduler.context import Context
-from services.scheduler.definitions import WorkflowDefinition
+from services.scheduler.definitions import Inspection, WorkflowDefinition
 from services.scheduler.ledger import Ledger, utc_now
+from services.scheduler.state import ResourceState
 from services.scheduler.workflows import WORKFLOWS, places_of
 from shared.contract import outgoing
 from shared.contract.codec import envelope_for
-from shared.contract.messages import Message
 from shared.contract.outgoing import OutgoingMessage
 from shared.runtime import tracing
 from shared.runtime.tenants import NOBODY
@@ -67,38 +68,54 @@ async def _inspect(context: Context, looks: Mapping[str, Look], interval: float)
 
 
 def _places(context: Context) -> set[str]:
-    return {*context.tenants.clouds, *context.tenants.stores}
+    return set(context.tenants.placements())
 
 
 async def _inspect_place(
     context: Context, definition: WorkflowDefinition, place: str, look: Look, life: timedelta
 ) -> None:
-    """One command for each `INSPECTED_AT_ONCE` resources, usually one."""
+    """One command for each `INSPECTED_AT_ONCE` resources and each who is asked of them."""
     ledger, kind, after = context.ledger, definition.kind, ""
     while True:
         async with context.recording() as recording:
             states, more = await ledger.inspected(
                 recording.tx, kind, place, look.inspections, after, look.quiet
             )
-            if states:
-                command = definition.inspect(place, states)
-                recording.send([_order(ledger, definition, place, command, life)])
+            for inspection in definition.inspections:
+                for where, seen_there in _by_place(inspection, states).items():
+                    recording.send([_order(ledger, inspection, where, seen_there, life)])
         if more is None:
             return
         after = more
 
 
+def _by_place(
+    inspection: Inspection, states: Sequence[ResourceState]
+) -> dict[str, list[ResourceState]]:
+    found: defaultdict[str, list[ResourceState]] = defaultdict(list)
+    for state in states:
+        place = inspection.place(state)
+        if place is not None:
+            found[place].append(state)
+    return found
+
+
 def _order(
-    ledger: Ledger, definition: WorkflowDefinition, place: str, command: Message, life: timedelta
+    ledger: Ledger,
+    inspection: Inspection,
+    place: str,
+    states: Sequence[ResourceState],
+    life: timedelta,
 ) -> OutgoingMessage:
     """It is about many requests: a trace of its own, which what is seen is linked to."""
+    command = inspection.command(place, states)
     with tracing.span("inspect", parent=None):
         envelope = envelope_for(
             command,
             source=ledger.source,
-            subject=f"{definition.worker}/{place}",
+            subject=f"{inspection.worker}/{place}",
             tenant=NOBODY,
             traceparent=tracing.traceparent(),
             not_after=utc_now() + life,
         )
-    return outgoing.command(definition.worker, envelope, command)
+    return outgoing.command(inspection.worker, envelope, command)

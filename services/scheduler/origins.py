@@ -10,15 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from services.scheduler.machine_workflow import MACHINE_WORKFLOW
 from services.scheduler.storage_sightings import WORKER as STORAGE_WORKER
 from services.scheduler.vm_workflow import VM_WORKFLOW
 from services.scheduler.workflows import WORKFLOWS
 from shared.bus import FORBIDDEN, Delivery, RejectedMessage
+from shared.contract.codec import Envelope
 from shared.contract.identifiers import kind_of
 from shared.contract.messages import (
     CensusTaken,
     CloudNotificationsChanged,
     CommandFailed,
+    MachineInspectionFailed,
+    MachinePowerChangeStarted,
     Message,
     OrphanRemoved,
     StorageInspectionFailed,
@@ -45,6 +49,8 @@ _BESIDE: Mapping[type[Message], frozenset[str]] = {
     VmPowerChangeStarted: frozenset({VM_WORKFLOW.worker}),
     VmInspectionFailed: frozenset({VM_WORKFLOW.worker}),
     StorageInspectionFailed: frozenset({STORAGE_WORKER}),
+    MachinePowerChangeStarted: frozenset({MACHINE_WORKFLOW.worker}),
+    MachineInspectionFailed: frozenset({MACHINE_WORKFLOW.worker}),
     CloudNotificationsChanged: frozenset({VM_WORKFLOW.worker}),
 }
 #: How a command ends that its worker never answered: its process died over it again and again.
@@ -53,7 +59,8 @@ _DIED_OF = "delivery_limit"
 
 def _said() -> Iterator[tuple[type[Message], str]]:
     for definition in WORKFLOWS.values():
-        yield definition.observation, definition.worker
+        for inspection in definition.inspections:
+            yield inspection.observation, inspection.worker
         for step in definition.steps:
             for event in (*step.made_by, *step.undone_by):
                 yield event, step.worker
@@ -83,6 +90,7 @@ def check_event(delivery: Delivery) -> None:
     worker = keys.get(delivery.routing_key)
     if worker is None:
         raise _forbidden(f"{delivery.routing_key!r} is no key for {envelope.message_name}")
+    _check_step(envelope, worker)
     for subject in (envelope.subject, *getattr(delivery.message, "resource_ids", ())):
         _check_hands(subject, worker)
 
@@ -102,6 +110,15 @@ def check_dead_command(delivery: Delivery) -> None:
     if delivery.given_up not in (None, (f"{worker}.commands", _DIED_OF)):
         raise _forbidden(f"given up by {delivery.given_up}, and not by {worker}")
     _check_hands(envelope.subject, worker)
+
+
+def _check_step(envelope: Envelope, worker: str) -> None:
+    """Of a resource that several workers make, each speaks of its own steps."""
+    definition = WORKFLOWS.get(kind_of(envelope.subject))
+    if envelope.step is None or definition is None or not definition.knows(envelope.step):
+        return
+    if definition.step(envelope.step).worker != worker:
+        raise _forbidden(f"step {envelope.step} of {envelope.subject} is not {worker}'s")
 
 
 def _check_hands(subject: str, worker: str) -> None:

@@ -69,7 +69,8 @@ class Known:
 
     ``changed_at``: when anything of it last changed, its end included. ``busy``: a command of its
     workflow is open. ``records``: {what: id}, what it holds for all that the ledger knows;
-    ``whats``: the sorts of things that its kind is made of, in the order of their removal.
+    ``whats``: the sorts of things that its kind is made of, in the order of their removal;
+    ``places``: where they are.
     """
 
     kind: str
@@ -77,13 +78,13 @@ class Known:
     phase: Phase
     changed_at: datetime
     whats: Sequence[str]
-    cloud: str | None = None
+    places: Sequence[str] = ()
     busy: bool = False
     records: Mapping[str, str] = field(default_factory=dict)
 
     def has(self, seen: Seen) -> bool:
         """Tell whether this object is the one that the ledger records."""
-        return seen.place == self.cloud and self.records.get(seen.what) == seen.id
+        return seen.place in self.places and self.records.get(seen.what) == seen.id
 
 
 def judge(seen: Seen, known: Known | None, margin: timedelta) -> Verdict | None:
@@ -133,8 +134,8 @@ def removable(
 
 
 def _replaced(one: Seen, kept: Seen | None, known: Known) -> bool:
-    if one.place != known.cloud:
-        return True  # the resource lives on another cloud
+    if one.place not in known.places:
+        return True  # the resource lives elsewhere
     return kept is not None and (kept.seen_at, kept.seen_before) == (one.seen_at, one.seen_before)
 
 

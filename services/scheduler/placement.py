@@ -86,6 +86,8 @@ class Wish:
     again: Mapping[str, datetime] = field(default_factory=dict)
     left: Sequence[str] = ()
     sort: Sort = Sort.CLOUD
+    #: It says something of networks, which not every metal has.
+    networked: bool = False
 
 
 @dataclass(frozen=True)
@@ -183,6 +185,9 @@ def judge(one: Candidate, wish: Wish) -> Judgement:
         reason = Reason(refusal.reason) if refusal.reason in set(Reason) else Reason.NO_CLOUD
         words = f"refused it: {reason.value}: {refusal.detail or refusal.title}"
         return Judgement(one, Standing.UNSUITABLE, words, reason)
+    if wish.networked and one.placement.cloud is None:
+        words = "has no networks of tenants, so neither ports nor floating IPs"
+        return Judgement(one, Standing.UNSUITABLE, words, Reason.NO_METAL)
     if wish.arch is not None and (fault := _lacks(one, wish.arch)):
         return Judgement(one, Standing.UNSUITABLE, fault, Reason.NO_CLOUD)
     if one.rest is not None and not (one.rest.over and not one.rest.tried):

@@ -19,6 +19,7 @@ from shared.contract.messages import (
     Message,
     QuotaReported,
 )
+from shared.contract.resources import Sort
 from shared.runtime.errors import PermanentError
 from shared.runtime.tenants import Tenant
 
@@ -68,7 +69,8 @@ async def get_capacity(name: str, query: GetCapacity, context: Context) -> Messa
             recent_failures=clouds[name].recent_failures,
             resting_until=_resting_until(healths.get(name)),
         )
-        for name in (*tenant.projects, *context.tenants.stores)
+        for sort in Sort
+        for name in context.tenants.places(sort, tenant)
     )
     return CapacityReported(clouds=reported, waiting=waiting)
 

@@ -29,6 +29,8 @@ class Waiting:
     refusals: Mapping[str, Problem] = field(default_factory=dict)
     left: tuple[str, ...] = ()
     kind: str = "vm"
+    #: It says something of networks.
+    networked: bool = False
     needs: Needs = NOTHING_NEEDED
 
     @property

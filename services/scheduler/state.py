@@ -77,6 +77,17 @@ class LeftBehind(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     unknown_until: datetime | None = None
 
 
+class Seen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one backend showed last of a living resource, and what is wrong with that.
+
+    As of ``at``: what was seen before is old news.
+    """
+
+    at: datetime
+    reason: Reason | None = None
+    message: str | None = None
+
+
 class ResourceState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A row of the ledger. ``sealed`` are secret fields, readable by the worker alone."""
 
@@ -92,8 +103,8 @@ class ResourceState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     refusals: dict[str, Problem] = {}
     alternatives: tuple[str, ...] = ()
     left_behind: tuple[LeftBehind, ...] = ()
-    #: As of when the living resource is shown: what was seen before that is old news.
-    seen_at: datetime | None = None
+    #: What the living resource was last shown to be, by what showed it (the observation's name).
+    seen: dict[str, Seen] = {}
 
     @property
     def phase(self) -> Phase:

@@ -21,7 +21,14 @@ _OPEN = _UNFINISHED | {StepState.UNDOING}
 #: An undo that the backend accepted and that nothing has shown done by then is ordered again.
 UNDO_AGAIN = timedelta(seconds=120)
 #: What the cloud has none of now may be had when something ends, unless it says never.
-_MAY_BE_WAITED_FOR = frozenset({Reason.QUOTA_EXCEEDED, Reason.ADDRESSES_EXHAUSTED})
+_MAY_BE_WAITED_FOR = frozenset(
+    {
+        Reason.QUOTA_EXCEEDED,
+        Reason.ADDRESSES_EXHAUSTED,
+        Reason.NO_FREE_NODE,
+        Reason.NODE_MAINTENANCE,
+    }
+)
 #: What one cloud hasn't, another one may have.
 _MAY_BE_ELSEWHERE = _MAY_BE_WAITED_FOR | {
     Reason.NO_VALID_HOST,
@@ -31,6 +38,7 @@ _MAY_BE_ELSEWHERE = _MAY_BE_WAITED_FOR | {
     Reason.SECURITY_GROUP_NOT_FOUND,
     Reason.NO_CLOUD,
     Reason.NO_STORE,
+    Reason.NO_METAL,
 }
 
 
@@ -224,8 +232,15 @@ def expire(walk: Walk, step: StepDefinition) -> None:
 def overdue(walk: Walk, step: StepDefinition) -> None:
     """The step has had all the time that a making may take."""
     if walk.state.step(step.name).state in _UNFINISHED and walk.state.ending is None:
-        detail = f"Step {step.name} did not end within {step.patience:.0f} s."
+        words = f"Step {step.name} did not end within {step.patience:.0f} s."
+        detail = " ".join([words, *so_far(walk)])
         undoing.fail(walk, Reason.BACKEND_TIMEOUT, detail, retryable=True)
+
+
+def so_far(walk: Walk) -> list[str]:
+    """Return what is known of those that the backends have accepted and nothing has shown done."""
+    open_ones = [step for step in walk.wanted() if walk.progress(step.name).accepted]
+    return [words for step in open_ones if (words := step.so_far(walk.state))]
 
 
 def advance(walk: Walk) -> None:

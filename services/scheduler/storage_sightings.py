@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.scheduler.definitions import StepDefinition, WorkflowDefinition
+from services.scheduler.definitions import Held, Inspection, StepDefinition, WorkflowDefinition
 from services.scheduler.state import ResourceState
 from shared.contract.messages import InspectStorage, StorageObserved, StoredThing
 from shared.contract.problems import Reason
@@ -58,16 +58,18 @@ def outputs_of(state: ResourceState, seen: StorageObserved) -> dict[str, Any]:
 def stored(
     kind: str, step: StepDefinition, holds: Mapping[str, str], **more: Any
 ) -> WorkflowDefinition:
-    """Return the workflow of a kind that one step makes, and whose resources are on stores."""
+    """Return the workflow of a kind that one step makes, and whose resources are on stores.
+
+    ``holds`` is {what: name of the handle that records it}.
+    """
     return WorkflowDefinition(
         kind=kind,
+        worker=WORKER,
         steps=(step,),
-        observation=StorageObserved,
+        inspections=(Inspection(WORKER, StorageObserved, inspect),),
         is_about=is_about,
         outputs=outputs_of,
         condition=condition,
-        worker=WORKER,
-        inspect=inspect,
-        holds=holds,
+        holds={what: Held(handle, WORKER) for what, handle in holds.items()},
         **more,
     )

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from services.scheduler.definitions import (
     Absorbed,
+    Held,
+    Inspection,
     OperationDefinition,
     StepDefinition,
     WorkflowDefinition,
-    doubt_of,
 )
+from services.scheduler.network_steps import HOLDS, PORT, WORKER, floating_ip_step, port_step
 from services.scheduler.state import Progress, ResourceState
 from services.scheduler.vm_sightings import (
     DOUBTFUL,
@@ -22,39 +24,19 @@ from services.scheduler.vm_sightings import (
     server_undone,
 )
 from shared.contract.messages import (
-    AssociateFloatingIp,
     ChangeVmPower,
     DeprovisionVm,
-    FloatingIpAssociated,
-    FloatingIpReleased,
     InspectVms,
     Message,
-    PrepareVmPort,
     ProvisionVm,
-    ReleaseFloatingIp,
-    ReleaseVmPort,
     VmBuildStarted,
     VmDeletionStarted,
     VmDeprovisioned,
     VmInspection,
     VmObserved,
-    VmPortPrepared,
-    VmPortReleased,
     VmPowerChangeStarted,
 )
 from shared.contract.resources import Operation
-
-WORKER = "vm_worker"
-
-
-def _prepare_port(state: ResourceState) -> Message:
-    spec = state.resource.spec
-    return PrepareVmPort(
-        cloud=state.place,
-        network=spec.get("network"),
-        security_groups=tuple(spec.get("security_groups", ())),
-        name=state.resource.name,
-    )
 
 
 def _provision(state: ResourceState) -> Message:
@@ -72,17 +54,6 @@ def _provision(state: ResourceState) -> Message:
     )
 
 
-def _port_prepared(event: VmPortPrepared) -> Absorbed:
-    return Absorbed(
-        handles={"port_id": event.port_id},
-        outputs={
-            "addresses": list(event.fixed_ips),
-            "mac_address": event.mac_address,
-            "network_id": event.network_id,
-        },
-    )
-
-
 def _build_started(event: VmBuildStarted) -> Absorbed:
     return Absorbed(
         done=False,
@@ -94,13 +65,6 @@ def _build_started(event: VmBuildStarted) -> Absorbed:
 def _deletion_started(event: VmDeletionStarted) -> Absorbed:
     doubt = {DOUBTFUL: "yes"} if event.doubtful else {}
     return Absorbed(done=False, handles={"server_id": event.server_id, **doubt})
-
-
-def _floating_ip_associated(event: FloatingIpAssociated) -> Absorbed:
-    return Absorbed(
-        handles={"floating_ip_id": event.floating_ip_id},
-        outputs={"floating_ip": event.floating_ip_address},
-    )
 
 
 def _change_power(state: ResourceState, operation: Operation) -> Message:
@@ -131,23 +95,13 @@ def _inspect(cloud: str, states: Sequence[ResourceState]) -> Message:
 
 VM_WORKFLOW = WorkflowDefinition(
     kind="vm",
+    worker=WORKER,
     steps=(
-        StepDefinition(
-            name="port",
-            worker=WORKER,
-            make=_prepare_port,
-            made_by={VmPortPrepared: _port_prepared},
-            undo=lambda state: ReleaseVmPort(
-                cloud=state.place,
-                port_id=state.handles.get("port_id"),
-                doubtful=bool(state.handles.get(doubt_of("port"))),
-            ),
-            undone_by={VmPortReleased: lambda _: Absorbed()},
-        ),
+        port_step(),
         StepDefinition(
             name="server",
             worker=WORKER,
-            after=("port",),
+            after=(PORT,),
             make=_provision,
             made_by={VmBuildStarted: _build_started},
             sees_made=server_made,
@@ -162,31 +116,18 @@ VM_WORKFLOW = WorkflowDefinition(
             },
             sees_undone=server_undone,
         ),
-        StepDefinition(
-            name="floating_ip",
-            worker=WORKER,
-            after=("port",),
-            wanted=lambda state: bool(state.resource.spec.get("floating_ip")),
-            make=lambda state: AssociateFloatingIp(
-                cloud=state.place, port_id=state.handles["port_id"]
-            ),
-            made_by={FloatingIpAssociated: _floating_ip_associated},
-            undo=lambda state: ReleaseFloatingIp(
-                cloud=state.place,
-                port_id=state.handles.get("port_id"),
-                floating_ip_id=state.handles.get("floating_ip_id"),
-            ),
-            undone_by={FloatingIpReleased: lambda _: Absorbed()},
-        ),
+        floating_ip_step(),
     ),
-    observation=VmObserved,
+    inspections=(Inspection(WORKER, VmObserved, _inspect),),
     is_about=is_about,
     outputs=outputs_of,
     condition=condition,
-    worker=WORKER,
-    inspect=_inspect,
     operations=OperationDefinition(
         command=_change_power, accepted_by=VmPowerChangeStarted, done=power_changed
     ),
-    holds={"floating_ip": "floating_ip_id", "server": "server_id", "port": "port_id"},
+    holds={
+        "floating_ip": HOLDS["floating_ip"],
+        "server": Held("server_id", WORKER),
+        "port": HOLDS["port"],
+    },
 )

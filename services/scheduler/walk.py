@@ -169,7 +169,7 @@ class Walk:
         if early is None:
             return None
         self.change_progress(name, early=None)
-        return msgspec.convert(early, self.definition.observation)
+        return msgspec.convert(early, self.definition.inspections[0].observation)
 
     def pause(self, name: str, wish: float | None = None) -> None:
         """The open command failed and may be tried again: set the timer for it.

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from services.scheduler import leaving, making, operations, steps, undoing
 from services.scheduler.definitions import WorkflowDefinition
 from services.scheduler.sight import is_current
-from services.scheduler.state import Decision, Ending, Goal, ResourceState
+from services.scheduler.state import Decision, Ending, Goal, ResourceState, Seen
 from services.scheduler.walk import Walk, reason_of
 from shared.contract.messages import CommandFailed, Message
 from shared.contract.problems import Problem, Reason
@@ -55,6 +55,7 @@ def admit(
     walk.change_status(
         phase=Phase.PROVISIONING, placement=placement, queue=None, reason=None, message=None
     )
+    walk.reset_steps()  # which of them are wanted may depend on the place
     making.go_forward(walk)
     return walk.decision()
 
@@ -117,9 +118,11 @@ def observe(
     for step in walk.wanted():
         steps.see(walk, step, seen)
     operations.observe(walk, seen)
-    living = walk.state.phase is Phase.ACTIVE and walk.state.ending is None
-    if living and is_current(walk, seen):
-        _see_living(walk, seen)
+    if walk.state.ending is None and is_current(walk, seen):
+        if walk.state.phase is Phase.ACTIVE:
+            _see_living(walk, seen)
+        elif walk.state.phase is Phase.PROVISIONING:
+            _mend(walk, seen)
     return walk.decision()
 
 
@@ -178,9 +181,9 @@ def _lease_ends(walk: Walk) -> None:
 
 def _deadline_passes(walk: Walk) -> None:
     if walk.state.phase is not Phase.ACTIVE and walk.state.phase not in TERMINAL_PHASES:
-        seconds = walk.state.resource.deadline
+        words = f"Not active within {walk.state.resource.deadline} s of the request."
         undoing.fail(
-            walk, Reason.DEADLINE_EXCEEDED, f"Not active within {seconds} s of the request.", True
+            walk, Reason.DEADLINE_EXCEEDED, " ".join([words, *steps.so_far(walk)]), retryable=True
         )
 
 
@@ -194,22 +197,30 @@ def _see_living(walk: Walk, seen: Message) -> None:
     if condition is not None and condition[2]:
         undoing.fail(walk, condition[0], condition[1], retryable=True)
         return
-    if walk.state.seen_at is not None and walk.state.seen_at > observed_at:
+    by = type(seen).__name__
+    last = walk.state.seen.get(by)
+    if last is not None and last.at > observed_at:
         return  # notifications and inspections overtake each other
+    now = Seen(at=observed_at)
     if condition is None:
-        walk.explain(None)
         walk.keep({}, definition.outputs(walk.state, seen))
     else:
-        walk.explain(condition[0], condition[1])
+        now = Seen(at=observed_at, reason=condition[0], message=condition[1])
+    known = {**walk.state.seen, by: now}
+    wrong = next((one for one in known.values() if one.reason is not None), now)
+    walk.explain(wrong.reason, wrong.message)
     _mend(walk, seen)
-    if walk.state.resource != before:
-        walk.change(seen_at=observed_at)
+    if walk.state.resource != before or (last and last.reason) != now.reason:
+        walk.change(seen=known)
 
 
 def _mend(walk: Walk, seen: Message) -> None:
-    """What the backend has lost of a living resource is ordered again, once at a time."""
+    """What a backend has lost of what was made is ordered again, once at a time."""
     name = walk.definition.mended_by(walk.state, seen)
-    if name is not None and walk.state.step(name).state is StepState.DONE:
+    if name is None or walk.state.step(name).state is not StepState.DONE:
+        return
+    made_at = walk.state.step(name).finished_at
+    if made_at is None or made_at < getattr(seen, "observed_at", walk.now):
         walk.issue_step(walk.definition.step(name), undo=False)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.scheduler.attachment_workflow import ATTACHMENT_WORKFLOW
 from services.scheduler.definitions import WorkflowDefinition
+from services.scheduler.machine_workflow import MACHINE_WORKFLOW
 from services.scheduler.snapshot_workflow import SNAPSHOT_WORKFLOW
 from services.scheduler.vm_workflow import VM_WORKFLOW
 from services.scheduler.volume_workflow import VOLUME_WORKFLOW
@@ -12,7 +13,13 @@ from shared.runtime.tenants import Tenants
 
 WORKFLOWS: dict[str, WorkflowDefinition] = {
     definition.kind: definition
-    for definition in (VM_WORKFLOW, VOLUME_WORKFLOW, SNAPSHOT_WORKFLOW, ATTACHMENT_WORKFLOW)
+    for definition in (
+        VM_WORKFLOW,
+        MACHINE_WORKFLOW,
+        VOLUME_WORKFLOW,
+        SNAPSHOT_WORKFLOW,
+        ATTACHMENT_WORKFLOW,
+    )
 }
 
 

@@ -77,6 +77,13 @@ class SealingKey:
         except (CryptoError, ValueError) as error:
             raise UnreadableSecret("the secret can't be opened with this key") from error
 
+    def open_text(self, sealed: str) -> str:
+        """Return the text that was sealed; raises `UnreadableSecret`, also when it is not UTF-8."""
+        try:
+            return self.open(sealed).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise UnreadableSecret("what was sealed is not UTF-8 text") from error
+
     def __repr__(self) -> str:
         return f"SealingKey(public_key={self.public_key!r})"
 

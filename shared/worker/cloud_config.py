@@ -1,12 +1,11 @@
-"""User data and SSH keys become what cloud-init reads (base64, as Nova takes it). Pure.
+"""User data and SSH keys become what cloud-init reads. Pure.
 
-Keys go in by cloud-config and not as Nova keypairs, which belong to the service user.
+Keys go in by cloud-config: Nova's keypairs belong to the service user, and a disk has none.
 Source of the forms: cloud-init's documentation, "User data formats" and "Merging user data".
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Sequence
 from email import message_from_string
@@ -17,11 +16,6 @@ from typing import Any
 
 import yaml
 
-from shared.runtime.errors import PermanentError
-from shared.worker.errors import Refused
-
-#: What Nova takes, in characters of base64 (Compute API, ``user_data``).
-MAX_ENCODED = 65_535
 HEADER = "#cloud-config"
 _KEYS = "ssh_authorized_keys"
 #: Our keys come on top of whatever lists the user's own parts have.
@@ -29,19 +23,17 @@ _MERGE_TYPE = "list(append)+dict(no_replace,recurse_list)+str()"
 _MIME = ("content-type: multipart/", "mime-version:")
 
 
-def render(ssh_keys: Sequence[str], user_data: str | None) -> str | None:
-    """Return the user data of a server; None when there is nothing to say.
+def compose(ssh_keys: Sequence[str], user_data: str | None) -> str | None:
+    """Return the user data of a server or machine; None when there is nothing to say.
 
     User data that isn't one plain cloud-config mapping (a script, an archive, a template, …) goes
     unchanged into a MIME multipart archive, beside a part with the keys.
-
-    Raises `PermanentError` when the result is larger than Nova takes.
     """
     if not ssh_keys:
-        return None if user_data is None else _encoded(user_data)
+        return user_data
     if user_data is None:
-        return _encoded(_keys_alone(ssh_keys))
-    return _encoded(_merged(ssh_keys, user_data) or _archive(ssh_keys, user_data))
+        return _keys_alone(ssh_keys)
+    return _merged(ssh_keys, user_data) or _archive(ssh_keys, user_data)
 
 
 def _keys_alone(ssh_keys: Sequence[str]) -> str:
@@ -83,17 +75,3 @@ def _part(user_data: str) -> Part:
 def _dump(config: dict[Any, Any]) -> str:
     text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=2**16)
     return f"{HEADER}\n{text}"
-
-
-def _encoded(text: str) -> str:
-    encoded = base64.b64encode(text.encode()).decode("ascii")
-    if len(encoded) > MAX_ENCODED:
-        raise _too_large(len(encoded))
-    return encoded
-
-
-def _too_large(size: int) -> PermanentError:
-    return Refused(
-        f"user_data and ssh_keys together are {size} characters in base64; "
-        f"the cloud takes at most {MAX_ENCODED}."
-    )

@@ -43,7 +43,7 @@ class CommandWorker(Generic[C]):
 
     Args:
         name: The worker's name: its queue, and the source of its events.
-        kind: A word of its events' routing keys where they are about no resource.
+        kind: The word of its events' routing keys where they are about no resource of its kinds.
         limits: The bound per backend.
         patience: How long a command waits for a place on its backend, in seconds.
     """

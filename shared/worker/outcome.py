@@ -16,6 +16,7 @@ import msgspec
 from shared.contract import outgoing
 from shared.contract.codec import envelope_for
 from shared.contract.identifiers import kind_of
+from shared.contract.kinds import KINDS
 from shared.contract.messages import CommandFailed, Message
 from shared.contract.outgoing import OutgoingMessage
 from shared.contract.problems import Reason
@@ -73,7 +74,8 @@ def events(
 ) -> list[OutgoingMessage]:
     """Return the answers ready for ``colobus.events``, under ids that a repeat makes again.
 
-    Their routing keys name the kind of what they are about; ``kind`` is for what is no resource.
+    Their routing keys name the kind of what they are about where it is one of this worker's, and
+    else ``kind``: each word belongs to one worker, and the broker lets no other write under it.
     """
     return [_event(source, kind, command, answer) for answer in answers]
 
@@ -97,4 +99,9 @@ def _event(source: str, kind: str, command: Command[Message], answer: Answer) ->
         attempt=None if about_other else asked.attempt,
         step=None if about_other else asked.step,
     )
-    return outgoing.event(kind_of(subject) or kind, envelope, message)
+    return outgoing.event(_word(source, kind, subject), envelope, message)
+
+
+def _word(source: str, own: str, subject: str) -> str:
+    kind = KINDS.get(kind_of(subject))
+    return kind.name if kind is not None and kind.worker == source else own

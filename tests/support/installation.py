@@ -19,7 +19,7 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +43,14 @@ INSTALL_SECONDS = 120
 #: What the tests' own servers listen on.
 PORTS = range(16_000, 21_000)
 SERVICES = ("scheduler", "vm_worker", "webhook_worker", "front_door")
+
+
+@dataclass(frozen=True)
+class Metal:
+    """A metal's entries in the tenants file and in the baremetal_worker's metals file."""
+
+    tenants: dict[str, object]
+    worker: dict[str, object]
 
 
 @dataclass
@@ -214,13 +222,15 @@ def installation(
     projects: Mapping[str, Mapping[str, str]] | None = None,
     archs: Mapping[str, Sequence[str]] | None = None,
     stores: Mapping[str, Mapping[str, object]] | None = None,
+    metals: Mapping[str, Metal] | None = None,
 ) -> Iterator[Installation]:
     """Install a Colobus for tenants named as devcloud's projects; everything goes at the end.
 
     ``extra``: {service: {variable: value}} beyond what every installation has. ``projects``:
     {tenant: {cloud: project id}} of those that have other ones than devcloud's first cloud.
     ``archs``: {cloud: architectures}, where they are declared. ``stores``: what the iscsi_worker's
-    stores file says; it is started by its name only.
+    stores file says, ``metals``: what the tenants file and the baremetal_worker's metals file say;
+    these two are started by their names only.
     """
     name = f"test{secrets.token_hex(4)}"
     admin = _admin_settings(cloud, name, folder)
@@ -237,11 +247,22 @@ def installation(
     for service, variables in (extra or {}).items():
         made.extra[service] = {**made.extra.get(service, {}), **variables}
     first = {t: {"devcloud": cloud[f"DEVCLOUD_PROJECT_ID_{t.upper()}"]} for t in quotas}
-    _write_tenants(made, {**first, **(projects or {})}, quotas, archs or {}, list(stores or {}))
+    _write_tenants(
+        made, {**first, **(projects or {})}, quotas, archs or {}, stores or {}, metals or {}
+    )
     if stores:
         path = folder / "stores.yaml"
         path.write_text(yaml.safe_dump({"stores": {name: dict(of) for name, of in stores.items()}}))
         made.extra.setdefault("iscsi_worker", {})["COLOBUS_STORES_FILE"] = str(path)
+    if metals:
+        path = folder / "metals.yaml"
+        path.write_text(
+            yaml.safe_dump({"metals": {name: of.worker for name, of in metals.items()}})
+        )
+        made.extra["baremetal_worker"] = {
+            "COLOBUS_METALS_FILE": str(path),
+            "COLOBUS_CLOUDS_FILE": cloud["OS_CLIENT_CONFIG_FILE"],
+        }
     asyncio.run(patiently(lambda: install(admin), INSTALL_SECONDS, name="installation"))
     try:
         yield made
@@ -271,7 +292,8 @@ def _write_tenants(
     projects: Mapping[str, Mapping[str, str]],
     quotas: Mapping[str, Mapping[str, int]],
     archs: Mapping[str, Sequence[str]],
-    stores: Sequence[str],
+    stores: Iterable[str],
+    metals: Mapping[str, Metal],
 ) -> None:
     tenants = {
         tenant: {
@@ -289,7 +311,12 @@ def _write_tenants(
         for tenant, quota in quotas.items()
     }
     clouds = {name: {"archs": list(of_cloud)} for name, of_cloud in archs.items()}
-    known = {"tenants": tenants, "clouds": clouds, "stores": {name: {} for name in stores}}
+    known = {
+        "tenants": tenants,
+        "clouds": clouds,
+        "stores": {name: {} for name in stores},
+        "metals": {name: of.tenants for name, of in metals.items()},
+    }
     text = yaml.safe_dump(known)
     (made.folder / "tenants.yaml").write_text(text)
 

@@ -1,23 +1,12 @@
-"""Attachments: a target each, with one LUN, one CHAP account, and one initiator that may log in.
-
-A volume has one writer: two attachments of one volume are refused. Two that come at once both
-find the other's LUN, before either lets anybody in, and both step back; they are tried again.
-"""
+"""Attachments: a volume on a target of its own, for an initiator that its owner names."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
-
-from services.iscsi_worker.backend import Export, Store, Target
+from services.iscsi_worker.backend import Store, Target
 from services.iscsi_worker.provisioner.kit import Kit
+from services.iscsi_worker.provisioner.targets import ensure_target, remove_target
 from shared.contract.messages import AttachVolume, DetachVolume
-from shared.contract.problems import Reason
-from shared.runtime.errors import BackendUnavailable, PermanentError, TemporaryError
 from shared.worker.command import Command
-from shared.worker.errors import Conflict, NotFound
-
-#: When to look again whether the initiator has logged out, in seconds.
-_RETRY_AFTER = 2.0
 
 
 async def attach_volume(store: Store, kit: Kit, command: Command[AttachVolume]) -> Target:
@@ -27,61 +16,8 @@ async def attach_volume(store: Store, kit: Kit, command: Command[AttachVolume]) 
     """
     order = command.message
     export = kit.export(command.tenant, command.resource_id, order.volume, order.initiator_iqn)
-    async with kit.alone(store, export.target_iqn):
-        if await store.rbd.image(export.image) is None:
-            detail = f"Store {store.name} has no volume {order.volume}."
-            raise NotFound(detail, reason=Reason.VOLUME_NOT_FOUND)
-        targets = await store.gateway.targets()
-        _refuse_second(kit, export, targets)
-        found = targets.get(export.target_iqn)
-        if found is None or not export.is_offered_by(found):
-            found = await _offer(store, kit, export, found)
-        return found
-
-
-async def _offer(store: Store, kit: Kit, export: Export, found: Target | None) -> Target:
-    if found is not None and set(found.luns.values()) - {export.image}:
-        await _remove(store, found, export)  # nothing of ours made that
-    await _made(store.gateway.prepare(export))
-    other = _other(export, await store.gateway.targets())
-    if other is not None:
-        await store.gateway.remove(export.target_iqn, [export.account.username])
-        detail = f"The volume is being attached by {_attachment(kit, other)} too."
-        raise TemporaryError(detail, reason=Reason.IN_USE, retry_after=_RETRY_AFTER)
-    await _made(store.gateway.admit(export))
-    made = (await store.gateway.targets()).get(export.target_iqn)
-    if made is None or not export.is_offered_by(made):
-        detail = f"The gateway does not show all of the target {export.target_iqn}."
-        raise BackendUnavailable(detail)
-    return made
-
-
-async def _made(making: Awaitable[None]) -> None:
-    """What goes while it is being made is seen by the next attempt."""
-    try:
-        await making
-    except NotFound as error:
-        raise TemporaryError(error.detail, reason=Reason.BACKEND_REFUSED) from error
-    except Conflict as error:
-        raise _logged_in(None, error.detail) from error
-
-
-def _refuse_second(kit: Kit, export: Export, targets: Mapping[str, Target]) -> None:
-    other = _other(export, targets)
-    if other is not None:
-        detail = f"The volume is offered by {_attachment(kit, other)} already."
-        raise PermanentError(detail, reason=Reason.IN_USE)
-
-
-def _other(export: Export, targets: Mapping[str, Target]) -> Target | None:
-    """Another target of the same image."""
-    others = (one for one in targets.values() if one.iqn != export.target_iqn)
-    return next((one for one in others if one.exports(export.image)), None)
-
-
-def _attachment(kit: Kit, target: Target) -> str:
-    owner = kit.names.owner_of_target(target.iqn)
-    return owner.resource_id if owner else target.iqn
+    missing = f"Store {store.name} has no volume {order.volume}."
+    return await ensure_target(store, kit, export, missing)
 
 
 async def detach_volume(store: Store, kit: Kit, command: Command[DetachVolume]) -> None:
@@ -94,36 +30,5 @@ async def detach_volume(store: Store, kit: Kit, command: Command[DetachVolume]) 
     export = kit.export(command.tenant, command.resource_id, order.volume, order.initiator_iqn)
     accounts = [export.account.username]
     await remove_target(store, kit, export.target_iqn, accounts, force=order.force)
-    await store.gateway.release(export.image)
-
-
-async def remove_target(
-    store: Store, kit: Kit, target_iqn: str, usernames: list[str], *, force: bool = False
-) -> None:
-    """Remove a target with these accounts and its own, when nobody is logged in."""
-    async with kit.alone(store, target_iqn):
-        await store.rbd.names()  # a gateway that lets go of an image hangs while Ceph is down
-        await store.gateway.shut(target_iqn)
-        found = (await store.gateway.targets([target_iqn])).get(target_iqn)
-        if found is not None and found.sessions:
-            if not force:
-                raise _logged_in(found)
-            await store.gateway.disconnect(found)
-        try:
-            await store.gateway.remove(target_iqn, usernames)
-        except Conflict as error:  # one that logged in a moment before, or is not gone yet
-            now = (await store.gateway.targets([target_iqn])).get(target_iqn)
-            raise _logged_in(now, error.detail) from error
-
-
-async def _remove(store: Store, target: Target, export: Export) -> None:
-    try:
-        await store.gateway.remove(target.iqn, [export.account.username])
-    except Conflict as error:
-        raise _logged_in(target, error.detail) from error
-
-
-def _logged_in(target: Target | None, otherwise: str = "") -> TemporaryError:
-    who = ", ".join(str(session) for session in target.sessions) if target else ""
-    detail = f"Logged in: {who}." if who else f"The target is in use: {otherwise}."
-    return TemporaryError(detail, reason=Reason.INITIATOR_LOGGED_IN, retry_after=_RETRY_AFTER)
+    for image in export.images:
+        await store.gateway.release(image)

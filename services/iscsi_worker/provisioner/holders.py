@@ -39,7 +39,8 @@ async def who_holds(store: Store, kit: Kit, image: str) -> list[str]:
 
 def in_use(kit: Kit, image: str, held: Sequence[str]) -> TemporaryError:
     """The error that says so."""
-    name = _name(kit.names.owner_of_image(image), image)
+    owner = kit.names.owner_of_image(image) or kit.names.owner_of_config_image(image)
+    name = _name(owner, image)
     return TemporaryError(
         f"{name} is in use: {'; '.join(held)}.", reason=Reason.IN_USE, retry_after=_RETRY_AFTER
     )

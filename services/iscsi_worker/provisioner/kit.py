@@ -5,9 +5,10 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
-from services.iscsi_worker.backend import Export, Store
-from services.iscsi_worker.names import Names, serial
+from services.iscsi_worker.backend import Disk, Export, Store
+from services.iscsi_worker.names import Names, config_serial, serial
 from shared.runtime.locks import KeyedLocks
+from shared.runtime.secrets import SealingKey
 from shared.worker.chap import Chap
 
 WORKER = "iscsi_worker"
@@ -23,19 +24,26 @@ class Kit:
 
     names: Names
     chap: Chap
+    sealing_key: SealingKey
     making_seconds: float = 60.0
     locks: KeyedLocks = field(default_factory=KeyedLocks)
 
     def export(self, tenant: str, attachment: str, volume: str, initiator_iqn: str) -> Export:
         """What is offered for an attachment; all of it follows from its parts."""
-        target_iqn = self.names.target(tenant, attachment)
-        return Export(
-            target_iqn=target_iqn,
-            initiator_iqn=initiator_iqn,
-            image=self.names.image(tenant, volume),
-            serial=serial(volume),
-            account=self.chap.account(target_iqn, initiator_iqn),
-        )
+        disk = Disk(self.names.image(tenant, volume), serial(volume))
+        return self._export(self.names.target(tenant, attachment), initiator_iqn, disk)
+
+    def disks_export(self, tenant: str, machine: str) -> Export:
+        """What is offered to a machine: its root disk, and then its second one."""
+        names = self.names
+        root = Disk(names.image(tenant, machine), serial(machine))
+        config = Disk(names.config_image(tenant, machine), config_serial(machine))
+        target_iqn, initiator_iqn = names.target(tenant, machine), names.initiator(tenant, machine)
+        return self._export(target_iqn, initiator_iqn, root, config)
+
+    def _export(self, target_iqn: str, initiator_iqn: str, *disks: Disk) -> Export:
+        account = self.chap.account(target_iqn, initiator_iqn)
+        return Export(target_iqn, initiator_iqn, disks, account)
 
     def alone(self, store: Store, name: str) -> AbstractAsyncContextManager[None]:
         """One at a time on one target or image, in this process; the others come to no harm."""

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable
 
 from services.iscsi_worker.backend import Store
 from services.iscsi_worker.names import Owned
-from services.iscsi_worker.provisioner.attachments import remove_target
 from services.iscsi_worker.provisioner.kit import Kit
 from services.iscsi_worker.provisioner.snapshots import remove_snapshot
+from services.iscsi_worker.provisioner.targets import remove_target
 from services.iscsi_worker.provisioner.volumes import remove_image
 from shared.contract.messages import RemoveOrphan
 from shared.worker.errors import Refused
@@ -20,6 +20,7 @@ from shared.worker.errors import Refused
 Remover = Callable[[Store, Kit, RemoveOrphan], Awaitable[None]]
 
 RBD_IMAGE, RBD_SNAPSHOT, ISCSI_TARGET = "rbd_image", "rbd_snapshot", "iscsi_target"
+CONFIG_IMAGE = "config_image"
 
 
 async def remove_orphan(store: Store, kit: Kit, order: RemoveOrphan) -> None:
@@ -35,6 +36,11 @@ async def remove_orphan(store: Store, kit: Kit, order: RemoveOrphan) -> None:
 
 async def _remove_image(store: Store, kit: Kit, order: RemoveOrphan) -> None:
     _check(kit.names.owner_of_image(order.object_id), order)
+    await remove_image(store, kit, order.object_id)
+
+
+async def _remove_config_image(store: Store, kit: Kit, order: RemoveOrphan) -> None:
+    _check(kit.names.owner_of_config_image(order.object_id), order)
     await remove_image(store, kit, order.object_id)
 
 
@@ -59,6 +65,7 @@ def _check(owner: Owned | None, order: RemoveOrphan) -> None:
 
 REMOVERS: dict[str, Remover] = {
     RBD_IMAGE: _remove_image,
+    CONFIG_IMAGE: _remove_config_image,
     RBD_SNAPSHOT: _remove_snapshot,
     ISCSI_TARGET: _remove_target,
 }

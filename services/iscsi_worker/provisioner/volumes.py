@@ -29,7 +29,7 @@ async def provision_volume(
     wanted = await wanted_volume(store, kit, command)
     async with kit.alone(store, name):
         try:
-            if await _ensure(store, kit, name, wanted) < wanted.size:
+            if await ensure_image(store, kit, name, wanted) < wanted.size:
                 await store.rbd.resize(name, wanted.size)
             return name, await store.rbd.prove(name)
         except (Conflict, NotFound) as error:
@@ -37,8 +37,11 @@ async def provision_volume(
             raise TemporaryError(error.detail, reason=Reason.IN_USE, retry_after=1) from error
 
 
-async def _ensure(store: Store, kit: Kit, name: str, wanted: Wanted) -> int:
-    """Return the size of the image as it was made, or found: its name is the lock."""
+async def ensure_image(store: Store, kit: Kit, name: str, wanted: Wanted) -> int:
+    """Return the size of the image as it was made, or found: its name is the lock.
+
+    Raises `Conflict` while another worker is at it.
+    """
     try:
         await _make(store, name, wanted)
     except Conflict:

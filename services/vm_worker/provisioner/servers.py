@@ -8,11 +8,10 @@ from datetime import UTC, datetime
 from services.vm_worker.backend import Project
 from services.vm_worker.cloud_objects import DELETING, NewServer, Server
 from services.vm_worker.provisioner.kit import WORKER, Kit
+from services.vm_worker.user_data import render
 from shared.contract.messages import DeprovisionVm, ProvisionVm
 from shared.contract.problems import Reason
 from shared.runtime.errors import OutcomeUnknown, TemporaryError
-from shared.runtime.secrets import UnreadableSecret
-from shared.worker import cloud_config
 from shared.worker.command import Command
 from shared.worker.duplicates import keep_first, oldest_first
 from shared.worker.errors import Conflict, Refused
@@ -54,13 +53,9 @@ def _let_appear(until: datetime | None) -> None:
 
 
 def _user_data(kit: Kit, message: ProvisionVm) -> str | None:
-    if message.sealed_user_data is None:
-        return cloud_config.render(message.ssh_keys, None)
-    try:
-        text = kit.sealing_key.open(message.sealed_user_data).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UnreadableSecret("the sealed user_data is not UTF-8 text") from error
-    return cloud_config.render(message.ssh_keys, text)
+    sealed = message.sealed_user_data
+    text = None if sealed is None else kit.sealing_key.open_text(sealed)
+    return render(message.ssh_keys, text)
 
 
 async def _start(

@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 from services.vm_worker.provisioner.servers import AFTER_ANOTHER
+from services.vm_worker.user_data import render
 from shared.contract.messages import DeprovisionVm, VmDeletionStarted, VmDeprovisioned
 from shared.contract.problems import Reason
 from shared.runtime.deadline import DeadlineExpired
 from shared.runtime.errors import OutcomeUnknown, PermanentError, TemporaryError
 from shared.runtime.secrets import SealingKey, seal
-from shared.worker.cloud_config import render
 from shared.worker.errors import Conflict, Refused, RefusedForNow
 from tests.end_to_end.vm_worker.world import CLOUD, Replica, Vm, World, only
 from tests.support.conditions import eventually

@@ -27,6 +27,8 @@ class Tgtd:
     portal: str
     ceph_conf: Path
     ceph_user: str
+    #: How long an initiator may be silent, as tgtd is told it.
+    nop: str
     process: subprocess.Popen[bytes] | None = field(default=None)
 
     @property
@@ -42,7 +44,7 @@ class Tgtd:
 
     def start(self) -> None:
         """Start it and wait until it takes orders."""
-        options = f"portal={self.portal},nop_interval=1,nop_count=2"
+        options = f"portal={self.portal},{self.nop}"
         argv = ["tgtd", "-f", "-t2", "-C", str(_PORT), "--iscsi", options]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(argv, env=self._environment, stdout=log, stderr=log)
@@ -86,12 +88,17 @@ class Tgtd:
 
 
 @contextmanager
-def own_tgtd(ceph_conf: Path, ceph_user: str) -> Iterator[Tgtd]:
+def own_tgtd(
+    ceph_conf: Path,
+    ceph_user: str,
+    address: str = "127.0.0.1",
+    nop: str = "nop_interval=1,nop_count=2",
+) -> Iterator[Tgtd]:
     """A tgtd on a free port, for a while."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
+    with socket.create_server((address, 0)) as free:
         port = free.getsockname()[1]
     folder = Path(tempfile.mkdtemp(prefix="colobus-tgt-"))  # a socket's path has to be short
-    tgtd = Tgtd(folder, f"127.0.0.1:{port}", ceph_conf, ceph_user)
+    tgtd = Tgtd(folder, f"{address}:{port}", ceph_conf, ceph_user, nop)
     tgtd.start()
     try:
         yield tgtd

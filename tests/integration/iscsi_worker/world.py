@@ -308,8 +308,8 @@ class Attachment:
 
 
 @contextmanager
-def make_world(environment: dict[str, str], folder: Path) -> Iterator[World]:
-    """A store of its own; it is taken away with all that is in it."""
+def make_world(environment: dict[str, str], folder: Path, **gateway: str) -> Iterator[World]:
+    """A store of its own; it is taken away with all that is in it. ``gateway``: see `own_tgtd`."""
     rados = importlib.import_module("rados")
     ceph = CephAccess(
         conf=Path(environment["DEVCLOUD_CEPH_CONF"]),
@@ -324,7 +324,7 @@ def make_world(environment: dict[str, str], folder: Path) -> Iterator[World]:
         cluster.open_ioctx(ceph.pool) as pool,
     ):
         installation = f"t{secrets.token_hex(4)}"
-        with own_tgtd(ceph.conf, target_user) as tgtd:
+        with own_tgtd(ceph.conf, target_user, **gateway) as tgtd:
             world = World(installation, ceph, tgtd, pool, folder)
             try:
                 yield world

@@ -18,11 +18,12 @@ from tests.integration.scheduler.test_estimates import active
 
 #: What a row may come to by a fault of ours, or by a scheduler of another version.
 UNREADABLE = "state = jsonb_set(state, '{progress}', '7')"
-OTHER_STEPS = "state = jsonb_set(state, '{resource,status,steps,0,name}', '\"harbour\"')"
+#: The steps are made of it.
+ODD_SPEC = "state = jsonb_set(state, '{resource,spec,security_groups}', '7')"
 ODD_DEMAND = 'demand = \'{"vms": "many"}\''
 MENDED = {
     UNREADABLE: "state = state - 'progress'",
-    OTHER_STEPS: "state = jsonb_set(state, '{resource,status,steps,0,name}', '\"port\"')",
+    ODD_SPEC: "state = state #- '{resource,spec,security_groups}'",
     ODD_DEMAND: "demand = '{\"vms\": 1}'",
 }
 
@@ -136,7 +137,7 @@ async def test_one_that_cannot_be_admitted_takes_no_place_from_others(
 async def test_one_that_cannot_be_admitted_says_so(ledger: Desk) -> None:
     """While it can be read, and once: later rounds leave it alone until its time comes."""
     vm = await ledger.create()
-    await change(ledger, vm, OTHER_STEPS)
+    await change(ledger, vm, ODD_SPEC)
     before = count("admission")
     for _ in range(3):
         await admitting.hold_round(ledger.context)

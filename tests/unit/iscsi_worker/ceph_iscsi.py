@@ -18,9 +18,9 @@ LOGIN = encode_basic_auth("admin", "a-password")
 class ScriptedApi:
     """``calls`` are the changes that were asked for; ``logged_in`` the clients that are.
 
-    ``answers`` are (status, message) that the next calls get, whatever they are. The change
-    whose number is ``broken_at`` (from 0) is answered with ``broken``; ``late``: it was carried
-    out all the same.
+    ``aliases`` are what they call themselves. ``answers`` are (status, message) that the next
+    calls get, whatever they are. The change whose number is ``broken_at`` (from 0) is answered
+    with ``broken``; ``late``: it was carried out all the same.
     """
 
     def __init__(self) -> None:
@@ -29,6 +29,7 @@ class ScriptedApi:
         self.calls: list[str] = []
         self.forms: list[dict[str, str]] = []
         self.logged_in: set[str] = set()
+        self.aliases: dict[str, str] = {}
         self.answers: list[tuple[int, str]] = []
         self.images: set[str] = set()
         self.broken_at: int | None = None
@@ -72,7 +73,8 @@ class ScriptedApi:
             return _message(404, f"Client {names[1]} does not exist")
         state = {"LOGGED_IN": ["gw1"]} if names[1] in self.logged_in else {}
         addresses = ["10.0.0.9"] if state else []
-        return web.json_response({"alias": "", "state": state, "ip_address": addresses})
+        alias = self.aliases.get(names[1], "")
+        return web.json_response({"alias": alias, "state": state, "ip_address": addresses})
 
     def _put_target(self, iqn: str) -> str:
         self.targets.setdefault(iqn, {"clients": {}, "disks": {}, "portals": {}})
@@ -116,7 +118,7 @@ class ScriptedApi:
         for other, target in self.targets.items():
             if disk in target["disks"]:
                 return f"Disk {disk} cannot be used because it is already mapped on target {other}"
-        self.targets[iqn]["disks"][disk] = {"lun_id": 0}
+        self.targets[iqn]["disks"][disk] = {"lun_id": _free(self.targets[iqn]["disks"])}
         return ""
 
     def _delete_targetlun(self, iqn: str, disk: str) -> str:
@@ -153,8 +155,14 @@ class ScriptedApi:
         assert self.targets[iqn]["clients"][client]["auth"]["username"], "open to anybody"
         if disk not in self.targets[iqn]["disks"]:
             return "Invalid image list - it defines new disks that do not current exist"
-        self.targets[iqn]["clients"][client]["luns"][disk] = {"lun_id": 0}
+        luns = self.targets[iqn]["clients"][client]["luns"]
+        luns[disk] = {"lun_id": _free(luns)}
         return ""
+
+
+def _free(luns: dict[str, Any]) -> int:
+    """The lowest number that no LUN has."""
+    return min(set(range(256)) - {lun["lun_id"] for lun in luns.values()})
 
 
 def _message(status: int, text: str) -> web.Response:

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
 
-from services.iscsi_worker.backend import RbdBackend, RbdImage, Store
 from services.iscsi_worker.ceph_iscsi_api import CephIscsiApi, fault_of
-from services.iscsi_worker.ceph_iscsi_gateway import CephIscsiGateway
-from services.iscsi_worker.names import Names
-from services.iscsi_worker.provisioner.attachments import attach_volume, detach_volume
-from services.iscsi_worker.provisioner.kit import Kit
-from services.iscsi_worker.stores_file import CephAccess, CephIscsiAccess, CephIscsiPortal
-from shared.contract.codec import envelope_for
-from shared.contract.messages import AttachVolume, DetachVolume, Message
+from services.iscsi_worker.stores_file import CephIscsiAccess
 from shared.contract.problems import Reason
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import (
@@ -27,81 +17,20 @@ from shared.runtime.errors import (
     PermanentError,
     TemporaryError,
 )
-from shared.worker.chap import Chap
-from shared.worker.command import Command
 from shared.worker.errors import Conflict, NotFound, Refused
-from tests.unit.iscsi_worker.ceph_iscsi import ScriptedApi, scripted_api
-
-VOLUME = "volume-01jgz000000000000000000000"
-ONE, OTHER = "attachment-01jgz000000000000000000001", "attachment-01jgz000000000000000000002"
-INITIATOR = "iqn.2026-11.org.test:one"
-KIT = Kit(Names("i1"), Chap(bytes(32)))
-IMAGE = KIT.names.image("bigtop", VOLUME)
-DISK, TARGET = f"volumes/{IMAGE}", KIT.names.target("bigtop", ONE)
-CLIENT = f"{TARGET}/{INITIATOR}"
-
-
-class _Rbd:
-    """One image."""
-
-    async def names(self) -> list[str]:
-        return [IMAGE]
-
-    async def image(self, name: str) -> RbdImage | None:
-        return RbdImage(name, 1 << 30) if name == IMAGE else None
-
-
-@dataclass
-class Scene:
-    """A store whose gateway is the scripted one."""
-
-    server: ScriptedApi
-    access: CephIscsiAccess
-    api: CephIscsiApi
-
-    @property
-    def store(self) -> Store:
-        """For one command."""
-        ceph = CephAccess(conf=Path("/c"), pool="volumes")
-        gateway = CephIscsiGateway(self.api, self.access, ceph, Deadline.after(20))
-        return Store("rack", cast(RbdBackend, _Rbd()), gateway)
-
-    async def attach(self, id: str = ONE) -> Any:
-        """Attach the volume."""
-        order = AttachVolume(store="rack", volume=VOLUME, initiator_iqn=INITIATOR)
-        return await attach_volume(self.store, KIT, _command(order, id))
-
-    async def detach(self, *, force: bool = False) -> None:
-        """Detach it."""
-        order = DetachVolume(store="rack", volume=VOLUME, initiator_iqn=INITIATOR, force=force)
-        await detach_volume(self.store, KIT, _command(order, ONE))
-
-
-def _command(message: Message, id: str) -> Command[Any]:
-    envelope = envelope_for(message, source="scheduler", subject=id, tenant="bigtop")
-    return Command(message, envelope, False, Deadline.after(20))
-
-
-def _access(folder: Path, *urls: str) -> CephIscsiAccess:
-    password = folder / "password"
-    password.write_text("a-password\n")
-    portals = (
-        CephIscsiPortal(gateway="gw1", address="10.0.0.1:3260"),
-        CephIscsiPortal(gateway="gw2", address="[fd00::2]:3260"),
-    )
-    return CephIscsiAccess(urls=urls, username="admin", password_file=password, portals=portals)
-
-
-@pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
-    async with scripted_api() as (server, url):
-        server.images = {DISK}
-        # The first one is never reached.
-        access = _access(tmp_path, "http://127.0.0.1:1", url)
-        api = CephIscsiApi("rack", access, seconds=5)
-        yield Scene(server, access, api)
-        await api.close()
-
+from tests.unit.iscsi_worker.scene import (
+    CLIENT,
+    DISK,
+    IMAGE,
+    INITIATOR,
+    KIT,
+    ONE,
+    OTHER,
+    TARGET,
+    VOLUME,
+    Scene,
+    access_of,
+)
 
 MAKING = [
     f"PUT target/{TARGET}",
@@ -236,7 +165,7 @@ async def test_a_gateway_that_refuses_us_is_the_operators(scene: Scene, tmp_path
 
 async def test_no_gateway_at_all_is_unavailable(tmp_path: Path) -> None:
     """For now."""
-    api = CephIscsiApi("rack", _access(tmp_path, "http://127.0.0.1:1"), seconds=1)
+    api = CephIscsiApi("rack", access_of(tmp_path, "http://127.0.0.1:1"), seconds=1)
     with pytest.raises(BackendUnavailable, match="No gateway of store rack"):
         await api.get(Deadline.after(5), "config")
     await api.close()

@@ -35,6 +35,26 @@ def test_all_targets_are_read() -> None:
     assert busy.usernames == ["one", "two"]
 
 
+@pytest.mark.parametrize(
+    ("shown", "alias", "of_system"),
+    [
+        ("none", "", False),
+        ("", "", False),
+        ("tiny", "tiny", True),
+        ("(none)", "(none)", True),
+        ("a host", "a host", True),
+    ],
+)
+def test_a_system_tells_its_name_and_firmware_tells_none(
+    shown: str, alias: str, of_system: bool
+) -> None:
+    """Tgtd prints ``none`` then; an initramfs whose host has no name yet tells ``(none)``."""
+    text = RECORDED.read_text().replace("test:b alias: none", f"test:b alias: {shown}")
+    (_, other) = read_targets(text)[2].sessions
+    assert other == Session("12", "iqn.2026-11.test:b", "10.0.0.7", alias)
+    assert other.of_system is of_system
+
+
 def test_nothing_is_no_target() -> None:
     """Tgtd prints nothing then."""
     assert read_targets("") == []

@@ -38,6 +38,7 @@ def test_missing_libraries_are_named_with_their_packages(
             "COLOBUS_HTTP_PORT": "0",
             "COLOBUS_STORES_FILE": str(tmp_path / "stores.yaml"),
             "COLOBUS_CHAP_KEY": base64.b64encode(bytes(32)).decode(),
+            "COLOBUS_SEALING_KEY_FILE": str(tmp_path / "sealing.key"),
         },
     )
     with pytest.raises(ConfigurationError, match=r"python3-rados and python3-rbd"):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.contract.resources import Placement, Sort
 from shared.runtime.tenants import Tenants, TenantsError, load_tenants
 
 TOKEN = "t0p-s3cret"
@@ -155,3 +156,44 @@ def test_faults_among_the_clouds_are_named(tmp_path: Path) -> None:
     (fault,) = raised.value.faults
     assert fault.startswith("clouds")
     assert "archs[0]" in fault
+
+
+PLACES = "stores: {rack: {}}\nmetals: {lab: {store: rack, cloud: devcloud, archs: [aarch64]}}\n"
+
+
+def test_a_metal_is_a_place_with_a_store_and_a_network(tmp_path: Path) -> None:
+    """What is put there is in all three; who has no project on its cloud can't have it."""
+    tenants = load_text(tmp_path, GOOD.replace("devcloud: p2", "third: p2") + PLACES)
+    bigtop, ambari = tenants
+    assert tenants.places(Sort.METAL) == ("lab",)
+    assert tenants.places(Sort.METAL, bigtop) == ("lab",)
+    assert tenants.places(Sort.METAL, ambari) == ()
+    assert tenants.places(Sort.STORE, ambari) == ("rack",)
+    assert tenants.places(Sort.CLOUD, ambari) == ("third",)
+    assert tenants.archs("lab") == {"aarch64"}
+    placements = tenants.placements()
+    assert placements["lab"] == Placement(metal="lab", store="rack", cloud="devcloud")
+    assert set(placements["lab"].places) == {"lab", "rack", "devcloud"}
+    assert {name: one.place for name, one in placements.items()} == {n: n for n in placements}
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("stores: {devcloud: {}}", "stores.devcloud: a cloud has that name"),
+        (
+            "stores: {rack: {}}\nmetals: {rack: {store: rack}}",
+            "metals.rack: a cloud or store has that name",
+        ),
+        ("metals: {lab: {store: rack}}", "metals.lab.store: there is no store 'rack'"),
+        (
+            "stores: {rack: {}}\nmetals: {lab: {store: rack, cloud: moon}}",
+            "metals.lab.cloud: no tenant has a project on 'moon'",
+        ),
+    ],
+)
+def test_faults_among_places_are_named(tmp_path: Path, text: str, fault: str) -> None:
+    """Names are of one place each, and what a metal refers to is there."""
+    with pytest.raises(TenantsError) as raised:
+        load_text(tmp_path, f"{GOOD}{text}\n")
+    assert raised.value.faults == [fault]

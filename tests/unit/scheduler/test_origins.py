@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from services.scheduler import origins
@@ -14,7 +16,14 @@ from shared.bus import FORBIDDEN, Delivery, RejectedMessage
 from shared.contract.codec import decode, envelope_for
 from shared.contract.identifiers import new_id
 from shared.contract.kinds import KINDS
-from shared.contract.messages import CommandFailed, Message, ProvisionVm, VmInspectionFailed
+from shared.contract.messages import (
+    CommandFailed,
+    MachineObserved,
+    Message,
+    ProvisionVm,
+    VmInspectionFailed,
+    VolumeProvisioned,
+)
 from shared.contract.problems import Problem
 from tests.contract.golden_files import as_bytes, golden
 
@@ -103,6 +112,29 @@ def test_no_worker_speaks_of_what_is_in_others_hands(monkeypatch: pytest.MonkeyP
         with pytest.raises(RejectedMessage, match="not in the hands of iscsi_worker"):
             check_event(_delivery(message, key, subject=subject))
     check_event(_delivery(FAILED, "bigtop.volume.CommandFailed", subject="iscsi_worker/c"))
+
+
+def test_of_a_machine_each_worker_speaks_under_its_own_word_and_of_its_own_steps() -> None:
+    """It is made by three of them; none can say for another that a step is done, or failed."""
+    machine = new_id("machine")
+    made = VolumeProvisioned(rbd_image="i", size_bytes=1)
+    check_event(_of_step(made, "bigtop.store.VolumeProvisioned", machine, "root"))
+    check_event(_of_step(FAILED, "bigtop.store.CommandFailed", machine, "root"))
+    check_event(_of_step(FAILED, "bigtop.vm.CommandFailed", machine, "port"))
+    check_event(_of_step(FAILED, "bigtop.machine.CommandFailed", machine, "boot"))
+    with pytest.raises(RejectedMessage, match="is no key for VolumeProvisioned"):
+        check_event(_of_step(made, "bigtop.machine.VolumeProvisioned", machine, "root"))
+    for word in ("store", "vm"):
+        with pytest.raises(RejectedMessage, match="step boot of machine-"):
+            check_event(_of_step(FAILED, f"bigtop.{word}.CommandFailed", machine, "boot"))
+    seen = MachineObserved(observed_at=datetime.now(UTC), provision_state="active")
+    with pytest.raises(RejectedMessage, match="is no key for MachineObserved"):
+        check_event(_delivery(seen, "bigtop.store.MachineObserved", subject=machine))
+
+
+def _of_step(message: Message, key: str, subject: str, step: str) -> Delivery:
+    delivery = _delivery(message, key, subject=subject)
+    return replace(delivery, envelope=msgspec.structs.replace(delivery.envelope, step=step))
 
 
 @pytest.mark.parametrize(

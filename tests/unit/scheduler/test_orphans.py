@@ -47,7 +47,7 @@ def known(phase: Phase = Phase.DELETED, **fields: object) -> Known:
         phase=phase,
         changed_at=T0,
         whats=WHATS,
-        cloud="devcloud",
+        places=("devcloud",),
         records=RECORDS,
     )
     return replace(vm, **fields)  # type: ignore[arg-type]
@@ -197,7 +197,7 @@ _knowns = st.builds(
     phase=st.sampled_from(Phase),
     changed_at=_moments,
     whats=st.just(WHATS),
-    cloud=st.none() | st.just("devcloud"),
+    places=st.sampled_from([(), ("devcloud",)]),
     busy=st.booleans(),
     records=st.dictionaries(st.sampled_from(WHATS), _ids),
 )
@@ -218,4 +218,4 @@ def test_the_living_and_the_unknown_are_never_removed(
             assert ledgers.phase is Phase.ACTIVE
             assert not ledgers.busy
             assert not ledgers.has(one)
-            assert one.place != ledgers.cloud or any(ledgers.has(other) for other in things)
+            assert one.place not in ledgers.places or any(ledgers.has(other) for other in things)

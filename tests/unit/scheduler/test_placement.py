@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from services.scheduler.placement import Candidate, Rest, Standing, Wish, judge, place
 from shared.contract.problems import Problem, Reason
-from shared.contract.resources import Placement
+from shared.contract.resources import Placement, Sort
 
 RESTING = Rest("resting until 12:00:05 UTC after 5 failures")
 OVER = Rest("tried again after a rest for 5 failures", over=True)
@@ -166,3 +166,20 @@ def test_a_resting_cloud_is_never_chosen(
         assert choice.placement.place not in choice.alternatives
     assert not refused & set(choice.alternatives)
     assert choice.hopeless == (not {one.place for one in candidates} - refused)
+
+
+def test_who_wants_a_network_is_put_where_there_are_some() -> None:
+    """A metal may be without; a request that says nothing of networks may go there."""
+    bare = Candidate(Placement(metal="lab", store="rack"), 0, 9)
+    wired = Candidate(Placement(metal="hall", store="rack", cloud="c"), 5, 9)
+    chosen = place([bare, wired], Wish(sort=Sort.METAL, networked=True)).placement
+    assert chosen is not None
+    assert (chosen.metal, chosen.store, chosen.cloud) == ("hall", "rack", "c")
+    chosen = place([bare, wired], Wish(sort=Sort.METAL)).placement
+    assert chosen is not None
+    assert chosen.place == "lab"
+    none = place([bare], Wish(sort=Sort.METAL, networked=True))
+    assert (none.hopeless, none.reason) == (True, Reason.NO_METAL)
+    assert "has no networks" in none.message
+    nowhere = place([], Wish(sort=Sort.METAL))
+    assert (nowhere.reason, nowhere.message) == (Reason.NO_METAL, "There is no bare metal here.")

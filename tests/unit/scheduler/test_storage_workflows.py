@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from services.scheduler import workflow
-from services.scheduler.definitions import WorkflowDefinition
-from services.scheduler.state import Command, Decision, Ending, Goal, ResourceState
-from services.scheduler.workflows import WORKFLOWS
+from services.scheduler.state import Ending, Goal
 from shared.contract.messages import (
     AttachVolume,
-    CommandFailed,
     DeprovisionVolume,
     DetachVolume,
     Message,
@@ -26,11 +21,10 @@ from shared.contract.messages import (
     VolumeDetached,
     VolumeProvisioned,
 )
-from shared.contract.problems import Problem, Reason
-from shared.contract.resources import Phase, Placement, Resource, Status, StepState
-from tests.unit.scheduler.driver import START
+from shared.contract.problems import Reason
+from shared.contract.resources import Phase, Placement, StepState
+from tests.unit.scheduler.walked import ULID, Walked
 
-ULID = "01jz0000000000000000000000"
 VOLUME = f"volume-{ULID}"
 IQN = "iqn.2026-01.org.example:host"
 SPECS: dict[str, dict[str, Any]] = {
@@ -53,70 +47,14 @@ UNMADE: dict[str, Message] = {
 KINDS = list(SPECS)
 
 
-class Stored:
+class Stored(Walked):
     """One resource in a store, walked by hand."""
 
     def __init__(self, kind: str) -> None:
-        self.now = START
-        self.kind = kind
-        self.definition: WorkflowDefinition = WORKFLOWS[kind]
-        self.open: list[Command] = []
-        self.timers: dict[str, Any] = {}
-        resource = Resource(
-            id=f"{kind}-{ULID}",
-            kind=kind,
-            tenant="bigtop",
-            spec=SPECS[kind],
-            status=Status(phase=Phase.REQUESTED),
-            created_at=START,
-            updated_at=START,
-            revision=0,
-        )
-        self.state = ResourceState(resource=resource, correlation_id="request-1")
-        self._take(workflow.accept(self.state, self.definition, self.now))
-        placement = Placement(store="ceph")
-        self._take(workflow.admit(self.state, self.definition, self.now, placement))
-
-    def _take(self, decision: Decision) -> None:
-        self.state = decision.state
-        self.open.extend(decision.commands)
-        if decision.clear_timers:
-            self.timers.clear()
-        self.timers.update(decision.timers or {})
-        self.timers = {name: due for name, due in self.timers.items() if due is not None}
-
-    def phase(self) -> Phase:
-        return self.state.phase
-
-    def command(self) -> Command:
-        (command,) = self.open
-        return command
-
-    def answer(self, event: Message) -> None:
-        command = self.open.pop()
-        decided = workflow.absorb(
-            self.state, self.definition, self.now, command.step, command.attempt, event
-        )
-        self._take(decided)
-
-    def fail(self, reason: Reason, *, retryable: bool) -> None:
-        problem = Problem(title="x", detail="held by attachment-1", reason=reason)
-        self.answer(CommandFailed(command="x", problem=problem, retryable=retryable))
+        super().__init__(kind, SPECS[kind], Placement(store="ceph"))
 
     def see(self, **fields: Any) -> None:
-        self.now += timedelta(seconds=1)
-        seen = StorageObserved(observed_at=self.now, **fields)
-        self._take(workflow.observe(self.state, self.definition, self.now, seen))
-
-    def delete(self, *, force: bool = False) -> None:
-        self.end(Ending(goal=Goal.DELETE, reason=Reason.DELETE_REQUESTED, force=force))
-
-    def end(self, ending: Ending) -> None:
-        self._take(workflow.end(self.state, self.definition, self.now, ending))
-
-    def ring(self, name: str) -> None:
-        self.now = max(self.now, self.timers.pop(name))
-        self._take(workflow.ring(self.state, self.definition, self.now, name))
+        self.observe(StorageObserved, **fields)
 
 
 def made(kind: str) -> Stored:
@@ -130,7 +68,7 @@ def test_one_command_makes_it_and_one_unmakes_it(kind: str) -> None:
     """Active as soon as the worker has proven it; deleted when nothing is left."""
     stored = made(kind)
     assert stored.phase() is Phase.ACTIVE
-    (name,) = stored.definition.holds.values()
+    (name,) = (held.handle for held in stored.definition.holds.values())
     assert stored.state.handles[name]
     assert stored.state.place == "ceph"
     stored.delete()

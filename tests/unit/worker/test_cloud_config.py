@@ -1,23 +1,21 @@
 from __future__ import annotations
 
-import base64
 import email
 from email.message import Message
 
 import pytest
 import yaml
 
-from shared.runtime.errors import PermanentError
-from shared.worker.cloud_config import MAX_ENCODED, render
+from shared.worker.cloud_config import compose
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJzGz me@home"
 OTHER_KEY = "ssh-rsa AAAAB3NzaC1yc2E= you"
 
 
-def rendered(ssh_keys: list[str], user_data: str | None) -> str:
-    encoded = render(ssh_keys, user_data)
-    assert encoded is not None
-    return base64.b64decode(encoded).decode()
+def composed(ssh_keys: list[str], user_data: str | None) -> str:
+    text = compose(ssh_keys, user_data)
+    assert text is not None
+    return text
 
 
 def config_of(text: str) -> object:
@@ -36,8 +34,8 @@ def payload(part: Message) -> str:
 
 
 def test_nothing_to_say_is_no_user_data() -> None:
-    """A VM without keys and user data gets none."""
-    assert render([], None) is None
+    """Without keys and user data there is none."""
+    assert compose([], None) is None
 
 
 @pytest.mark.parametrize(
@@ -45,12 +43,12 @@ def test_nothing_to_say_is_no_user_data() -> None:
 )
 def test_user_data_alone_arrives_unchanged(user_data: str) -> None:
     """Without keys to add there is nothing to change."""
-    assert rendered([], user_data) == user_data
+    assert composed([], user_data) == user_data
 
 
 def test_keys_alone_become_a_cloud_config() -> None:
     """Each key once, in order."""
-    text = rendered([KEY, OTHER_KEY, KEY], None)
+    text = composed([KEY, OTHER_KEY, KEY], None)
     assert config_of(text) == {"ssh_authorized_keys": [KEY, OTHER_KEY]}
 
 
@@ -68,13 +66,13 @@ def test_keys_alone_become_a_cloud_config() -> None:
 )
 def test_keys_are_merged_into_a_cloud_config(user_data: str, expected: dict[str, object]) -> None:
     """The user's own words stay; the header stays; the keys are added."""
-    assert config_of(rendered([KEY], user_data)) == {**expected, "ssh_authorized_keys": [KEY]}
+    assert config_of(composed([KEY], user_data)) == {**expected, "ssh_authorized_keys": [KEY]}
 
 
 def test_keys_of_the_users_own_config_stay_first() -> None:
     """Both lists become one, without doubles."""
     user_data = yaml.safe_dump({"ssh_authorized_keys": [OTHER_KEY, KEY], "a": 1})
-    merged = config_of(rendered([KEY], f"#cloud-config\n{user_data}"))
+    merged = config_of(composed([KEY], f"#cloud-config\n{user_data}"))
     assert merged == {"ssh_authorized_keys": [OTHER_KEY, KEY], "a": 1}
 
 
@@ -93,7 +91,7 @@ def test_keys_of_the_users_own_config_stay_first() -> None:
 )
 def test_other_user_data_travels_beside_the_keys(user_data: str) -> None:
     """What can't be merged into becomes a part of an archive, byte for byte."""
-    own, keys = parts_of(rendered([KEY], user_data))
+    own, keys = parts_of(composed([KEY], user_data))
     assert (own.get_content_type(), payload(own)) == ("text/plain", user_data)
     assert keys.get_content_type() == "text/cloud-config"
     assert config_of(payload(keys)) == {"ssh_authorized_keys": [KEY]}
@@ -107,19 +105,10 @@ def test_the_users_own_archive_keeps_its_parts() -> None:
         "--b\nContent-Type: text/x-shellscript\n\n#!/bin/sh\n"
         "--b\nContent-Type: text/cloud-config\n\n#cloud-config\na: 1\n--b--\n"
     )
-    types = [part.get_content_type() for part in parts_of(rendered([KEY], user_data))]
+    types = [part.get_content_type() for part in parts_of(composed([KEY], user_data))]
     assert types == ["text/x-shellscript", "text/cloud-config", "text/cloud-config"]
 
 
 def test_the_same_input_gives_the_same_user_data() -> None:
     """A second attempt sends what the first one sent."""
-    assert render([KEY], "#!/bin/sh\n") == render([KEY], "#!/bin/sh\n")
-
-
-def test_more_than_nova_takes_is_refused_with_both_sizes() -> None:
-    """The user learns how much there was and how much there may be."""
-    limit = MAX_ENCODED // 4 * 3
-    assert render([], "x" * limit) is not None
-    with pytest.raises(PermanentError, match=rf"{MAX_ENCODED}") as refused:
-        render([KEY], "x" * limit)
-    assert not refused.value.problem().retryable
+    assert compose([KEY], "#!/bin/sh\n") == compose([KEY], "#!/bin/sh\n")

@@ -18,9 +18,10 @@ def test_the_tags_of_an_object_name_installation_worker_and_resource() -> None:
     assert MARKS.tags() == ("colobus-installation-i1", "colobus-worker-vm_worker")
 
 
-def test_tags_of_the_longest_names_fit_into_nova() -> None:
+@pytest.mark.parametrize("kind", ["vm", "machine"])
+def test_tags_of_the_longest_names_fit_into_nova(kind: str) -> None:
     """Nova takes 60 characters, no comma and no slash."""
-    longest = Marks("i" * 32, "vm_worker").tags(new_id("vm"))
+    longest = Marks("i" * 32, "vm_worker").tags(new_id(kind))
     assert all(len(tag) <= 60 and not set(tag) & {",", "/"} for tag in longest)
 
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from services.admin.access import ACCESS
 from shared.bus import Delivery
 from shared.contract.codec import decode, envelope_for
+from shared.contract.identifiers import new_id
 from shared.contract.messages import (
     ChangeVmPower,
     DeprovisionVm,
@@ -16,6 +19,7 @@ from shared.contract.messages import (
 )
 from shared.contract.problems import Reason
 from shared.contract.resources import Verb
+from shared.contract.topology import EVENTS
 from shared.runtime.deadline import DeadlineExpired
 from shared.runtime.errors import (
     BackendUnavailable,
@@ -37,12 +41,13 @@ def delivered(
     attempt: int | None = None,
     repeated: bool = False,
     not_after: datetime | None = None,
+    subject: str = "vm-1",
 ) -> Delivery:
     envelope = envelope_for(
         message,
         id="command-1",
         source="scheduler",
-        subject="vm-1",
+        subject=subject,
         tenant="bigtop",
         correlationid="request-1",
         traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
@@ -102,6 +107,37 @@ def test_an_observation_is_about_its_own_resource_and_of_no_step() -> None:
     assert envelope.id.endswith("/vm-2")
     assert (envelope.subject, envelope.tenant) == ("vm-2", "openlab")
     assert (envelope.step, envelope.attempt) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("worker", "own", "kind", "word"),
+    [
+        ("iscsi_worker", "store", "volume", "volume"),
+        ("iscsi_worker", "store", "attachment", "attachment"),
+        ("iscsi_worker", "store", "machine", "store"),
+        ("vm_worker", "vm", "vm", "vm"),
+        ("vm_worker", "vm", "machine", "vm"),
+        ("baremetal_worker", "machine", "machine", "machine"),
+        ("vm_worker", "vm", "unknown", "vm"),
+    ],
+)
+def test_each_word_of_a_routing_key_belongs_to_one_worker(
+    worker: str, own: str, kind: str, word: str
+) -> None:
+    """The broker lets a worker write under its words alone, whatever resource it tells of."""
+    subject = new_id(kind)
+    command = Command.of(delivered(DeprovisionVm(cloud="a"), subject=subject))
+    seen = Observation(subject, "openlab", VmObserved(observed_at=NOW, gone=True))
+    failed = outcome.failed(command, PermanentError("no"))
+    told = outcome.events(worker, own, command, [VmDeprovisioned(), failed, seen])
+    assert [one.routing_key for one in told] == [
+        f"bigtop.{word}.VmDeprovisioned",
+        f"bigtop.{word}.CommandFailed",
+        f"openlab.{word}.VmObserved",
+    ]
+    allowed = ACCESS[worker].publishes[EVENTS]
+    assert all(re.search(allowed, one.routing_key) for one in told)
+    assert {decode(one.body)[0].subject for one in told} == {subject}
 
 
 def test_the_same_command_answers_under_the_same_ids() -> None:

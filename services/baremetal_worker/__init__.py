@@ -1,0 +1,1 @@
+"""Owns Ironic: its nodes, and the diskless machines that are booted on them."""

@@ -1,0 +1,1 @@
+"""Ordered, idempotent calls to Ironic: each looks first, and may have been begun before."""

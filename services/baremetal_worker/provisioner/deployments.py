@@ -1,0 +1,92 @@
+"""A machine is deployed on its node, from its disk, and undeployed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from services.baremetal_worker.backend import Metal
+from services.baremetal_worker.marks import PATH, Owner
+from services.baremetal_worker.node_objects import Node, State, Verb
+from services.baremetal_worker.provisioner.belonging import busy, is_of, own_node
+from services.baremetal_worker.provisioner.disks import prepare_disk
+from services.baremetal_worker.provisioner.kit import Kit
+from services.baremetal_worker.provisioner.taking_down import Down, take_down
+from shared.contract.messages import DeployMachine, UndeployMachine
+from shared.contract.problems import Reason
+from shared.worker.command import Command
+from shared.worker.errors import Refused, RefusedForNow
+
+#: What of a node Ironic must find right before it is deployed.
+_VALIDATED = ("boot", "deploy", "power", "storage")
+_STORAGE = "external"
+#: From where a deployment can start, and by which order.
+_START = {
+    State.AVAILABLE: Verb.ACTIVE,
+    State.DEPLOY_FAILED: Verb.ACTIVE,
+    State.ERROR: Verb.REBUILD,
+}
+_STARTED = frozenset({State.DEPLOYING, State.DEPLOY_WAIT, State.ACTIVE})
+
+
+async def deploy_machine(metal: Metal, kit: Kit, command: Command[DeployMachine]) -> None:
+    """Have Ironic start the deployment, unless it has.
+
+    Raises `NotFound` (removed_externally) when the node isn't the machine's, `Refused` with
+    Ironic's words when it finds something wrong, `RefusedForNow` (node_maintenance),
+    `TemporaryError` while the node is busy.
+    """
+    order = command.message
+    node = await own_node(metal, kit.marks, order.node_id, command.resource_id)
+    owner = kit.marks.owner_of(node.extra)
+    if owner is None or owner.resource_id != command.resource_id:
+        owner = Owner(command.tenant, command.resource_id, node.instance_id)
+    if node.provision_state in _STARTED:
+        await _check_disk(metal, node, order, owner)
+        return
+    verb = next((verb for state, verb in _START.items() if state == node.provision_state), None)
+    if node.maintenance:
+        detail = f"Node {node.name} is in maintenance: {node.maintenance_reason or 'no reason'}"
+        raise RefusedForNow(detail, reason=Reason.NODE_MAINTENANCE)
+    if verb is None:
+        raise busy(node)
+    await metal.change_node(node.id, _fields(kit, node, order, owner))
+    await prepare_disk(metal, kit, node, order, owner)
+    if order.port_id is not None and order.port_id not in await metal.vifs(node.id):
+        await metal.attach_vif(node.id, order.port_id)
+    faults = await metal.faults(node.id, _VALIDATED)
+    if faults:
+        words = "; ".join(f"{name}: {why}" for name, why in faults.items())
+        raise Refused(f"Node {node.name} can't be deployed. {words}")
+    await metal.provision(node.id, verb)
+
+
+async def _check_disk(metal: Metal, node: Node, order: DeployMachine, owner: Owner) -> None:
+    known = await metal.targets(node.id)
+    if not any(one.iqn == order.target_iqn and one.volume_id == owner.resource_id for one in known):
+        raise Refused(f"Node {node.name} is {node.provision_state}, but not from this disk.")
+
+
+def _fields(kit: Kit, node: Node, order: DeployMachine, owner: Owner) -> dict[str, Any]:
+    """What of the node itself is set: its mark comes before all that can't be undone without it."""
+    fields: dict[str, Any] = {
+        PATH: kit.marks.mark(owner),
+        "/instance_info/display_name": order.name or owner.resource_id,
+    }
+    if node.storage_interface != _STORAGE:
+        fields["/storage_interface"] = _STORAGE
+    return fields
+
+
+async def undeploy_machine(metal: Metal, kit: Kit, command: Command[UndeployMachine]) -> bool:
+    """Have Ironic undeploy the node; True when that is done, or the node isn't the machine's.
+
+    A node that resists for too long is put aside (`taking_down`): nothing more is to be expected
+    of it, and who takes its disk away takes it from a machine that may still run.
+
+    Raises `TemporaryError` while the node is busy with something else.
+    """
+    node = await metal.node(command.message.node_id)
+    if node is None or not await is_of(metal, kit.marks, node, command.resource_id):
+        return True
+    owner = Owner(command.tenant, command.resource_id, node.instance_id)
+    return await take_down(metal, kit, node, owner) is not Down.GOING

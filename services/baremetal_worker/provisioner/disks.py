@@ -1,0 +1,107 @@
+"""What a node knows of its disk: a connector (who logs in) and a target (where, as which account).
+
+Wrong ones and leftovers are replaced. Ironic shows no password, but the account's name follows from
+the same key (`shared.worker.chap`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from services.baremetal_worker.backend import Metal
+from services.baremetal_worker.marks import Marks, Owner
+from services.baremetal_worker.node_objects import Connector, Node, Power, Target
+from services.baremetal_worker.provisioner.belonging import busy
+from services.baremetal_worker.provisioner.kit import Kit
+from shared.contract.messages import DeployMachine
+from shared.worker.errors import Conflict
+
+
+def wanted_target(kit: Kit, order: DeployMachine, owner: Owner) -> Target:
+    """Return the target that a machine boots from. Pure."""
+    account = kit.chap.account(order.target_iqn, order.initiator_iqn)
+    return Target(
+        id="",
+        node_id=order.node_id,
+        volume_id=owner.resource_id,
+        boot_index=0,
+        iqn=order.target_iqn,
+        lun=order.lun,
+        portal=order.portals[0],
+        username=account.username,
+        extra=kit.marks.as_extra(owner),
+    )
+
+
+def same_target(found: Target, wanted: Target) -> bool:
+    """Tell whether a target is what is wanted. Pure."""
+    return replace(found, id="", extra={}) == replace(wanted, id="", extra={})
+
+
+async def prepare_disk(
+    metal: Metal, kit: Kit, node: Node, order: DeployMachine, owner: Owner
+) -> None:
+    """Have the node know exactly this disk. Raises `TemporaryError` while it must go off first."""
+    await _connect(metal, kit, node, order.initiator_iqn, owner)
+    wanted = wanted_target(kit, order, owner)
+    known = await metal.targets(node.id)
+    right = next((one for one in known if same_target(one, wanted)), None)
+    for wrong in [one for one in known if one is not right]:
+        await _must_be_off(metal, node)
+        await metal.remove_target(wrong.id)
+    if right is None:
+        account = kit.chap.account(order.target_iqn, order.initiator_iqn)
+        await metal.add_target(wanted, account)
+
+
+async def _connect(metal: Metal, kit: Kit, node: Node, initiator_iqn: str, owner: Owner) -> None:
+    known = await metal.connectors(node.id)
+    right = next((one for one in known if one.initiator_iqn == initiator_iqn), None)
+    for wrong in [one for one in known if one is not right]:
+        await _must_be_off(metal, node)
+        await metal.remove_connector(wrong.id)
+    if right is not None:
+        return
+    extra = kit.marks.as_extra(owner)
+    try:
+        await metal.add_connector(node.id, initiator_iqn, extra)
+    except Conflict:
+        # The machine had another node before, which could not be given back clean.
+        elsewhere = await _elsewhere(metal, kit.marks, node, initiator_iqn, owner)
+        if elsewhere is None:
+            raise
+        await metal.remove_connector(elsewhere.id)
+        await metal.add_connector(node.id, initiator_iqn, extra)
+
+
+async def _elsewhere(
+    metal: Metal, marks: Marks, node: Node, initiator_iqn: str, owner: Owner
+) -> Connector | None:
+    return next(
+        (
+            one
+            for one in await metal.connectors()
+            if one.initiator_iqn == initiator_iqn
+            and one.node_id != node.id
+            and marks.are(owner.resource_id, one.extra)
+        ),
+        None,
+    )
+
+
+async def _must_be_off(metal: Metal, node: Node) -> None:
+    """Ironic takes nothing away from a node that is on."""
+    if node.power_state != Power.OFF:
+        if node.target_power_state is None:
+            await metal.power(node.id, Power.OFF)
+        raise busy(node)
+
+
+async def forget_disk(metal: Metal, marks: Marks, node_id: str, resource_id: str | None) -> None:
+    """Have a node that is off know no disk; ``resource_id``: no disk of this resource."""
+    for target in await metal.targets(node_id):
+        if resource_id is None or marks.are(resource_id, target.extra):
+            await metal.remove_target(target.id)
+    for connector in await metal.connectors(node_id):
+        if resource_id is None or marks.are(resource_id, connector.extra):
+            await metal.remove_connector(connector.id)

@@ -1,0 +1,103 @@
+"""A node is given back clean: off, `available`, and knowing nothing of the machine."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from services.baremetal_worker.backend import Metal
+from services.baremetal_worker.marks import PATH, Owner
+from services.baremetal_worker.node_objects import Allocation, Node, State, Verb
+from services.baremetal_worker.provisioner.belonging import belongs, busy, own_allocation
+from services.baremetal_worker.provisioner.disks import forget_disk
+from services.baremetal_worker.provisioner.kit import Kit
+from services.baremetal_worker.provisioner.taking_down import (
+    Down,
+    may_try_again,
+    quarantine_words,
+    take_down,
+)
+from shared.contract.problems import Reason
+from shared.runtime.errors import TemporaryError
+from shared.worker.errors import Refused
+
+
+async def release_node(metal: Metal, kit: Kit, owner: Owner, node_id: str | None) -> str | None:
+    """Give back what the resource has; return why a node is put aside rather than given back.
+
+    Raises `TemporaryError` while it is on the way there.
+    """
+    allocation = await own_allocation(metal, kit.marks, owner.resource_id)
+    reserved = None if allocation is None else allocation.node_id
+    quarantined = None
+    for one in dict.fromkeys(filter(None, (node_id, reserved))):
+        quarantined = await _give_back(metal, kit, one, owner, allocation) or quarantined
+    if allocation is not None:
+        await metal.deallocate(allocation.id)
+    return quarantined
+
+
+async def _give_back(
+    metal: Metal, kit: Kit, node_id: str, owner: Owner, allocation: Allocation | None
+) -> str | None:
+    node = await metal.node(node_id)
+    if node is None:
+        return None
+    resource_id = owner.resource_id
+    if not belongs(node, resource_id, kit.marks, allocation):
+        await forget_disk(metal, kit.marks, node.id, resource_id)
+        return None
+    progress = await take_down(metal, kit, node, owner)
+    if progress is Down.GOING:
+        raise busy(node, retry_after=5)
+    if progress is Down.GIVEN_UP:
+        return await _put_aside(metal, kit, node, resource_id)
+    if not await _bring_back(metal, kit, node, owner):
+        return await _put_aside(metal, kit, node, resource_id)
+    # While it is reserved, all that it has is the resource's; else another's may come any time.
+    await forget_disk(metal, kit.marks, node.id, None if node.instance_id else resource_id)
+    if node.instance_id:
+        for port_id in await metal.vifs(node.id):
+            await metal.detach_vif(node.id, port_id)
+    await _unmark(metal, kit, node, resource_id)
+    return None
+
+
+async def _bring_back(metal: Metal, kit: Kit, node: Node, owner: Owner) -> bool:
+    """True when it may be handed out again; False when it was put aside instead.
+
+    Raises `TemporaryError` when it was only ordered on.
+    """
+    state = node.provision_state
+    by_operator = node.maintenance and not node.fault
+    if state == State.AVAILABLE or by_operator:
+        return True
+    if not await may_try_again(metal, kit, node, owner):
+        return False
+    if node.maintenance:  # Ironic's own, as after a cleaning that failed
+        await metal.set_maintenance(node.id, None)
+    verb = Verb.PROVIDE if state == State.MANAGEABLE else Verb.MANAGE
+    await metal.provision(node.id, verb)
+    raise busy(node)
+
+
+async def _put_aside(metal: Metal, kit: Kit, node: Node, resource_id: str) -> str:
+    """Take from a node that is put aside what can be taken; it may be on, or not answer."""
+    with suppress(Refused):
+        try:
+            await forget_disk(metal, kit.marks, node.id, resource_id)
+        except TemporaryError as error:
+            if error.reason != Reason.IN_USE:  # Ironic itself can't be asked
+                raise
+    found = await metal.node(node.id)
+    return quarantine_words(found or node, resource_id) or node.last_error
+
+
+async def _unmark(metal: Metal, kit: Kit, node: Node, resource_id: str) -> None:
+    """Last of all: by its mark an undeployed node is known."""
+    changes: dict[str, None] = {}
+    if node.has_instance_info:
+        changes["/instance_info"] = None
+    if kit.marks.are(resource_id, node.extra):
+        changes[PATH] = None
+    if changes:
+        await metal.change_node(node.id, changes)

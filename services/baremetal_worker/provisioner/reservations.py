@@ -1,0 +1,118 @@
+"""A node is reserved by an allocation called like the resource: Ironic chooses, and the name is
+the lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from services.baremetal_worker.backend import Metal
+from services.baremetal_worker.marks import PATH, Owner
+from services.baremetal_worker.node_objects import Allocation, NewAllocation, Node, State
+from services.baremetal_worker.provisioner.belonging import own_allocation
+from services.baremetal_worker.provisioner.kit import Kit
+from shared.contract.messages import ReserveNode
+from shared.contract.problems import Reason
+from shared.runtime.deadline import Deadline
+from shared.runtime.errors import ColobusError, PermanentError, TemporaryError
+from shared.worker.command import Command
+from shared.worker.errors import Conflict, RefusedForNow
+
+_ACTIVE, _ERROR = "active", "error"
+#: Between two looks at an allocation in the making, in seconds.
+_PAUSE = 0.25
+
+
+async def reserve_node(
+    metal: Metal, kit: Kit, command: Command[ReserveNode]
+) -> tuple[Node, Allocation]:
+    """Return the node that is the resource's, and the allocation by which it is.
+
+    Raises `NotFound` (flavor_not_found), `PermanentError` (no_valid_host), `RefusedForNow`
+    (no_free_node, node_maintenance), `TemporaryError` while Ironic has not chosen.
+    """
+    wanted = wanted_allocation(metal, kit, command)
+    allocation = await _settled(metal, kit, await _ensured(metal, kit, wanted))
+    if allocation.state == _ERROR:
+        await metal.deallocate(allocation.id)  # else its name stays taken
+        raise why_none(wanted, await metal.nodes(wanted.resource_class), allocation.last_error)
+    if allocation.state != _ACTIVE or allocation.node_id is None:
+        detail = f"Ironic has not chosen a node yet; the allocation is {allocation.state}."
+        raise TemporaryError(detail, reason=Reason.IN_USE, retry_after=2)
+    return await _marked(metal, kit, command, allocation, allocation.node_id), allocation
+
+
+def wanted_allocation(metal: Metal, kit: Kit, command: Command[ReserveNode]) -> NewAllocation:
+    """Return what is to be reserved. Pure but for the metals file."""
+    order = command.message
+    flavor = metal.flavor(order.flavor)
+    # As os-traits names architectures.
+    arch = {f"HW_ARCH_{order.arch.upper()}"} if order.arch else set()
+    return NewAllocation(
+        name=command.resource_id,
+        resource_class=flavor.resource_class,
+        traits=tuple(sorted({*flavor.traits, *arch})),
+        extra=kit.marks.as_extra(Owner(command.tenant, command.resource_id)),
+    )
+
+
+async def _ensured(metal: Metal, kit: Kit, wanted: NewAllocation) -> Allocation:
+    found = await own_allocation(metal, kit.marks, wanted.name)
+    if found is not None and found.state == _ERROR:
+        await metal.deallocate(found.id)  # what was so then says nothing of now
+        found = None
+    if found is not None:
+        return found
+    try:
+        return await metal.allocate(wanted)
+    except Conflict as error:
+        found = await own_allocation(metal, kit.marks, wanted.name)
+        if found is None:
+            raise TemporaryError(error.detail, reason=Reason.IN_USE, retry_after=1) from error
+        return found
+
+
+async def _settled(metal: Metal, kit: Kit, allocation: Allocation) -> Allocation:
+    """Wait, within bounds, until Ironic has chosen or given up."""
+    patience = Deadline.after(metal.deadline.remaining(kit.reserve_seconds))
+    while allocation.state not in (_ACTIVE, _ERROR) and not patience.expired:
+        await asyncio.sleep(_PAUSE)
+        found = await metal.allocation(allocation.id)
+        if found is None:
+            detail = "The allocation was taken away while Ironic chose a node."
+            raise TemporaryError(detail, reason=Reason.IN_USE, retry_after=1)
+        allocation = found
+    return allocation
+
+
+async def _marked(
+    metal: Metal, kit: Kit, command: Command[ReserveNode], allocation: Allocation, node_id: str
+) -> Node:
+    node = await metal.node(node_id)
+    if node is None or node.instance_id != allocation.id:
+        detail = f"Node {node_id} is not the allocation's any more."
+        raise TemporaryError(detail, reason=Reason.IN_USE, retry_after=1)
+    known = kit.marks.owner_of(node.extra)
+    owner = Owner(command.tenant, command.resource_id, allocation.id)
+    if known is None or known.allocation_id != allocation.id:
+        await metal.change_node(node.id, {PATH: kit.marks.mark(owner)})
+    return node
+
+
+def why_none(wanted: NewAllocation, nodes: Sequence[Node], words: str) -> ColobusError:
+    """Return why Ironic, in its ``words``, found no node among those of the class. Pure."""
+    known = [
+        node
+        for node in nodes
+        if node.provision_state != State.ENROLL and set(wanted.traits) <= node.traits
+    ]
+    usable = [node for node in known if not node.maintenance]
+    if usable:
+        detail = f"None of {len(usable)} such nodes is free. Ironic: {words}"
+        return RefusedForNow(detail, reason=Reason.NO_FREE_NODE)
+    if known:
+        reasons = "; ".join(f"{one.name}: {one.maintenance_reason or 'no reason'}" for one in known)
+        detail = f"All such nodes are in maintenance ({reasons}). Ironic: {words}"
+        return RefusedForNow(detail, reason=Reason.NODE_MAINTENANCE)
+    return PermanentError(words, reason=Reason.NO_VALID_HOST)

@@ -1,0 +1,69 @@
+"""A machine's second disk: an RBD image of what cloud-init is to read (`nocloud`).
+
+What it has to hold follows from the command alone, byte by byte, and is compared with what is
+there: a worker may have died between the image and its content, or within the content. Such a disk
+is written again, but not under somebody who has it open.
+"""
+
+from __future__ import annotations
+
+from services.iscsi_worker.backend import Store
+from services.iscsi_worker.nocloud import config_disk
+from services.iscsi_worker.provisioner.holders import in_use, who_holds
+from services.iscsi_worker.provisioner.kit import Kit
+from services.iscsi_worker.provisioner.sources import Wanted
+from services.iscsi_worker.provisioner.volumes import ensure_image, remove_image
+from shared.contract.messages import ProvisionConfigVolume
+from shared.contract.problems import Reason
+from shared.runtime.errors import TemporaryError
+from shared.worker.command import Command
+from shared.worker.errors import Conflict, NotFound
+
+
+async def provision_config_volume(
+    store: Store, kit: Kit, command: Command[ProvisionConfigVolume]
+) -> str:
+    """Return the name of the disk's image, proven by reading all of it.
+
+    Raises `UnreadableSecret`, `TemporaryError` (in_use).
+    """
+    name = kit.names.config_image(command.tenant, command.resource_id)
+    content = _content(kit, command)
+    async with kit.alone(store, name):
+        try:
+            await _ensure(store, kit, name, content)
+        except (Conflict, NotFound) as error:
+            # Another worker is at it too, or has just taken it away: the next attempt sees.
+            raise TemporaryError(error.detail, reason=Reason.IN_USE, retry_after=1) from error
+    return name
+
+
+def _content(kit: Kit, command: Command[ProvisionConfigVolume]) -> bytes:
+    order = command.message
+    sealed = order.sealed_user_data
+    user_data = None if sealed is None else kit.sealing_key.open_text(sealed)
+    return config_disk(command.resource_id, order.hostname, order.ssh_keys, user_data)
+
+
+async def _ensure(store: Store, kit: Kit, name: str, content: bytes) -> None:
+    size = await ensure_image(store, kit, name, Wanted(len(content), len(content)))
+    found = await store.rbd.read(name, len(content))
+    if size == len(content) and found == content:
+        return
+    held = await who_holds(store, kit, name) if any(found) else []
+    if held:
+        raise in_use(kit, name, held)
+    if size != len(content):
+        await store.rbd.resize(name, len(content))
+    await store.rbd.write(name, content)
+    if await store.rbd.read(name, len(content)) != content:
+        detail = f"Image {name} does not hold what was written to it."
+        raise TemporaryError(detail, reason=Reason.BACKEND_UNAVAILABLE)
+
+
+async def deprovision_config_volume(store: Store, kit: Kit, tenant: str, machine: str) -> None:
+    """Remove the disk's image; one that is gone is fine.
+
+    Raises `TemporaryError` (in_use) that says who holds it; nothing is half done then.
+    """
+    await remove_image(store, kit, kit.names.config_image(tenant, machine))

@@ -1,0 +1,210 @@
+"""What is seen of a machine: by Ironic of its node, by the store of its disks. Pure.
+
+Neither proves it alone. Ironic says active as soon as the power is on, whatever becomes of the
+boot; and the firmware logs in to the disk before any system does. So a machine is up when Ironic
+says active *and* the target has a session of an operating system. The target is made anew for each
+machine, so that a system's session is of this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from services.scheduler.definitions import Sighting
+from services.scheduler.state import ResourceState
+from shared.contract.messages import (
+    InspectMachines,
+    InspectStorage,
+    MachineInspection,
+    MachineObserved,
+    StorageObserved,
+    StoredThing,
+)
+from shared.contract.problems import Problem, Reason
+from shared.contract.resources import Operation, Verb
+
+#: The step that offers the disks.
+TARGET = "target"
+#: The handles that say how far the boot has come, as far as was seen.
+_DEPLOYED, _REACHED = "deployed", "disk_reached"
+#: Ironic's words for a node that nothing is deployed on (its states documentation).
+_BARE = frozenset({"available", "manageable", "enroll"})
+_UNDOING = frozenset({"deleting", "cleaning", "clean wait"})
+_BROKEN = frozenset({"deploy failed", "error", "clean failed"})
+_POWER = {"power on": "running", "power off": "stopped"}
+_POWER_ENDS = {Verb.REBOOT: "power on", Verb.START: "power on", Verb.STOP: "power off"}
+
+Seen = MachineObserved | StorageObserved
+
+
+# ---- who is asked
+
+
+def metal_of(state: ResourceState) -> str | None:
+    """Return where its node is looked at; None before it has one."""
+    return state.place if state.handles.get("node_id") else None
+
+
+def store_of(state: ResourceState) -> str:
+    """Return where its disks are."""
+    placement = state.resource.status.placement
+    if placement is None or placement.store is None:
+        raise LookupError(f"{state.resource.id} has no store")
+    return placement.store
+
+
+def exported_at(state: ResourceState) -> str | None:
+    """Return where its disks are looked at; None before they are offered."""
+    return store_of(state) if state.handles.get("target_iqn") else None
+
+
+def inspect_nodes(metal: str, states: Sequence[ResourceState]) -> InspectMachines:
+    """Return the command that looks at the nodes of all these."""
+    machines = (
+        MachineInspection(
+            resource_id=state.resource.id,
+            tenant=state.resource.tenant,
+            node_id=state.handles["node_id"],
+        )
+        for state in states
+    )
+    return InspectMachines(metal=metal, machines=tuple(machines))
+
+
+def inspect_disks(store: str, states: Sequence[ResourceState]) -> InspectStorage:
+    """Return the command that looks at the disks of all these."""
+    things = (
+        StoredThing(
+            resource_id=state.resource.id,
+            tenant=state.resource.tenant,
+            volume=state.resource.id,
+            initiator_iqn=state.handles.get("initiator_iqn"),
+        )
+        for state in states
+    )
+    return InspectStorage(store=store, things=tuple(things))
+
+
+def is_about(state: ResourceState, seen: Seen) -> bool:
+    """Nobody tells of machines by himself; what was asked for is of this very one."""
+    del state, seen
+    return True
+
+
+# ---- what it means
+
+
+def booted(state: ResourceState, seen: Seen) -> Sighting:
+    """Up when both have been seen, in this order: Ironic's word, then a system at the disk."""
+    if isinstance(seen, MachineObserved):
+        return _deployed(state, seen)
+    if seen.gone:
+        problem = Problem(
+            title="Disk disappeared",
+            detail=f"{store_of(state)} shows no root disk of this machine any more.",
+            retryable=True,
+        )
+        return Sighting(failed=(Reason.REMOVED_EXTERNALLY, problem))
+    if seen.systems and state.handles.get(_DEPLOYED):
+        return Sighting(done=True)
+    if seen.initiators:
+        return Sighting(unproven=True, handles={_REACHED: "yes"})
+    return Sighting(unproven=bool(state.handles.get(_DEPLOYED)))
+
+
+def _deployed(state: ResourceState, seen: MachineObserved) -> Sighting:
+    if seen.gone:
+        problem = Problem(
+            title="Node lost", detail="Ironic has given its node away.", retryable=True
+        )
+        return Sighting(failed=(Reason.REMOVED_EXTERNALLY, problem))
+    if seen.provision_state == "active":
+        return Sighting(unproven=True, handles={_DEPLOYED: "yes"}, outputs=outputs_of(state, seen))
+    if seen.provision_state in _BROKEN:
+        detail = seen.last_error or f"Ironic says {seen.provision_state} and gives no reason."
+        problem = Problem(title="Deploy failed", detail=detail, retryable=True)
+        return Sighting(failed=(Reason.DEPLOY_FAILED, problem))
+    if seen.provision_state in _BARE:
+        problem = Problem(
+            title="Not deployed",
+            detail=f"Ironic has accepted the deployment, and says {seen.provision_state}.",
+            reason=Reason.DEPLOY_FAILED,
+            retryable=True,
+        )
+        return Sighting(again=problem, handles={_DEPLOYED: ""})
+    return Sighting()
+
+
+def so_far(state: ResourceState) -> str:
+    """Return how far the boot has come, in words."""
+    if not state.handles.get(_DEPLOYED):
+        return "Ironic has not said that it is deployed."
+    if not state.handles.get(_REACHED):
+        return "Ironic says active, but nobody was seen logged in to its disk."
+    return "The firmware has logged in to its disk, but no operating system has."
+
+
+def unbooted(state: ResourceState, seen: Seen) -> Sighting:
+    """Undeployed when Ironic has it off and bare, or doesn't know it as this one's any more."""
+    del state
+    if not isinstance(seen, MachineObserved):
+        return Sighting()
+    if seen.gone or (seen.provision_state in _BARE and seen.power_state == "power off"):
+        return Sighting(done=True)
+    if seen.provision_state in _BROKEN:
+        detail = seen.last_error or f"Ironic says {seen.provision_state} and gives no reason."
+        reason = Reason.BACKEND_REFUSED
+        problem = Problem(title="Undeploy failed", detail=detail, reason=reason, retryable=True)
+        return Sighting(again=problem)
+    return Sighting(unproven=seen.provision_state in _UNDOING)
+
+
+def condition(state: ResourceState, seen: Seen) -> tuple[Reason, str, bool] | None:
+    """Return what is wrong with a living one, in words, and whether it is lost; None: nothing."""
+    if isinstance(seen, MachineObserved):
+        return _condition_of_node(state, seen)
+    if seen.gone:
+        return Reason.REMOVED_EXTERNALLY, f"{store_of(state)} shows no root disk any more.", False
+    if not seen.offered:
+        return (
+            Reason.BACKEND_UNAVAILABLE,
+            "The gateway had lost its disks; it has them again.",
+            (False),
+        )
+    return None
+
+
+def _condition_of_node(
+    state: ResourceState, seen: MachineObserved
+) -> tuple[Reason, str, bool] | None:
+    if seen.gone or seen.provision_state in _BARE:
+        return Reason.REMOVED_EXTERNALLY, f"{state.place} has taken its node away.", True
+    if seen.maintenance is not None:
+        return Reason.NODE_MAINTENANCE, f"Its node is in maintenance: {seen.maintenance}", False
+    if seen.provision_state != "active":
+        detail = f"Ironic says {seen.provision_state}: {seen.last_error or 'no reason given'}"
+        return Reason.SERVER_ERROR, detail, False
+    return None
+
+
+def outputs_of(state: ResourceState, seen: Seen) -> Mapping[str, Any]:
+    """Return what a living one shows of itself: {output: value}."""
+    del state
+    if not isinstance(seen, MachineObserved) or seen.power_state is None:
+        return {}
+    return {"power_state": _POWER.get(seen.power_state, seen.power_state)}
+
+
+def mended_by(state: ResourceState, seen: Seen) -> str | None:
+    """A gateway that was restarted may have forgotten the machine's target."""
+    del state
+    lost = isinstance(seen, StorageObserved) and not seen.offered and not seen.gone
+    return TARGET if lost else None
+
+
+def power_changed(operation: Operation, seen: Seen) -> bool:
+    """Nothing is under way any more, and the power is as it was asked for."""
+    if not isinstance(seen, MachineObserved) or seen.target_power_state is not None:
+        return False
+    return seen.power_state == _POWER_ENDS.get(operation.verb)
