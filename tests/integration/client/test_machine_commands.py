@@ -71,12 +71,12 @@ async def test_it_is_shown_with_all_places_that_hold_something_of_it(
     door: Scripted, run: Command
 ) -> None:
     """The metal that it is on, the store of its disk, the cloud of its port."""
-    outputs = {"floating_ip": "203.0.113.7", "addresses": ["10.0.0.4"]}
+    outputs = {"node": "metal-1", "floating_ip": "203.0.113.7", "addresses": ["10.0.0.4"]}
     resource = stored("machine", Phase.ACTIVE, SPEC, outputs=outputs)
     door.on("GET", "/v1/machines", says({"items": [resource]}))
     door.on("GET", f"/v1/machines/{MACHINE}", says(resource))
     table = (await run("machine", "list")).stdout
-    assert all(word in table for word in (MACHINE, "active", "rack", "203.0.113.7", "10.0.0.4"))
+    assert all(word in table for word in (MACHINE, "active", "metal-1", "203.0.113.7", "10.0.0.4"))
     one = (await run("machine", "show", MACHINE)).stdout
     lines = dict(line.split(maxsplit=1) for line in one.splitlines())
     assert (lines["metal"].strip(), lines["store"].strip()) == ("lab", "ceph")
