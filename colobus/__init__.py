@@ -15,6 +15,7 @@ from colobus.errors import (
 from colobus.models import (
     AttachmentCredentials,
     CreateAttachment,
+    CreateMachine,
     CreateSnapshot,
     CreateVm,
     CreateVolume,
@@ -30,6 +31,7 @@ __all__ = [
     "Client",
     "ColobusError",
     "CreateAttachment",
+    "CreateMachine",
     "CreateSnapshot",
     "CreateVm",
     "CreateVolume",

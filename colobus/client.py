@@ -42,6 +42,7 @@ CreateBody = CreateVm | CreateMachine | CreateVolume | CreateSnapshot | CreateAt
 #: Body of a create → kind of resource.
 KIND_OF: dict[type[CreateBody], str] = {
     CreateVm: "vm",
+    CreateMachine: "machine",
     CreateVolume: "volume",
     CreateSnapshot: "snapshot",
     CreateAttachment: "attachment",
@@ -117,6 +118,10 @@ class Client:
 
     async def create_vm(self, request: CreateVm, **how: Unpack[How]) -> Resource:
         """Ask for a VM, as `create` does."""
+        return await self.create(request, **how)
+
+    async def create_machine(self, request: CreateMachine, **how: Unpack[How]) -> Resource:
+        """Ask for a bare-metal machine, as `create` does."""
         return await self.create(request, **how)
 
     async def create_volume(self, request: CreateVolume, **how: Unpack[How]) -> Resource:

@@ -44,6 +44,9 @@ class Component:
     requires: ClassVar[tuple[str, ...]] = ()
     wants: ClassVar[tuple[str, ...]] = ()
     """What must come up too, but needn't be ready before this is started: it waits by itself."""
+    after: ClassVar[tuple[str, ...]] = ()
+    """What this looks at, where it is there: it comes up after these, and again with them while it
+    runs."""
     packages: ClassVar[tuple[str, ...]] = ()
     needs_cloud_venv: ClassVar[bool] = False
     by_default: ClassVar[bool] = True

@@ -39,6 +39,7 @@ OFFSETS: dict[str, int] = {
     "webhook_worker": 43,
     "webhook-receiver": 44,
     "iscsi_worker": 45,
+    "baremetal_worker": 46,
     "ceph-mon": 50,
     # An OSD takes the first free ones of its range, and others when it binds anew.
     **{f"ceph-osd-{number}": 51 + number for number in range(OSD_PORTS)},

@@ -44,6 +44,7 @@ class Supervisor:
         self.site = site
         self.components = {kind.name: kind(site) for kind in table}
         self.needs = {kind.name: (*kind.requires, *kind.wants) for kind in table}
+        self.after = {kind.name: kind.after for kind in table}
         self.default = tuple(kind.name for kind in table if kind.by_default)
 
     def up(self, names: Collection[str] = ()) -> None:
@@ -52,12 +53,13 @@ class Supervisor:
         Args:
             names: Default: all components that don't say otherwise (`Component.by_default`).
         """
-        wanted = closure(names or self.default, self.needs)
+        wanted = self._with_onlookers(closure(names or self.default, self.needs))
         chosen = {name: c for name, c in self.components.items() if name in wanted}
         installers = {i.name: i for i in self._installers(chosen.values())}
         requires: dict[str, list[str]] = {name: [] for name in installers}
         for name, component in chosen.items():
             requires[name] = [*component.requires, *_needed_installers(component, installers)]
+            requires[name] += [other for other in component.after if other in chosen]
         with self.site.exclusively(), Progress(requires) as report:
 
             def work(name: str) -> None:
@@ -127,6 +129,21 @@ class Supervisor:
             lines.append(Status(component.name, daemon.name, state, pid, own_port, log))
         return lines
 
+    def _with_onlookers(self, wanted: set[str]) -> set[str]:
+        """Add what runs and looks at some of these, and all that it needs."""
+        looking = {
+            name
+            for name, others in self.after.items()
+            if name not in wanted and wanted & set(others) and self._runs(name)
+        }
+        if not looking:
+            return wanted
+        return self._with_onlookers(wanted | closure(looking, self.needs))
+
+    def _runs(self, name: str) -> bool:
+        component = self.components[name]
+        return bool(component.daemons()) and component.running()
+
     def _component(self, name: str) -> Component:
         if name not in self.components:
             raise UnknownName(f"no component is called {name}")
@@ -173,7 +190,8 @@ class Supervisor:
             self.components[name].stop()
             report(name, "stopped")
 
-        self._run(reverse(self.needs), work, report)
+        order = {name: (*needs, *self.after[name]) for name, needs in self.needs.items()}
+        self._run(reverse(order), work, report)
 
     def _run(
         self,

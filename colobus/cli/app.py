@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from colobus.cli import attachment, follow, image, info, vm, volume, webhook
+from colobus.cli import attachment, follow, image, info, machine, vm, volume, webhook
 from colobus.cli.session import Session
 
-HELP = """Ask a Colobus for virtual machines and volumes, and learn what became of them.
+HELP = """Ask a Colobus for virtual machines, bare metal and volumes, and learn what became of them.
 
 Where and who: COLOBUS_URL, and COLOBUS_TOKEN or the OS_* variables (or a cloud of clouds.yaml).
 
@@ -20,6 +20,7 @@ Exit codes: 0 done, 1 the resource failed or the request was refused, 2 wrong us
 app = typer.Typer(name="colobus", help=HELP, no_args_is_help=True, pretty_exceptions_enable=False)
 #: The group of a kind bears its name: its commands go by that.
 app.add_typer(vm.app, name="vm")
+app.add_typer(machine.app, name="machine")
 app.add_typer(volume.app, name="volume")
 app.add_typer(volume.snapshots, name="snapshot")
 app.add_typer(attachment.app, name="attachment")

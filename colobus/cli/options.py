@@ -67,4 +67,17 @@ Deadline = Annotated[
     int | None, typer.Option(parser=duration, metavar="DURATION", help="Its making may take: 10m.")
 ]
 Labels = Annotated[list[str] | None, typer.Option("--label", "-l", metavar="KEY=VALUE")]
+# What is said of a system that runs, be it in a VM or on a machine.
+Network = Annotated[
+    str | None, typer.Option(help="Name or id; default: your tenant's own network.")
+]
+FloatingIp = Annotated[bool, typer.Option("--floating-ip", help="Make it reachable from outside.")]
+SshKeys = Annotated[
+    list[str] | None, typer.Option(metavar="FILE|KEY", help="Public keys; repeatable.")
+]
+UserData = Annotated[
+    str | None, typer.Option(metavar="FILE", help="For cloud-init; - is standard input.")
+]
+SecurityGroups = Annotated[list[str] | None, typer.Option(help="Repeatable.")]
+Arch = Annotated[str | None, typer.Option(help="Such as aarch64.")]
 WaitDeleted = Annotated[bool, typer.Option("--wait", help="Until they are deleted.")]

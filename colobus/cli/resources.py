@@ -150,6 +150,7 @@ def show_resource(resource: Resource, form: Format) -> None:
             ("queue position", status.queue and status.queue.position),
             ("cloud", status.placement and status.placement.cloud),
             ("store", status.placement and status.placement.store),
+            ("metal", status.placement and status.placement.metal),
             *spec,
             *outputs,
             ("labels", resource.labels),

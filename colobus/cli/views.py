@@ -42,6 +42,7 @@ _LAST: tuple[Column, ...] = (("labels", lambda resource: resource.labels), ("age
 #: Kind of resource → the columns that no other kind has.
 VIEWS: dict[str, tuple[Column, ...]] = {
     "vm": (_output("floating_ip"), _output("addresses")),
+    "machine": (_output("node"), _output("floating_ip"), _output("addresses")),
     "volume": (("size", size), _spec("image"), _spec("snapshot")),
     "snapshot": (("size", size), _spec("volume")),
     "attachment": (_spec("volume"), _spec("initiator_iqn"), _output("target_iqn")),

@@ -17,20 +17,12 @@ app = typer.Typer(help="Virtual machines.", no_args_is_help=True)
 def create(
     image: Annotated[str, typer.Option(help="Name or id.")],
     flavor: Annotated[str, typer.Option(help="Name or id.")],
-    network: Annotated[
-        str | None, typer.Option(help="Name or id; default: your tenant's own network.")
-    ] = None,
-    floating_ip: Annotated[
-        bool, typer.Option("--floating-ip", help="Make it reachable from outside.")
-    ] = False,
-    ssh_key: Annotated[
-        list[str] | None, typer.Option(metavar="FILE|KEY", help="Public keys; repeatable.")
-    ] = None,
-    user_data: Annotated[
-        str | None, typer.Option(metavar="FILE", help="For cloud-init; - is standard input.")
-    ] = None,
-    security_group: Annotated[list[str] | None, typer.Option(help="Repeatable.")] = None,
-    arch: Annotated[str | None, typer.Option(help="Such as aarch64.")] = None,
+    network: options.Network = None,
+    floating_ip: options.FloatingIp = False,
+    ssh_key: options.SshKeys = None,
+    user_data: options.UserData = None,
+    security_group: options.SecurityGroups = None,
+    arch: options.Arch = None,
 ) -> VmSpec:
     """Ask for a VM."""
     return VmSpec(

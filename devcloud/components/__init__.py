@@ -10,6 +10,7 @@ from devcloud.components.ceph import Ceph, CephMon, CephOsd
 from devcloud.components.cloud_rabbitmq import CloudRabbitMQ
 from devcloud.components.colobus import ColobusInstall
 from devcloud.components.colobus_services import (
+    BaremetalWorker,
     FrontDoor,
     IscsiWorker,
     Scheduler,
@@ -18,6 +19,7 @@ from devcloud.components.colobus_services import (
     WebhookWorker,
 )
 from devcloud.components.glance import Glance, GlanceDatabase
+from devcloud.components.golden_image import GoldenImage
 from devcloud.components.ironic import Ironic, IronicDatabase
 from devcloud.components.keystone import Keystone, KeystoneDatabase
 from devcloud.components.mariadb import MariaDB
@@ -70,6 +72,7 @@ COMPONENTS: tuple[type[Component], ...] = (
     CephMon,
     CephOsd,
     Ceph,
+    GoldenImage,
     Tgt,
     # Bare metal.
     ProvisioningNetwork,
@@ -83,6 +86,7 @@ COMPONENTS: tuple[type[Component], ...] = (
     Scheduler,
     VmWorker,
     IscsiWorker,
+    BaremetalWorker,
     WebhookWorker,
     WebhookReceiver,
 )

@@ -17,6 +17,7 @@ class BareMetal(Component):
     name = "bare-metal"
     by_default = False
     requires: ClassVar[tuple[str, ...]] = ("ironic", "bmc")
+    wants: ClassVar[tuple[str, ...]] = ("tgt",)  # who offers the volume
 
     def render(self) -> None:
         """Write nodes.yaml."""

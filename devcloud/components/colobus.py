@@ -18,6 +18,7 @@ from devcloud.component import Component
 from devcloud.components.postgresql import DATABASE, SUPERUSER, PostgreSQL
 from devcloud.components.rabbitmq import RabbitMQ
 from devcloud.credentials import write_private
+from devcloud.machines import MACHINES
 from devcloud.ports import HOST
 from devcloud.tenants import CLOUD, CLOUDS
 from devcloud.tools import ToolFailed
@@ -27,7 +28,9 @@ CHECKOUT = Path(__file__).parents[2]
 ARCHS = ("x86_64",)
 #: The store of volumes: Ceph, with tgt before it.
 STORE = "rack"
-QUOTA = {"vms": 20, "floating_ips": 10, "volumes": 20, "volume_gib": 500}
+#: The machines of this cloud, which boot from there.
+METAL = "lab"
+QUOTA = {"vms": 20, "machines": 10, "floating_ips": 10, "volumes": 20, "volume_gib": 500}
 WEIGHTS = {"bigtop": 2}
 
 
@@ -102,6 +105,7 @@ class ColobusInstall(FromCheckout):
 
     name = "colobus-install"
     requires: ClassVar[tuple[str, ...]] = ("rabbitmq", "postgresql", "catalog")
+    after: ClassVar[tuple[str, ...]] = ("bare-metal",)
 
     def configured(self) -> bool:
         """Tell whether it was done with the code and tenants of now."""
@@ -138,8 +142,16 @@ class ColobusInstall(FromCheckout):
         return {
             "clouds": {cloud: {"archs": list(ARCHS)} for cloud in CLOUDS},
             "stores": {STORE: {}},
+            "metals": self._metals(),
             "tenants": {name: self._tenant(name, facts) for name, facts in known.items()},
         }
+
+    def _metals(self) -> dict[str, Any]:
+        """Return the bare metal, once it was brought up: it is no part of every such cloud."""
+        if not self.site.paths.nodes_yaml.exists():
+            return {}
+        archs = sorted({machine.arch for machine in MACHINES})
+        return {METAL: {"store": STORE, "cloud": CLOUD, "archs": archs}}
 
     def _tenant(self, name: str, facts: dict[str, Any]) -> dict[str, Any]:
         token = self.site.credentials[token_name(name)]

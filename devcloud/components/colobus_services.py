@@ -8,17 +8,26 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import ClassVar
+
+import yaml
 
 from devcloud.ceph_settings import POOL, TARGET, WORKER, conf_path
 from devcloud.component import answers_http
-from devcloud.components.colobus import STORE, FromCheckout, code_digest, python_environment
+from devcloud.components.colobus import (
+    METAL,
+    STORE,
+    FromCheckout,
+    code_digest,
+    python_environment,
+)
 from devcloud.components.tgt import offered_at, socket_path
 from devcloud.openstack_service import broker_url
 from devcloud.ports import HOST
 from devcloud.processes import Daemon, ProcessTable
 from devcloud.site import Site
-from devcloud.tenants import CLOUD, CLOUDS
+from devcloud.tenants import BARE_METAL_CLOUD, CLOUD, CLOUDS
 
 #: The webhook receiver is on loopback, which webhooks otherwise never reach.
 ALLOWED_NETWORKS = "127.0.0.0/8"
@@ -62,11 +71,13 @@ class Process(FromCheckout, ABC):
         return self.running() and answers_http(self.site.ports[self.name], self.health_path)
 
     def _fingerprint(self, environment: dict[str, str]) -> str:
-        """Return what changes when it should be started anew: code, settings, tenants."""
-        tenants = self.folder / "tenants.yaml"
-        parts = [code_digest(*self.sources), json.dumps(environment, sort_keys=True)]
-        parts += [tenants.read_text()] if tenants.exists() else []
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        """Return what changes when it should be started anew: code, settings, files they name."""
+        named = [Path(value) for name, value in environment.items() if name.endswith("_FILE")]
+        settings = json.dumps(environment, sort_keys=True)
+        digest = hashlib.sha256(f"{code_digest(*self.sources)}\n{settings}".encode())
+        for file in named:
+            digest.update(file.read_bytes() if file.exists() else b"")
+        return digest.hexdigest()
 
 
 class Service(Process):
@@ -142,6 +153,7 @@ class IscsiWorker(Service):
 
     name = main_port = "iscsi_worker"
     requires: ClassVar[tuple[str, ...]] = ("colobus-install", "ceph", "tgt")
+    after: ClassVar[tuple[str, ...]] = ("provisioning-network",)  # for the portal that is there
     module = "services.iscsi_worker"
 
     def render(self) -> None:
@@ -169,6 +181,34 @@ def store_access(site: Site) -> dict[str, object]:
             "tgtadm": "/usr/sbin/tgtadm",
         },
     }
+
+
+class BaremetalWorker(Service):
+    """The one who asks Ironic; with it comes all of Colobus, which a machine needs."""
+
+    name = main_port = "baremetal_worker"
+    by_default = False
+    requires: ClassVar[tuple[str, ...]] = ("colobus-install", "bare-metal", "golden-image")
+    wants: ClassVar[tuple[str, ...]] = (
+        *("front_door", "scheduler", "vm_worker", "iscsi_worker"),
+        *("webhook_worker", "webhook-receiver", "second-cloud"),
+    )
+    module = "services.baremetal_worker"
+
+    def render(self) -> None:
+        """Write how Ironic is reached: as its operator, whose password nobody else is told."""
+        self.account.own(self.folder)
+        clouds = yaml.safe_load(self.site.paths.clouds_yaml.read_text())["clouds"]
+        login = {BARE_METAL_CLOUD: clouds[BARE_METAL_CLOUD]}
+        self.write_private("metal_clouds.yaml", {"clouds": login})
+        self.write_private("metals.yaml", {"metals": {METAL: {"cloud": BARE_METAL_CLOUD}}})
+
+    def own_settings(self) -> dict[str, str]:
+        """Return where that is written."""
+        return {
+            "COLOBUS_METALS_FILE": str(self.folder / "metals.yaml"),
+            "COLOBUS_CLOUDS_FILE": str(self.folder / "metal_clouds.yaml"),
+        }
 
 
 class WebhookWorker(Service):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import resource
 import shlex
 import signal
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -42,16 +43,28 @@ def tgtadm_path(site: Site) -> Path:
 def portals_path(site: Site) -> Path:
     """Return the list of portals beside the one on loopback: `address:port`, one a line.
 
-    Who writes it gives this machine such addresses, before tgt is brought up.
+    Who writes it gives this machine such addresses, before tgt is brought up or brought up again.
     """
     return site.paths.etc / "tgt" / "portals"
 
 
 def offered_at(site: Site) -> list[str]:
-    """Return all portals, the one on loopback first."""
+    """Return all portals. The one on loopback is the last: only this machine can reach it.
+
+    What the list says is taken if this machine has the address: it loses it when it is restarted.
+    """
     more = portals_path(site)
-    own = f"{HOST}:{site.ports[Tgt.name]}"
-    return [own, *(more.read_text().split() if more.exists() else ())]
+    listed = more.read_text().split() if more.exists() else []
+    return [*filter(_is_ours, listed), f"{HOST}:{site.ports[Tgt.name]}"]
+
+
+def _is_ours(portal: str) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((portal.rpartition(":")[0], 0))
+        except OSError:
+            return False
+    return True
 
 
 def wrapper(site: Site) -> str:
@@ -74,6 +87,7 @@ class Tgt(Component):
 
     name = main_port = "tgt"
     wants: ClassVar[tuple[str, ...]] = ("ceph",)
+    after: ClassVar[tuple[str, ...]] = ("provisioning-network",)  # which writes the portal there
     packages: ClassVar[tuple[str, ...]] = ("tgt", "tgt-rbd")
 
     def render(self) -> None:
@@ -96,9 +110,9 @@ class Tgt(Component):
         return (Daemon(self.name, argv, self._environment(), stop_signal=signal.SIGINT),)
 
     def start(self) -> None:
-        """Start it, or have it offer its targets at portals that are new."""
+        """Start it, or have it offer its targets at the portals of now."""
         if self.running():
-            self._offer_at_new_portals()
+            self._change_portals()
         elif not is_free(port := self.site.ports[self.name]):
             # It would listen on all addresses of the machine instead.
             raise PortTaken(f"somebody listens on port {port}")
@@ -111,13 +125,17 @@ class Tgt(Component):
         except ToolFailed:
             return False
 
-    def _offer_at_new_portals(self) -> None:
+    def _change_portals(self) -> None:
         try:
             known = self._offered()
         except ToolFailed:
             return  # it was started only just, and so told of all
-        for portal in set(offered_at(self.site)) - known:
-            self._tgtadm("--op", "new", "--mode", "portal", "--param", f"portal={portal}")
+        wanted = set(offered_at(self.site))
+        changes = {"new": wanted - known, "delete": known - wanted}
+        for operation, portals in changes.items():
+            for portal in portals:
+                order = ("--op", operation, "--mode", "portal")
+                self._tgtadm(*order, "--param", f"portal={portal}")
 
     def _offered(self) -> set[str]:
         lines = self._tgtadm("--op", "show", "--mode", "portal").splitlines()

@@ -156,7 +156,7 @@ def _spec_faults(kind: Kind, spec: Any) -> Iterator[FieldError]:
     for secret in kind.secrets:
         if shown.pop(secret, None) is not None:
             detail = (
-                f"It must not travel in the clear: seal it to {kind.worker}'s public key "
+                f"It must not travel in the clear: seal it to {kind.opener}'s public key "
                 f"(GET /v1/catalog, sealing_public_keys) and send it as {SEALED}{secret}."
             )
             yield FieldError(detail=detail, pointer=at + pointer(secret))

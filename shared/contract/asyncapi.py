@@ -52,6 +52,9 @@ _COMMANDS = (
     *(m.DeprovisionVm, m.ReleaseVmPort, m.ChangeVmPower, m.InspectVms),
     *(m.ProvisionVolume, m.DeprovisionVolume, m.TakeSnapshot, m.RemoveSnapshot),
     *(m.AttachVolume, m.DetachVolume, m.InspectStorage),
+    *(m.ProvisionConfigVolume, m.DeprovisionConfigVolume, m.ExportDisks, m.WithdrawDisks),
+    *(m.ReserveNode, m.ReleaseNode, m.DeployMachine, m.UndeployMachine, m.ChangeMachinePower),
+    m.InspectMachines,
     *(m.TakeCensus, m.RemoveOrphan),
 )
 _EVENTS = (
@@ -60,6 +63,10 @@ _EVENTS = (
     *(m.VmObserved, m.VmInspectionFailed, m.CommandFailed, m.WebhookDisabled),
     *(m.VolumeProvisioned, m.VolumeDeprovisioned, m.SnapshotTaken, m.SnapshotRemoved),
     *(m.VolumeAttached, m.VolumeDetached, m.StorageObserved, m.StorageInspectionFailed),
+    *(m.ConfigVolumeProvisioned, m.ConfigVolumeDeprovisioned, m.DisksExported, m.DisksWithdrawn),
+    *(m.NodeReserved, m.NodeReleased, m.MachineDeployStarted, m.MachineUndeployStarted),
+    *(m.MachineUndeployed, m.MachinePowerChangeStarted, m.MachineObserved),
+    m.MachineInspectionFailed,
     *(m.CensusTaken, m.OrphanRemoved, m.CloudNotificationsChanged),
 )
 _QUERIES = (

@@ -112,13 +112,18 @@ class AttachmentCredentials(_Body, frozen=True):
 
 
 class KindOffered(_Body, frozen=True):
-    """A kind of resource: its path, its verbs, and the fields that are sealed to ``worker``."""
+    """A kind of resource: its path, its verbs, and its write-only fields.
+
+    These are sealed to the key of ``opener`` among the ``sealing_public_keys``; it need not be the
+    ``worker`` that has the kind in its hands. Without ``secrets`` there is none.
+    """
 
     name: str
     path: str
     verbs: tuple[str, ...]
     worker: str
     secrets: tuple[str, ...]
+    opener: str | None = None
 
 
 class Catalog(_Body, frozen=True):

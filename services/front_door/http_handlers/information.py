@@ -95,6 +95,7 @@ _KINDS = tuple(
         verbs=tuple(sorted(map(str, kind.verbs))),
         worker=kind.worker,
         secrets=kind.secrets,
+        opener=kind.opener if kind.secrets else None,
     )
     for kind in KINDS.values()
 )

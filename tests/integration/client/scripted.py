@@ -136,8 +136,9 @@ def vm(phase: Phase, revision: int, **status: Any) -> Resource:
 
 
 def stored(kind: str, phase: Phase, spec: dict[str, Any], **status: Any) -> Resource:
-    """Return a volume, snapshot or attachment in that phase."""
-    status["placement"] = Placement(store="ceph")
+    """Return a volume, snapshot, attachment or machine in that phase."""
+    places = {"machine": Placement(metal="lab", store="ceph", cloud="devcloud")}
+    status["placement"] = places.get(kind, Placement(store="ceph"))
     return Resource(
         id=f"{kind}-{ULID}",
         kind=kind,

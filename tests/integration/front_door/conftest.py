@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from services.admin.broker import install_broker
+from services.admin.credentials import OPENERS
 from services.admin.management import Management
 from shared.bus import Bus
 from shared.runtime.secrets import SealingKey
@@ -49,10 +50,10 @@ async def empty_house(
 
 @asynccontextmanager
 async def _building(basics: dict[str, str], folder: Path) -> AsyncIterator[House]:
-    document, tenants = tenants_document(300, "ceph")
+    document, tenants = tenants_document(300, "ceph", metals=("lab",))
     tenants_file = folder / "tenants.yaml"
     tenants_file.write_text(document)
-    key = SealingKey.generate()
+    keys = {worker: SealingKey.generate() for worker in OPENERS}
     async with virtual_host(basics) as vhost, fresh_database(basics) as dsn:
         async with Management(vhost.management, vhost.user, vhost.password) as management:
             await install_broker(management, vhost.name, ())
@@ -64,7 +65,9 @@ async def _building(basics: dict[str, str], folder: Path) -> AsyncIterator[House
             "COLOBUS_HTTP_PORT": "0",
             "COLOBUS_TENANTS_FILE": str(tenants_file),
             "COLOBUS_MASTER_KEY": base64.b64encode(os.urandom(32)).decode(),
-            "COLOBUS_SEALING_PUBLIC_KEYS": f"vm_worker={key.public_key}",
+            "COLOBUS_SEALING_PUBLIC_KEYS": ",".join(
+                f"{worker}={key.public_key}" for worker, key in keys.items()
+            ),
             "COLOBUS_HEARTBEAT_SECONDS": "1",
             "COLOBUS_REPUBLISH_SECONDS": "0.2",
             "COLOBUS_RATE_LIMIT": "100000",
@@ -73,7 +76,7 @@ async def _building(basics: dict[str, str], folder: Path) -> AsyncIterator[House
         bus = await Bus.connect([vhost.url], name="scheduler")
         neighbours = Neighbours(bus)
         await neighbours.start()
-        yield House(environment, dsn, vhost.url, neighbours, key, tenants)
+        yield House(environment, dsn, vhost.url, neighbours, keys, tenants)
         await bus.close()
 
 

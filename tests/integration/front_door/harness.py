@@ -7,7 +7,7 @@ import hashlib
 import inspect
 import itertools
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -52,8 +52,10 @@ class Tenant:
     reader: str
 
 
-def tenants_document(count: int, *stores: str) -> tuple[str, list[Tenant]]:
-    """A tenants file, and who is in it; with these stores."""
+def tenants_document(
+    count: int, *stores: str, metals: Sequence[str] = ()
+) -> tuple[str, list[Tenant]]:
+    """A tenants file, and who is in it; with these stores, and metals on the first of them."""
     names = [f"tenant-{number}" for number in range(count)]
     tenants = [Tenant(name, f"{name}-member", f"{name}-reader") for name in names]
     entries = {
@@ -67,6 +69,7 @@ def tenants_document(count: int, *stores: str) -> tuple[str, list[Tenant]]:
         for tenant in tenants
     }
     document: dict[str, Any] = {"tenants": entries, "stores": {store: {} for store in stores}}
+    document["metals"] = {name: {"store": stores[0], "cloud": "devcloud"} for name in metals}
     return yaml.safe_dump(document), tenants
 
 
@@ -237,7 +240,7 @@ class House:
     database_dsn: str
     broker_url: str
     neighbours: Neighbours
-    sealing_key: SealingKey
+    sealing_keys: dict[str, SealingKey]
     tenants: list[Tenant]
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 

@@ -205,7 +205,7 @@ async def test_an_absurd_idempotency_key_is_refused(door: Door, tenant: Tenant, 
     [
         ("GET", "/v2/vms", 404),
         ("GET", "/v1", 404),
-        ("GET", "/v1/machines", 404),
+        ("GET", "/v1/nothing", 404),
         ("PUT", "/v1/vms", 405),
         ("DELETE", "/v1/vms", 405),
         ("TRACE", "/v1/vms", 405),

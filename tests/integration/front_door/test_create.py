@@ -80,7 +80,7 @@ async def test_user_data_is_sealed_before_it_is_written_anywhere(
     assert made["spec"] == A_VM
     (message,) = await neighbours.requests(tenant)
     assert "user_data" not in message.spec
-    assert house.sealing_key.open(message.spec["sealed_user_data"]).decode() == secret
+    assert house.sealing_keys["vm_worker"].open(message.spec["sealed_user_data"]).decode() == secret
     (delivery,) = await neighbours.deliveries(tenant, 1)
     rows = await house.sql("SELECT * FROM requests WHERE tenant = $1", tenant.name)
     rows += await house.sql("SELECT * FROM resources WHERE tenant = $1", tenant.name)

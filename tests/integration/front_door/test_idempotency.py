@@ -35,7 +35,9 @@ async def _row_left_behind(
 ) -> tuple[RequestRow, bytes]:
     """Leave what a crash between commit and publish leaves; its claim has lapsed."""
     body = CreateVm(**A_VM)
-    message, resource = requested(KINDS["vm"], tenant.name, body, house.sealing_key.public_key)
+    message, resource = requested(
+        KINDS["vm"], tenant.name, body, house.sealing_keys["vm_worker"].public_key
+    )
     canonical = b'{"flavor":"small","image":"debian-12"}'
     ask = Ask(tenant.name, "POST /v1/vms", key, canonical, correlationid="the-request")
     row = door.parts.submitter.prepare(ask, message)
@@ -179,7 +181,9 @@ async def test_settled_rows_are_kept_for_their_time_and_open_ones_for_ever(
     await door.create(tenant, headers=_key("a"))
     store = RequestStore(door.parts.database, claim_seconds=3600)
     body = CreateVm(**A_VM)
-    message, resource = requested(KINDS["vm"], tenant.name, body, house.sealing_key.public_key)
+    message, resource = requested(
+        KINDS["vm"], tenant.name, body, house.sealing_keys["vm_worker"].public_key
+    )
     ask = Ask(tenant.name, "POST /v1/vms", "open", b"", correlationid="x")
     await store.insert(door.parts.submitter.prepare(ask, message), resource)
     count = "SELECT count(*) FROM requests WHERE tenant = $1"

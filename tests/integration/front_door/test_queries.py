@@ -199,4 +199,11 @@ async def test_quota_capacity_and_catalog_are_their_owners_answers(
     kinds = {kind["name"]: kind for kind in catalog["kinds"]}
     assert kinds.keys() == KINDS.keys()
     assert (kinds["vm"]["path"], kinds["vm"]["secrets"]) == ("/v1/vms", ["user_data"])
-    assert catalog["sealing_public_keys"] == {"vm_worker": house.sealing_key.public_key}
+    assert (kinds["machine"]["worker"], kinds["machine"]["opener"]) == (
+        "baremetal_worker",
+        "iscsi_worker",
+    )
+    assert "opener" not in kinds["volume"]
+    keys = {worker: key.public_key for worker, key in house.sealing_keys.items()}
+    assert catalog["sealing_public_keys"] == keys
+    assert {kind["opener"] for kind in kinds.values() if kind["secrets"]} == keys.keys()

@@ -66,7 +66,7 @@ def test_no_folder_holds_a_secret_of_another(settings: AdminSettings, tmp_path: 
         } - {"credentials", "admin"}
         expected = {
             "master": {"front_door", "webhook_worker"},
-            "chap": {"iscsi_worker"},
+            "chap": {"baremetal_worker", "iscsi_worker"},
             "administrator": {"broker"} if path.suffix == ".amqp" else {"database"},
             "erlang": {"broker"},
             "ci-bigtop": set(),
@@ -155,7 +155,8 @@ def test_compose_mounts_all_that_is_exported_and_nothing_else(
         for path in folder.rglob("*")
         if path.is_file() and path.parent.name not in kept
     }
-    assert set(named.values()) == exported | {"tenants.yaml", "clouds.yaml", "stores.yaml"}
+    operators = {"tenants", "clouds", "stores", "metals", "metal_clouds"}
+    assert set(named.values()) == exported | {f"{name}.yaml" for name in operators}
     for service in ACCESS:
         given = compose["services"][service]["secrets"]
         used = {named[one if isinstance(one, str) else one["source"]] for one in given}

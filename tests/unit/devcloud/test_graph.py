@@ -71,8 +71,8 @@ def test_stopping_waits_for_those_who_need_it() -> None:
 
 
 def test_the_table_of_components_is_complete_and_without_circles() -> None:
-    """Every name that a component requires or wants exists, and an order exists."""
-    needs = {c.name: (*c.requires, *c.wants) for c in COMPONENTS}
+    """Every name that a component requires, wants or comes after exists, and an order exists."""
+    needs = {c.name: (*c.requires, *c.wants, *c.after) for c in COMPONENTS}
     assert len(needs) == len(COMPONENTS)
     assert closure(list(needs), needs) == set(needs)
     assert run_graph(needs, lambda _: None, cancel=lambda: None) == {}
@@ -95,4 +95,10 @@ def test_bare_metal_comes_up_only_when_asked_for() -> None:
     needs = {c.name: (*c.requires, *c.wants) for c in COMPONENTS}
     default = closure([c.name for c in COMPONENTS if c.by_default], needs)
     metal = {"provisioning-network", "bmc", "ironic-database", "ironic", "bare-metal"}
-    assert set(needs) - default == metal
+    assert set(needs) - default == metal | {"golden-image", "baremetal_worker"}
+
+
+def test_the_baremetal_worker_brings_up_all() -> None:
+    """Instead of a plain `up`, or after one."""
+    needs = {c.name: (*c.requires, *c.wants) for c in COMPONENTS}
+    assert closure(["baremetal_worker"], needs) == set(needs)

@@ -26,13 +26,20 @@ def test_targets_are_offered_on_loopback(site: Site) -> None:
 
 
 def test_more_portals_are_added_by_a_file(site: Site) -> None:
-    """Such as the one that diskless machines see."""
+    """Such as the one that diskless machines see: it comes first, for who takes only one."""
     portals_path(site).parent.mkdir()
-    portals_path(site).write_text("10.0.0.1:3260\n10.0.1.1:3260\n")
-    assert offered_at(site)[1:] == ["10.0.0.1:3260", "10.0.1.1:3260"]
-    (daemon,) = Tgt(site).daemons()
+    portals_path(site).write_text("127.0.0.2:3260\n127.0.0.3:3260\n")
     own = f"127.0.0.1:{site.ports['tgt']}"
-    assert daemon.argv[-1] == f"{NOP},portal={own},portal=10.0.0.1:3260,portal=10.0.1.1:3260"
+    assert offered_at(site) == ["127.0.0.2:3260", "127.0.0.3:3260", own]
+    (daemon,) = Tgt(site).daemons()
+    assert daemon.argv[-1] == f"{NOP},portal=127.0.0.2:3260,portal=127.0.0.3:3260,portal={own}"
+
+
+def test_a_portal_whose_address_the_machine_has_lost_is_left_out(site: Site) -> None:
+    """After a restart of the machine the network is not there, and tgtd could not listen there."""
+    portals_path(site).parent.mkdir()
+    portals_path(site).write_text("192.0.2.1:3260\n")
+    assert offered_at(site) == [f"127.0.0.1:{site.ports['tgt']}"]
 
 
 def test_it_is_stopped_by_a_signal_that_it_heeds(site: Site) -> None:

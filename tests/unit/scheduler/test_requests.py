@@ -163,6 +163,13 @@ def test_a_secret_in_the_clear_is_refused_with_the_way_to_seal_it() -> None:
     faults = _faults({**CREATE, "spec": {**SPEC, "user_data": "hunter2"}})
     assert "sealed_user_data" in faults["/data/spec/user_data"]
     assert "/v1/catalog" in faults["/data/spec/user_data"]
+
+
+def test_the_clear_secret_of_a_machine_is_told_whose_key_seals_it() -> None:
+    """That of the worker that writes it to a disk, which is not its kind's."""
+    spec = {**SPEC, "user_data": "hunter2"}
+    faults = _faults({**CREATE, "kind": "machine", "spec": spec})
+    assert "iscsi_worker's public key" in faults["/data/spec/user_data"]
     assert "hunter2" not in str(faults)
 
 
