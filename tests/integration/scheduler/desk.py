@@ -26,7 +26,7 @@ from services.scheduler.state import ResourceState
 from shared.bus import Bus, Delivery
 from shared.contract import topology
 from shared.contract.codec import decode, envelope_for
-from shared.contract.identifiers import new_id, new_ulid
+from shared.contract.identifiers import kind_of, new_id, new_ulid
 from shared.contract.messages import Message, RequestSubmitted
 from shared.contract.outgoing import OutgoingMessage
 from shared.contract.resources import Verb
@@ -62,7 +62,8 @@ class Desk:
     async def request(self, verb: Verb, vm: str, tenant: str, **fields: Any) -> None:
         """A request of the front door's."""
         message_id = fields.pop("id", None)
-        message = RequestSubmitted(verb=verb, kind="vm", resource_id=vm, **fields)
+        kind = kind_of(vm) or ""
+        message = RequestSubmitted(verb=verb, kind=kind, resource_id=vm, **fields)
         envelope = envelope_for(
             message, source="/front_door/test", subject=vm, tenant=tenant, id=message_id
         )
@@ -71,7 +72,7 @@ class Desk:
                 envelope=envelope,
                 message=message,
                 queue="scheduler.requests",
-                routing_key=f"{tenant}.vm.{verb.value}",
+                routing_key=f"{tenant}.{kind}.{verb.value}",
                 headers={},
                 user_id=FRONT_DOOR,
                 reply_to=None,
@@ -86,8 +87,10 @@ class Desk:
         await self.request(Verb.CREATE, vm, tenant, **{"spec": SPEC, **fields})
         return vm
 
-    async def event(self, event: Message, subject: str, tenant: str, **envelope: Any) -> None:
-        """An event of a worker's."""
+    async def event(
+        self, event: Message, subject: str, tenant: str, *, word: str = "vm", **envelope: Any
+    ) -> None:
+        """An event of a worker's, under a word of its own."""
         made = envelope_for(
             event, source="/vm_worker/test", subject=subject, tenant=tenant, **envelope
         )
@@ -96,7 +99,7 @@ class Desk:
                 envelope=made,
                 message=event,
                 queue="scheduler.events",
-                routing_key=f"{tenant}.vm.{made.message_name}",
+                routing_key=f"{tenant}.{word}.{made.message_name}",
                 headers={},
                 user_id="colobus-vm-worker",
                 reply_to=None,
@@ -203,9 +206,13 @@ async def desk(
     quotas: Mapping[str, Mapping[str, int]],
     *,
     clouds: Sequence[str] = ("devcloud",),
+    places: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Desk]:
-    """A scheduler's rooms on an emptied ledger, with tenants of these quotas on these clouds."""
+    """A scheduler's rooms on an emptied ledger, with tenants of these quotas on these clouds.
+
+    ``places``: what else the tenants file says (stores, metals).
+    """
     tenants = {
         tenant: {
             "projects": {cloud: f"project-{tenant}-{cloud}" for cloud in clouds},
@@ -214,7 +221,7 @@ async def desk(
         for tenant, quota in quotas.items()
     }
     file = folder / "tenants.yaml"
-    file.write_text(yaml.safe_dump({"tenants": tenants}))
+    file.write_text(yaml.safe_dump({"tenants": tenants, **(places or {})}))
     database = await Database.connect(dsn, schema="scheduler", pool_size=4)
     try:
         made = Desk(

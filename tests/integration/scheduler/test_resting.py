@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -113,7 +114,7 @@ async def test_a_late_answer_of_a_cloud_that_was_left_says_nothing_of_the_next(
     await answer(ledger, "ReleaseVmPort")
     await admitting.hold_round(ledger.context)
     assert (await ledger.state(vm)).place == "b"
-    late = {"step": "port", "attempt": 1}
+    late: dict[str, Any] = {"step": "port", "attempt": 1}
     timeout = failed("PrepareVmPort", Reason.BACKEND_TIMEOUT, retryable=True)
     await ledger.event(timeout, vm, "bigtop", **late)
     assert (await health(ledger, "b")).failures == 0
