@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmarks import accept, chain, clone, delivery, ledger_size, memory, vm_time
+from benchmarks import accept, chain, clone, delivery, ledger_size, machine_time, memory, vm_time
 from benchmarks.figures import Figure
 from benchmarks.world import World
 
@@ -14,6 +14,7 @@ BENCHMARKS: dict[str, Callable[[World], list[Figure]]] = {
     "clone": clone.run,
     "delivery": delivery.run,
     "ledger_size": ledger_size.run,
+    "machine_time": machine_time.run,
     "memory": memory.run,
     "vm_time": vm_time.run,
 }

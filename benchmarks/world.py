@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.support.installation import Installation, installation
 
@@ -36,15 +37,18 @@ class World:
 
     @contextmanager
     def colobus(
-        self, extra: Mapping[str, Mapping[str, str]] | None = None
+        self, extra: Mapping[str, Mapping[str, str]] | None = None, **places: Any
     ) -> Iterator[Installation]:
-        """Install a Colobus that nothing holds back; the caller starts what it needs of it."""
+        """Install a Colobus that nothing holds back; the caller starts what it needs of it.
+
+        ``places``: ``stores`` and ``metals``, as `installation` takes them.
+        """
         settings = {name: dict(values) for name, values in UNBOUNDED.items()}
         for service, variables in (extra or {}).items():
             settings[service] = {**settings.get(service, {}), **variables}
         with tempfile.TemporaryDirectory(prefix="colobus-bench-") as folder:
             quotas = {TENANT: {"vms": 1_000_000, "floating_ips": 1_000_000}}
-            with installation(self.environment, Path(folder), quotas, settings) as made:
+            with installation(self.environment, Path(folder), quotas, settings, **places) as made:
                 yield made
 
 
