@@ -32,7 +32,7 @@ async def test_orphans_take_their_node_along(world: World, replica: Replica) -> 
         for first in ("allocation", "volume_target", "volume_connector"):
             machine = await replica.running(flavor)
             orphans = sorted(await replica.census(), key=lambda one: one.what != first)
-            assert [one.what for one in orphans][0] == first
+            assert orphans[0].what == first
             for orphan in orphans:
                 removed = only(await replica.remove(orphan, machine.id), OrphanRemoved)
                 assert (removed.what, removed.object_id) == (orphan.what, orphan.id)

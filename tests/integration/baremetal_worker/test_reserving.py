@@ -57,11 +57,17 @@ async def test_the_refused_one_gets_a_node_when_one_is_free(world: World, replic
 async def test_no_such_node_is_no_valid_host(world: World, replica: Replica) -> None:
     """In Ironic's words; of a class, and of an architecture."""
     with world.nodes(1) as flavor:
-        for machine, arch in ((Machine(replica, "no-such-class"), None), (Machine(replica, flavor), "aarch64")):
+        for machine, arch in (
+            (Machine(replica, "no-such-class"), None),
+            (Machine(replica, flavor), "aarch64"),
+        ):
             with pytest.raises(PermanentError) as caught:
                 await machine.reserve(arch=arch)
             assert caught.value.reason == Reason.NO_VALID_HOST
-            assert "no available nodes match" in caught.value.detail or "HW_ARCH_AARCH64" in caught.value.detail
+            assert (
+                "no available nodes match" in caught.value.detail
+                or "HW_ARCH_AARCH64" in caught.value.detail
+            )
             assert not caught.value.retryable
 
 

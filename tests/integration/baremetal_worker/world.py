@@ -20,7 +20,6 @@ import yaml
 from devcloud.api import Supervisor, open_devcloud
 from devcloud.enrolment import enrol
 from devcloud.keystone_client import connect_admin
-from devcloud.nodes import Node as Entry
 from devcloud.nodes import fakes
 from devcloud.tenants import BARE_METAL_CLOUD, clouds_yaml
 from services.baremetal_worker.census import take_census
@@ -81,6 +80,14 @@ class World:
     @asynccontextmanager
     async def replica(self, **changes: Any) -> AsyncIterator[Replica]:
         """The rooms of one worker process, fresh; ``changes`` are to its settings."""
+        context = make_context(self.settings(**changes))
+        try:
+            yield Replica(self, context)
+        finally:
+            await context.metals.close()
+
+    def settings(self, **changes: Any) -> BaremetalWorkerSettings:
+        """A worker's settings. A node that resists a second time is put aside."""
         fields: dict[str, Any] = {
             "installation_id": self.installation,
             "amqp_urls": (Secret("amqp://unused"),),
@@ -90,11 +97,7 @@ class World:
             "chap_key": Secret(base64.b64encode(b"k" * 32).decode()),
             "quarantine_seconds": 0,
         }
-        context = make_context(BaremetalWorkerSettings(**{**fields, **changes}))
-        try:
-            yield Replica(self, context)
-        finally:
-            await context.metals.close()
+        return BaremetalWorkerSettings(**{**fields, **changes})
 
     def metals_file(self, **metal: Any) -> Path:
         """Write a metals file; ``metal`` is more of the metal's entry."""
@@ -117,12 +120,12 @@ class World:
             enrol(self.ironic, entries, {})
             yield entries[0]["resource_class"]
         finally:
-            self.forget(entries)
+            self.forget([entry["name"] for entry in entries])
 
-    def forget(self, entries: list[Entry]) -> None:
+    def forget(self, names: list[str]) -> None:
         """Take nodes away, whatever state they are in."""
-        for entry in entries:
-            found = self.ironic.find_node(entry["name"])
+        for name in names:
+            found = self.ironic.find_node(name)
             if found is not None:
                 self.ironic.set_node_maintenance(found, "the test is over")
                 self.ironic.delete_node(found)
@@ -232,10 +235,13 @@ class Machine:
         """Its name before the target."""
         return f"iqn.2026-11.org.colobus:initiator-{self.id}"
 
+    def reserving(self, **fields: Any) -> ReserveNode:
+        """The order to reserve a node for it."""
+        return ReserveNode(metal=METAL, flavor=self.flavor, **fields)
+
     async def reserve(self, **fields: Any) -> NodeReserved:
         """Get a node."""
-        order = ReserveNode(metal=METAL, flavor=self.flavor, **fields)
-        made = only(await self.replica.until_done(self.id, order), NodeReserved)
+        made = only(await self.replica.until_done(self.id, self.reserving(**fields)), NodeReserved)
         self.node_id = made.node_id
         return made
 
@@ -267,10 +273,14 @@ class Machine:
 
         return await eventually(attempt, within=WITHIN, what="it is undeployed")
 
-    async def release(self, **fields: Any) -> NodeReleased:
+    @property
+    def releasing(self) -> ReleaseNode:
+        """The order to give its node back."""
+        return ReleaseNode(metal=METAL, node_id=self.node_id or None)
+
+    async def release(self) -> NodeReleased:
         """Give its node back."""
-        order = ReleaseNode(metal=METAL, node_id=self.node_id or None)
-        return only(await self.replica.until_done(self.id, order), NodeReleased)
+        return only(await self.replica.until_done(self.id, self.releasing), NodeReleased)
 
     async def power(self, verb: Verb, *, attempt: int = 1) -> list[Answer]:
         """Switch it."""
