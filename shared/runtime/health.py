@@ -69,8 +69,9 @@ async def serve(
 
 async def check_readiness(service: Service) -> Readiness:
     """Run all checks side by side."""
-    outcomes = await asyncio.gather(*(_outcome(check) for check in service.readiness.values()))
-    checks = dict(zip(service.readiness, outcomes, strict=True))
+    asked = dict(service.readiness)  # at the start more of them come while these are under way
+    outcomes = await asyncio.gather(*(_outcome(check) for check in asked.values()))
+    checks = dict(zip(asked, outcomes, strict=True))
     if not service.wired:
         checks["wiring"] = "not finished"
     if service.draining.is_set():

@@ -8,7 +8,7 @@ from services.baremetal_worker.backend import Metal
 from services.baremetal_worker.marks import PATH, Owner
 from services.baremetal_worker.node_objects import Node, State, Verb
 from services.baremetal_worker.provisioner.belonging import busy, is_of, own_node
-from services.baremetal_worker.provisioner.disks import prepare_disk
+from services.baremetal_worker.provisioner.disks import forget_disk, prepare_disk
 from services.baremetal_worker.provisioner.kit import Kit
 from services.baremetal_worker.provisioner.taking_down import Down, take_down
 from shared.contract.messages import DeployMachine, UndeployMachine
@@ -89,4 +89,7 @@ async def undeploy_machine(metal: Metal, kit: Kit, command: Command[UndeployMach
     if node is None or not await is_of(metal, kit.marks, node, command.resource_id):
         return True
     owner = Owner(command.tenant, command.resource_id, node.instance_id)
-    return await take_down(metal, kit, node, owner) is not Down.GOING
+    progress = await take_down(metal, kit, node, owner)
+    if progress is Down.DOWN:  # its connector stays otherwise, and with some drivers its target
+        await forget_disk(metal, kit.marks, node.id, command.resource_id)
+    return progress is not Down.GOING

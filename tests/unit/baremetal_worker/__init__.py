@@ -1,0 +1,1 @@
+"""baremetal_worker without Ironic."""
