@@ -46,7 +46,6 @@ KIND_OF: dict[type[CreateBody], str] = {
     CreateVolume: "volume",
     CreateSnapshot: "snapshot",
     CreateAttachment: "attachment",
-    CreateMachine: "machine",
 }
 
 
