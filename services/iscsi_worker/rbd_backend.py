@@ -8,6 +8,7 @@ threads, as many as the store has places for.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import math
 import threading
 import time
@@ -37,6 +38,8 @@ _TIMEOUTS = ("client_mount_timeout", "rados_mon_op_timeout", "rados_osd_op_timeo
 
 #: The object that workers' locks are on, and how long one lasts whose worker has died.
 LOCKS, LOCK_SECONDS = "colobus.locks", 30
+#: Ceph keeps a lock as an attribute, and takes 100 bytes of its name (osd_max_attr_name_len).
+_LONGEST_LOCK = 90
 #: Renew a lock that we still hold; never take one (librados' LIBRADOS_LOCK_FLAG_MUST_RENEW).
 _MUST_RENEW = 2
 
@@ -92,9 +95,9 @@ class Pool:
         is left of it. It is renewed for as long as this takes (an image of TiBs goes in minutes),
         and let go after a while for a worker that died. Raises the vendor's error "busy".
         """
-        cookie, done = uuid.uuid4().hex, threading.Event()
-        self.ioctx.lock_exclusive(LOCKS, name, cookie, "", LOCK_SECONDS)
-        keeper = threading.Thread(target=self._keep, args=(name, cookie, done), daemon=True)
+        cookie, done, lock = uuid.uuid4().hex, threading.Event(), lock_of(name)
+        self.ioctx.lock_exclusive(LOCKS, lock, cookie, "", LOCK_SECONDS)
+        keeper = threading.Thread(target=self._keep, args=(lock, cookie, done), daemon=True)
         keeper.start()
         try:
             yield
@@ -102,14 +105,20 @@ class Pool:
             done.set()
             keeper.join()
             with suppress(*vendor().errors):
-                self.ioctx.unlock(LOCKS, name, cookie)
+                self.ioctx.unlock(LOCKS, lock, cookie)
 
-    def _keep(self, name: str, cookie: str, done: threading.Event) -> None:
+    def _keep(self, lock: str, cookie: str, done: threading.Event) -> None:
         while not done.wait(LOCK_SECONDS / 4):
             try:
-                self.ioctx.lock_exclusive(LOCKS, name, cookie, "", LOCK_SECONDS, _MUST_RENEW)
+                self.ioctx.lock_exclusive(LOCKS, lock, cookie, "", LOCK_SECONDS, _MUST_RENEW)
             except vendor().errors as error:
-                _log.warning("lock not renewed", image=name, error=str(error)[:500])
+                _log.warning("lock not renewed", lock=lock, error=str(error)[:500])
+
+
+def lock_of(image: str) -> str:
+    """The name of an image's lock: its own, where that is not too long. Pure."""
+    fits = len(image) <= _LONGEST_LOCK
+    return image if fits else hashlib.sha256(image.encode()).hexdigest()
 
 
 @dataclass

@@ -22,11 +22,12 @@ def test_the_image_that_is_made_is_the_one_that_is_offered(name: str) -> None:
 
 @pytest.mark.parametrize("why", golden_names.Passing)
 def test_what_has_a_passing_name_is_never_offered(why: golden_names.Passing) -> None:
-    """Nor does it pass for a volume."""
+    """Nor does it pass for a volume or a machine's disk."""
     image = golden_names.passing_image(why, "debian-12")
     assert names.golden_name(image) is None
     assert golden_names.golden_name(image) is None
     assert names.Names("demo").owner_of_image(image) is None
+    assert names.Names("demo").owner_of_config_image(image) is None
 
 
 @pytest.mark.parametrize("image", ["golden.", "golden", "other", "colobus.demo.t.volume-x"])

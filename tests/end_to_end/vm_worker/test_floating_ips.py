@@ -4,11 +4,12 @@ import asyncio
 
 import pytest
 
-from shared.contract.messages import FloatingIpReleased, ReleaseFloatingIp
+from shared.contract.identifiers import new_id
+from shared.contract.messages import FloatingIpReleased, ReleaseFloatingIp, ReleaseVmPort
 from shared.contract.problems import Reason
 from shared.runtime.errors import TemporaryError
 from shared.worker.errors import Conflict, RefusedForNow
-from tests.end_to_end.vm_worker.world import CLOUD, Replica, World, only
+from tests.end_to_end.vm_worker.world import CLOUD, Replica, Vm, World, only
 
 
 async def test_associate_floating_ip_makes_one_marked_floating_ip(
@@ -24,6 +25,19 @@ async def test_associate_floating_ip_makes_one_marked_floating_ip(
     assert ip.port_id == vm.port_id
     assert ip.description == marks.description(vm.id)
     assert set(ip.tags) == set(marks.tags(vm.id))
+
+
+async def test_a_machine_has_its_port_and_floating_ip_as_a_vm_has(replica: Replica) -> None:
+    """Made once, known as its own, and given back."""
+    machine = Vm(replica, "bigtop", new_id("machine"))
+    port = await machine.port()
+    assert await machine.port(repeated=True) == port
+    made = await machine.floating_ip()
+    assert await machine.floating_ip(repeated=True) == made
+    assert await replica.held(machine) == ["floating_ip", "port"]
+    await machine.do(ReleaseFloatingIp(cloud=CLOUD, floating_ip_id=made.floating_ip_id))
+    await machine.do(ReleaseVmPort(cloud=CLOUD, port_id=port.port_id))
+    assert await replica.held(machine) == []
 
 
 async def test_associate_floating_ip_twice_is_one(replica: Replica, other_replica: Replica) -> None:

@@ -16,6 +16,7 @@ import pytest
 from services.iscsi_worker.rbd_backend import Cluster
 from services.iscsi_worker.tgt_control import TgtControl
 from shared.contract.identifiers import new_id
+from tests.integration.iscsi_worker.machines import Machine
 from tests.integration.iscsi_worker.world import GIB, Attachment, Replica, Volume, World
 
 Life = Callable[[Replica], Awaitable[object]]
@@ -130,5 +131,62 @@ async def test_an_attachment_is_made_and_unmade(world: World) -> None:
     async with world.replica() as replica:
         for number in range(len(volumes)):
             await attachment(replica, number).detach()
+    assert world.tgtd.accounts() == []
+    assert world.tgtd.targets() == ""
+
+
+async def test_a_machines_second_disk_is_made_and_unmade(world: World) -> None:
+    """It is whole in the end, whether its worker died before its content or in its midst."""
+    ids = [new_id("machine") for _ in range(60)]
+
+    def machine(replica: Replica, number: int) -> Machine:
+        return Machine(replica, ids[number])
+
+    async def whole(replica: Replica, number: int) -> None:
+        image = machine(replica, number).offer.images[1]
+        disk = world.content(image, 2 << 20)
+        assert len(disk) == 1 << 20
+        assert disk.count(ids[number].encode()) == 1
+        assert disk.count(b"ssh_authorized_keys") == 1
+
+    async def gone(replica: Replica, number: int) -> None:
+        assert machine(replica, number).offer.images[1] not in world.images()
+
+    making = await _killed_everywhere(world, lambda n: lambda r: machine(r, n).config(), whole)
+    assert making > 6
+    unmaking = await _killed_everywhere(
+        world, lambda n: lambda r: machine(r, n).drop_config(), gone
+    )
+    assert unmaking > 4
+
+
+async def test_a_machines_disks_are_offered_and_withdrawn(world: World) -> None:
+    """There is one target with both, in their order, and nothing is left of it."""
+    image = world.make_golden(1 << 26, b"r" * 512)
+    ids = [new_id("machine") for _ in range(50)]
+    async with world.replica() as replica:
+        for id in ids:
+            await Machine(replica, id).root(image)
+            await Machine(replica, id).config()
+
+    def machine(replica: Replica, number: int) -> Machine:
+        return Machine(replica, ids[number])
+
+    async def works(replica: Replica, number: int) -> None:
+        made = machine(replica, number)
+        assert (await made.look()).offered
+        told = await made.export()
+        assert (told.lun, told.config_lun) == (1, 2)
+        assert made.login(told.lun).reads(b"r" * 512)
+
+    async def gone(replica: Replica, number: int) -> None:
+        assert ids[number] not in world.tgtd.targets()
+
+    making = await _killed_everywhere(world, lambda n: lambda r: machine(r, n).export(), works)
+    assert making > 24
+    await _killed_everywhere(world, lambda n: lambda r: machine(r, n).withdraw(), gone)
+    async with world.replica() as replica:
+        for number in range(len(ids)):
+            await machine(replica, number).withdraw()
     assert world.tgtd.accounts() == []
     assert world.tgtd.targets() == ""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
 
+import msgspec
 import pytest
 
 from services.admin.access import ACCESS, service_permissions
@@ -20,20 +21,27 @@ from shared.bus import Bus, QueryRefused
 from shared.contract import outgoing
 from shared.contract.codec import envelope_for
 from shared.contract.identifiers import new_id
+from shared.contract.kinds import KINDS
 from shared.contract.messages import (
     AttachmentCredentialsIssued,
     AttachVolume,
     CommandFailed,
+    ConfigVolumeProvisioned,
+    DisksExported,
+    DisksWithdrawn,
+    ExportDisks,
     GetAttachmentCredentials,
     GetStorageCatalog,
     Message,
+    ProvisionConfigVolume,
     ProvisionVolume,
     StorageCatalogReported,
     VolumeAttached,
     VolumeProvisioned,
+    WithdrawDisks,
 )
 from shared.contract.problems import Reason
-from shared.runtime.secrets import SealingKey
+from shared.runtime.secrets import SealingKey, seal
 from tests.integration.iscsi_worker.world import INITIATOR, STORE, TENANT, World
 from tests.support.broker import VirtualHost
 from tests.support.bus import Broker, Recorder, bus_at, until
@@ -42,6 +50,7 @@ from tests.support.installation import free_ports, with_login
 
 _ROOT = Path(__file__).resolve().parents[3]
 _NAME = "iscsi_worker"
+SEALING = SealingKey.generate()
 
 
 @dataclass
@@ -61,7 +70,8 @@ class Desk:
         delivery = self.events.deliveries[before]
         assert delivery.envelope.causationid == envelope.id
         kind = resource_id.partition("-")[0]
-        assert delivery.routing_key.startswith(f"{TENANT}.{kind}.")
+        word = kind if KINDS[kind].worker == _NAME else "store"
+        assert delivery.routing_key.startswith(f"{TENANT}.{word}.")
         return delivery.message
 
     async def ask(self, query: Message) -> Message:
@@ -101,6 +111,8 @@ async def _desk(vhost: VirtualHost, stores_file: Path, name: str) -> AsyncIterat
     async with Broker.of(vhost, user) as broker, bus_at(broker.url) as bus:
         key = folder / "chap.key"
         key.write_text(base64.b64encode(b"k" * 32).decode())
+        sealing_key = folder / "sealing.key"
+        SEALING.save(sealing_key)
         environment = {
             "PATH": os.environ["PATH"],
             "COLOBUS_INSTALLATION_ID": name,
@@ -108,6 +120,7 @@ async def _desk(vhost: VirtualHost, stores_file: Path, name: str) -> AsyncIterat
             "COLOBUS_AMQP_URLS": with_login(vhost.url, user.name, user.password),
             "COLOBUS_STORES_FILE": str(stores_file),
             "COLOBUS_CHAP_KEY_FILE": str(key),
+            "COLOBUS_SEALING_KEY_FILE": str(sealing_key),
             "COLOBUS_CEPH_SECONDS": "2",
             "COLOBUS_LOG_LEVEL": "debug",
         }
@@ -146,6 +159,37 @@ async def test_it_does_what_it_is_told_and_keeps_its_secret(
         assert image in {one.name for store in catalog.stores for one in store.images}
         log = desk.log
     assert secret not in log.read_text()
+
+
+async def test_it_serves_machines_and_keeps_what_they_are_told(
+    vhost: VirtualHost, world: World
+) -> None:
+    """Its events about them go under its own word; what was sealed is in no message and no log."""
+    image, machine, told = world.make_golden(1 << 26), new_id("machine"), "a-secret-of-the-owner"
+    order = ProvisionConfigVolume(
+        store=STORE,
+        hostname="web-1",
+        sealed_user_data=seal(SEALING.public_key, f"#cloud-config\npassword: {told}\n".encode()),
+    )
+    async with _desk(vhost, world.stores_file(), world.installation) as desk:
+        root = await desk.answer_to(machine, ProvisionVolume(store=STORE, image=image))
+        assert isinstance(root, VolumeProvisioned)
+        config = await desk.answer_to(machine, order)
+        assert isinstance(config, ConfigVolumeProvisioned)
+        assert told.encode() in world.content(config.rbd_image, 1 << 20)
+        exported = await desk.answer_to(machine, ExportDisks(store=STORE))
+        assert isinstance(exported, DisksExported)
+        assert (exported.lun, exported.config_lun) == (1, 2)
+        withdrawn = await desk.answer_to(machine, WithdrawDisks(store=STORE))
+        assert isinstance(withdrawn, DisksWithdrawn)
+        unreadable = msgspec.structs.replace(order, sealed_user_data="bm9uZQ==")
+        failed = await desk.answer_to(machine, unreadable)
+        assert isinstance(failed, CommandFailed)
+        assert failed.problem.reason == Reason.SECRET_UNREADABLE
+        assert not failed.retryable
+        assert not [one for one in desk.events.deliveries if told in repr(one)]
+        log = desk.log
+    assert told not in log.read_text()
 
 
 async def test_it_is_up_although_nothing_of_its_store_is(

@@ -74,6 +74,7 @@ class World:
     pool: Any
     folder: Path
     golden: list[str] = field(default_factory=list)
+    sealing: SealingKey = field(default_factory=SealingKey.generate)
 
     @property
     def rbd(self) -> Any:
@@ -89,6 +90,7 @@ class World:
             "http_port": 0,
             "stores_file": self.stores_file(),
             "chap_key": Secret(base64.b64encode(b"k" * 32).decode()),
+            "sealing_key_file": self.sealing_key_file(),
             "ceph_seconds": 2.5,
             "gateway_seconds": 5,
         }
@@ -119,6 +121,12 @@ class World:
         """Write the stores file."""
         path = self.folder / f"stores{len(gateway)}.yaml"
         path.write_text(yaml.safe_dump({"stores": self.stores(**gateway)}))
+        return path
+
+    def sealing_key_file(self) -> Path:
+        """Write the key that opens what owners have sealed."""
+        path = self.folder / "sealing.key"
+        self.sealing.save(path)
         return path
 
     def make_golden(self, size: int, content: bytes = b"") -> str:

@@ -24,6 +24,13 @@ def test_what_is_sealed_is_opened_by_the_key(data: bytes) -> None:
     assert KEY.open(seal(KEY.public_key, data)) == data
 
 
+def test_a_text_is_opened_as_one() -> None:
+    """What is none is unreadable, and no fault of the reader's."""
+    assert KEY.open_text(seal(KEY.public_key, "zażółć".encode())) == "zażółć"
+    with pytest.raises(UnreadableSecret, match="UTF-8"):
+        KEY.open_text(seal(KEY.public_key, b"\xff"))
+
+
 def test_the_same_secret_is_never_sealed_alike() -> None:
     """Equal secrets can't be told from their boxes."""
     assert seal(KEY.public_key, b"x") != seal(KEY.public_key, b"x")
