@@ -107,7 +107,8 @@ async def _use_user_data(
 ) -> None:
     """A VM by each way, with user data and a callback, from nothing to nothing."""
     url = receiver.url("/callback")
-    key = colobus.environment("front_door")["COLOBUS_SEALING_PUBLIC_KEYS"].partition("=")[2]
+    told = colobus.environment("front_door")["COLOBUS_SEALING_PUBLIC_KEYS"].split(",")
+    key = dict(pair.split("=", 1) for pair in told)["vm_worker"]
     async with (
         Client(colobus.url, token=colobus.tokens["bigtop"]) as client,
         CiSystem.of("bigtop", colobus.amqp_url("bigtop")) as ci,

@@ -101,8 +101,8 @@ def test_it_stops_at_once_though_it_has_targets(cloud: Supervisor) -> None:
     cloud.start("tgt")
 
 
-def test_a_new_portal_is_added_while_it_runs(cloud: Supervisor) -> None:
-    """Targets and sessions stay; the image is offered at both."""
+def test_portals_come_and_go_while_it_runs(cloud: Supervisor) -> None:
+    """Targets and sessions stay; the image is offered at both, then at the one that is left."""
     make_image(cloud.site, "everywhere", b"both")
     initiator = export(cloud, "everywhere")
     second = f"127.0.0.2:{cloud.site.ports['tgt']}"
@@ -111,3 +111,7 @@ def test_a_new_portal_is_added_while_it_runs(cloud: Supervisor) -> None:
     for portal in (initiator.portal, second):
         seen = dataclasses.replace(initiator, portal=portal).read(1, 0, 512)
         assert seen.rstrip(b"\0") == b"both"
+    portals_path(cloud.site).unlink()
+    cloud.up(["tgt"])
+    assert second not in tgtadm(cloud, "--op=show", "--mode=portal")
+    assert initiator.read(1, 0, 512).rstrip(b"\0") == b"both"
