@@ -78,5 +78,5 @@ class Calls:
         except VENDOR_ERRORS as error:
             ours = translate(fault_of(error), changing=changing and sent)
             level = logging.WARNING if isinstance(ours, TemporaryError) else logging.DEBUG
-            _log.log(level, "call failed", error=ours.detail[:500], kind=type(error).__name__)
+            _log.log(level, "metal call failed", error=ours.detail[:500], kind=type(error).__name__)
             raise ours from error

@@ -52,9 +52,14 @@ async def own_node(metal: Metal, marks: Marks, node_id: str, resource_id: str) -
         detail = f"There is no node {node_id}."
         raise NotFound(detail, reason=Reason.REMOVED_EXTERNALLY)
     if not await is_of(metal, marks, node, resource_id):
-        detail = f"Node {node.name} is not reserved for {resource_id} any more."
-        raise NotFound(detail, reason=Reason.REMOVED_EXTERNALLY)
+        raise not_reserved(node, resource_id)
     return node
+
+
+def not_reserved(node: Node, resource_id: str) -> NotFound:
+    """The node is not the resource's, or not any more."""
+    detail = f"Node {node.name} is not reserved for {resource_id} any more."
+    return NotFound(detail, reason=Reason.REMOVED_EXTERNALLY)
 
 
 def busy(node: Node, retry_after: float = 2) -> TemporaryError:

@@ -7,7 +7,7 @@ from typing import Any
 from services.baremetal_worker.backend import Metal
 from services.baremetal_worker.marks import PATH, Owner
 from services.baremetal_worker.node_objects import Node, State, Verb
-from services.baremetal_worker.provisioner.belonging import busy, is_of, own_node
+from services.baremetal_worker.provisioner.belonging import busy, is_of, not_reserved, own_node
 from services.baremetal_worker.provisioner.disks import forget_disk, prepare_disk
 from services.baremetal_worker.provisioner.kit import Kit
 from services.baremetal_worker.provisioner.taking_down import Down, take_down
@@ -37,9 +37,9 @@ async def deploy_machine(metal: Metal, kit: Kit, command: Command[DeployMachine]
     """
     order = command.message
     node = await own_node(metal, kit.marks, order.node_id, command.resource_id)
-    owner = kit.marks.owner_of(node.extra)
-    if owner is None or owner.resource_id != command.resource_id:
-        owner = Owner(command.tenant, command.resource_id, node.instance_id)
+    if node.instance_id is None:  # somebody has undeployed it: another machine may get it any time
+        raise not_reserved(node, command.resource_id)
+    owner = Owner(command.tenant, command.resource_id, node.instance_id)
     if node.provision_state in _STARTED:
         await _check_disk(metal, node, order, owner)
         return

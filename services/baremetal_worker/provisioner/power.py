@@ -22,6 +22,7 @@ _UNDER_WAY = {
     Verb.STOP: frozenset({Power.OFF, Power.SOFT_OFF}),
     Verb.START: frozenset({Power.ON}),
 }
+_DEPLOYING = frozenset({State.DEPLOYING, State.DEPLOY_WAIT})
 
 
 async def change_power(metal: Metal, kit: Kit, command: Command[ChangeMachinePower]) -> None:
@@ -29,8 +30,8 @@ async def change_power(metal: Metal, kit: Kit, command: Command[ChangeMachinePow
 
     Ironic keeps no record of reboots: one that is over when its command comes again is done again.
 
-    Raises `NotFound` (removed_externally) when the node isn't the machine's, `TemporaryError` while
-    the node is busy with something else.
+    Raises `NotFound` (removed_externally) when the node isn't the machine's, `Refused` when nothing
+    runs on it, `TemporaryError` while it is busy with something else.
     """
     verb = command.message.verb
     order = _ORDERS.get(verb)
@@ -39,8 +40,10 @@ async def change_power(metal: Metal, kit: Kit, command: Command[ChangeMachinePow
     node = await own_node(metal, kit.marks, command.message.node_id, command.resource_id)
     if _is_under_way(node, verb):
         return
-    if node.provision_state != State.ACTIVE or node.target_power_state is not None:
+    if node.provision_state in _DEPLOYING or node.target_power_state is not None:
         raise busy(node)
+    if node.provision_state != State.ACTIVE:
+        raise Refused(f"Node {node.name} is {node.provision_state}; nothing runs on it.")
     if order is Power.SOFT_OFF:
         await _stop(metal, node, attempt=command.envelope.attempt or 1)
         return

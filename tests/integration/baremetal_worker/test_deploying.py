@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +12,7 @@ import pytest
 from shared.contract.messages import ChangeMachinePower, UndeployMachine
 from shared.contract.problems import Reason
 from shared.contract.resources import Verb
-from shared.runtime.errors import ColobusError
-from shared.worker.errors import NotFound, RefusedForNow
+from shared.worker.errors import NotFound, Refused, RefusedForNow
 from tests.integration.baremetal_worker.world import METAL, Machine, Replica, World
 from tests.support.conditions import eventually
 
@@ -159,15 +159,20 @@ async def test_an_undeployed_node_is_off_and_knows_no_target(
         )
         assert world.disks(machine.node_id) == (0, 0)
         assert machine.node.instance_id is None
+        with pytest.raises(NotFound) as caught:  # another machine may get it any time
+            await machine.deploy()
+        assert caught.value.reason == Reason.REMOVED_EXTERNALLY
 
 
 async def test_power_is_changed_once(world: World, replica: Replica) -> None:
     """What is so already is fine; what isn't deployed is not switched."""
     with world.nodes(1) as flavor:
         machine = await replica.machine(flavor)
-        with pytest.raises(ColobusError):
-            await machine.power(Verb.START)
-        await machine.deploy()
+        with pytest.raises(Refused):
+            await machine.power(Verb.REBOOT)
+        await machine.deploy(
+            port_id=str(uuid.uuid4())
+        )  # this Ironic has no networks to check it by
         await machine.until("active")
         for verb, state in ((Verb.STOP, "power off"), (Verb.START, "power on")):
             for _ in range(2):
@@ -176,10 +181,11 @@ async def test_power_is_changed_once(world: World, replica: Replica) -> None:
                 )
                 await replica.until_done(machine.id, order)
                 await _until_power(machine, state)
-        reboot = ChangeMachinePower(
-            metal=METAL, node_id=machine.node_id, operation_id="op", verb=Verb.REBOOT
-        )
-        await replica.until_done(machine.id, reboot)
+        await machine.power(Verb.STOP, attempt=2)  # without asking the system
+        await _until_power(machine, "power off")
+        await machine.power(Verb.START)
+        await _until_power(machine, "power on")
+        await machine.power(Verb.REBOOT)
         await _until_power(machine, "power on")
 
 
