@@ -208,7 +208,8 @@ class NovaScheduler(NovaDaemon):
 
     name = "nova-scheduler"
     topic: ClassVar[str] = "scheduler"
-    requires: ClassVar[tuple[str, ...]] = ("nova-database", "keystone")
+    # Started before that is in Keystone's catalogue, it would never find it.
+    requires: ClassVar[tuple[str, ...]] = ("nova-database", "keystone", "placement")
     wants: ClassVar[tuple[str, ...]] = ("cloud-rabbitmq",)
 
     def start(self) -> None:
