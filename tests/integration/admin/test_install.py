@@ -131,7 +131,8 @@ def test_the_environment_has_what_each_service_needs(installed: AdminSettings) -
         "front_door": common | database | master | {"COLOBUS_SEALING_PUBLIC_KEYS"},
         "scheduler": common | database | {"COLOBUS_FRONT_DOOR_USER"},
         "vm_worker": common | {"COLOBUS_SEALING_KEY_FILE"},
-        "iscsi_worker": common | {"COLOBUS_CHAP_KEY_FILE"},
+        "baremetal_worker": common | {"COLOBUS_CHAP_KEY_FILE"},
+        "iscsi_worker": common | {"COLOBUS_CHAP_KEY_FILE", "COLOBUS_SEALING_KEY_FILE"},
         "webhook_worker": common | database | master,
     }
 
