@@ -161,11 +161,15 @@ class Step(_Record, frozen=True):
 
 
 class Operation(_Record, frozen=True):
-    """A verb on a living resource (reboot, stop, start); it doesn't change the phase."""
+    """A verb on a living resource (reboot, stop, start, or update that makes a volume larger).
+
+    It doesn't change the phase. ``size_gib`` is how large the volume is to be.
+    """
 
     id: str
     verb: Verb
     state: OperationState
+    size_gib: int | None = None
     requested_at: Moment | None = None
     started_at: Moment | None = None
     finished_at: Moment | None = None
@@ -448,6 +452,23 @@ class UpdateResource(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
     """The body of ``PATCH …/{id}``: what can change in place. ``labels`` replaces all."""
+
+    labels: Labels | None = None
+    lease: LeaseRequest | None = None
+
+
+class VolumeChange(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """What of a volume's spec can change in place: it can grow."""
+
+    size_gib: SizeGib | None = None
+
+
+class UpdateVolume(
+    VolumeChange, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``PATCH /v1/volumes/{id}``: ``size_gib`` makes it larger, never smaller."""
 
     labels: Labels | None = None
     lease: LeaseRequest | None = None

@@ -90,6 +90,7 @@ def _of_export(seen: Seen, image: RbdImage | None, export: Export) -> StorageObs
         offered=export.is_offered_by(target),
         initiators=tuple(one.initiator_iqn for one in sessions),
         systems=tuple(one.initiator_iqn for one in sessions if one.of_system),
+        outdated=image is not None and target is not None and target.is_outdated([image]),
     )
 
 

@@ -46,9 +46,13 @@ def _detach(state: ResourceState) -> DetachVolume:
 
 
 def _mended_by(state: ResourceState, seen: StorageObserved) -> str | None:
-    """A gateway that was restarted may have forgotten its targets; the volume is still there."""
+    """A gateway that was restarted may have forgotten its targets; the volume is still there.
+
+    A volume that has grown is offered anew when nobody is logged in, who would lose it.
+    """
     del state
-    return STEP if not seen.offered and not seen.gone else None
+    stale = seen.outdated and not seen.initiators
+    return STEP if (stale or not seen.offered) and not seen.gone else None
 
 
 ATTACHMENT_WORKFLOW = stored(

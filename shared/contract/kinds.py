@@ -47,6 +47,8 @@ MakingSeconds = Annotated[int, Meta(ge=1, le=86400, description="seconds for the
 CallbackUrl = Annotated[str, Meta(min_length=1, max_length=2048)]
 #: At most 64 TiB.
 SizeGib = Annotated[int, Meta(ge=1, le=65536, description="GiB")]
+#: A GiB in bytes.
+GIB = 1 << 30
 _ULID = r"[0-7][0-9a-hjkmnp-tv-z]{25}"
 VolumeId = Annotated[str, Meta(pattern="^volume-" + _ULID + _END, description="the id of a volume")]
 SnapshotId = Annotated[
@@ -210,6 +212,27 @@ class UpdateResource(
     lease: LeaseRequest | None = None
 
 
+class VolumeChange(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """What of a volume's spec can change in place: it can grow."""
+
+    size_gib: SizeGib | None = None
+
+
+class UpdateVolume(
+    VolumeChange, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``PATCH /v1/volumes/{id}``: ``size_gib`` makes it larger, never smaller."""
+
+    labels: Labels | None = None
+    lease: LeaseRequest | None = None
+
+
+class NoChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Nothing of a spec can change in place."""
+
+
 class ExtendLease(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
@@ -224,6 +247,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     ``sort`` is the sort of place that its resources are put on. ``secrets`` are the fields of the
     spec that are sealed to ``opener`` and never echoed; ``verbs`` are those beyond create and
     delete. ``references`` are the fields that name another resource of the tenant: {field: kind}.
+    ``change`` are the fields of the spec that an update may name.
     ``takes_force``: a delete waits for who still uses it, unless it is forced.
     """
 
@@ -234,6 +258,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     spec: type[msgspec.Struct]
     create: type[msgspec.Struct]
     update: type[msgspec.Struct]
+    change: type[msgspec.Struct] = NoChange
     secrets: tuple[str, ...] = ()
     #: The worker that opens the secrets, where it is not ``worker``.
     opened_by: str | None = None
@@ -281,7 +306,8 @@ KINDS: dict[str, Kind] = {
             sort=Sort.STORE,
             spec=VolumeSpec,
             create=CreateVolume,
-            update=UpdateResource,
+            update=UpdateVolume,
+            change=VolumeChange,
             verbs=_LIVING,
             references={"snapshot": "snapshot"},
         ),
@@ -334,6 +360,12 @@ def demand_of(kind: str, spec: dict[str, Any]) -> dict[str, int]:
     if size:
         demand["volume_gib"] = size
     return demand
+
+
+def least_size_gib(spec: dict[str, Any], outputs: dict[str, Any]) -> int:
+    """The least ``size_gib`` that a volume can be asked to have: what it has already."""
+    in_bytes: int = outputs.get("size_bytes") or 0
+    return max(spec.get("size_gib") or 1, -(-in_bytes // GIB))
 
 
 def references_of(kind: str, spec: dict[str, Any]) -> dict[str, str]:

@@ -16,6 +16,14 @@ class ProvisionVolume(Message, frozen=True):
     snapshot: str | None = None
 
 
+class GrowVolume(Message, frozen=True):
+    """Make the volume ``size_gib`` large; one that is, or is larger, stays as it is."""
+
+    store: str
+    operation_id: str
+    size_gib: int
+
+
 class DeprovisionVolume(Message, frozen=True):
     """Delete the volume. What somebody holds stays, and the answer says who."""
 
@@ -106,6 +114,13 @@ class VolumeProvisioned(Message, frozen=True):
     size_bytes: int
 
 
+class VolumeGrown(Message, frozen=True):
+    """The volume has ``size_bytes`` now and was opened."""
+
+    operation_id: str
+    size_bytes: int
+
+
 class VolumeDeprovisioned(Message, frozen=True):
     """No volume of this resource is left."""
 
@@ -171,7 +186,8 @@ class StorageObserved(Message, frozen=True):
     ``gone``: it knows no such thing any more. ``size_bytes`` is that of volumes and snapshots. Of
     an attachment or a machine: ``offered``: the gateway has its target, LUNs and access (it forgets
     them when it is restarted); ``initiators`` are those logged in; ``systems`` are those of them
-    that are an operating system, and no firmware; ``gone``: its volume is no more.
+    that are an operating system, and no firmware; ``outdated``: the volume has grown, and its LUN
+    has the size of before; ``gone``: its volume is no more.
     """
 
     observed_at: Moment
@@ -180,6 +196,7 @@ class StorageObserved(Message, frozen=True):
     offered: bool = True
     initiators: tuple[str, ...] = ()
     systems: tuple[str, ...] = ()
+    outdated: bool = False
 
 
 class StorageInspectionFailed(Message, frozen=True):

@@ -26,7 +26,7 @@ from services.scheduler.state import ResourceState
 from shared.bus import Bus, Delivery
 from shared.contract import topology
 from shared.contract.codec import decode, envelope_for
-from shared.contract.identifiers import new_id, new_ulid
+from shared.contract.identifiers import kind_of, new_id, new_ulid
 from shared.contract.messages import Message, RequestSubmitted
 from shared.contract.outgoing import OutgoingMessage
 from shared.contract.resources import Verb
@@ -62,7 +62,8 @@ class Desk:
     async def request(self, verb: Verb, vm: str, tenant: str, **fields: Any) -> None:
         """A request of the front door's."""
         message_id = fields.pop("id", None)
-        message = RequestSubmitted(verb=verb, kind="vm", resource_id=vm, **fields)
+        kind = kind_of(vm)
+        message = RequestSubmitted(verb=verb, kind=kind, resource_id=vm, **fields)
         envelope = envelope_for(
             message, source="/front_door/test", subject=vm, tenant=tenant, id=message_id
         )
@@ -71,7 +72,7 @@ class Desk:
                 envelope=envelope,
                 message=message,
                 queue="scheduler.requests",
-                routing_key=f"{tenant}.vm.{verb.value}",
+                routing_key=f"{tenant}.{kind}.{verb.value}",
                 headers={},
                 user_id=FRONT_DOOR,
                 reply_to=None,
@@ -96,7 +97,7 @@ class Desk:
                 envelope=made,
                 message=event,
                 queue="scheduler.events",
-                routing_key=f"{tenant}.vm.{made.message_name}",
+                routing_key=f"{tenant}.{kind_of(subject) or 'vm'}.{made.message_name}",
                 headers={},
                 user_id="colobus-vm-worker",
                 reply_to=None,
