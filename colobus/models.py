@@ -300,6 +300,10 @@ SnapshotId = Annotated[
     str, Meta(pattern="^snapshot-" + _ULID + _END, description="the id of a snapshot")
 ]
 
+MachineId = Annotated[
+    str, Meta(pattern="^machine-" + _ULID + _END, description="the id of a machine")
+]
+
 InitiatorIqn = Annotated[
     str,
     Meta(
@@ -376,10 +380,18 @@ class SnapshotSpec(
 class AttachmentSpec(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
-    """A volume offered over iSCSI to one initiator, and to no other."""
+    """A volume offered over iSCSI to one initiator, and to no other.
+
+    To one of which the name is known, or to the tenant's own ``machine``.
+    """
 
     volume: VolumeId
-    initiator_iqn: InitiatorIqn
+    initiator_iqn: InitiatorIqn | None = None
+    machine: MachineId | None = None
+
+    def __post_init__(self) -> None:
+        if (self.initiator_iqn is None) == (self.machine is None):
+            raise ValueError("Name either initiator_iqn or machine, and not both.")
 
 
 class LeaseRequest(

@@ -93,6 +93,7 @@ async def attach_volume(command: Command[AttachVolume], context: Context) -> Seq
     return [
         VolumeAttached(
             target_iqn=target.iqn,
+            initiator_iqn=target.initiators[0],
             lun=lun,
             portals=store.gateway.portals,
             chap_username=target.usernames[0],

@@ -62,7 +62,10 @@ FROM (
     FROM resources WHERE phase IN ('requested', 'waiting')) AS queues
 WHERE place <= $1 ORDER BY id
 """
-_NAMED = "SELECT id, tenant, phase, cloud FROM resources WHERE id = ANY($1)"
+_NAMED = """
+SELECT id, tenant, phase, state #>> '{resource,status,placement,store}' AS store
+FROM resources WHERE id = ANY($1)
+"""
 _FREE = """
 SELECT id FROM resources WHERE id = ANY($1) AND phase IN ('requested', 'waiting')
 ORDER BY id FOR UPDATE SKIP LOCKED
@@ -183,7 +186,7 @@ async def _named(tx: Transaction, rows: Sequence[Any]) -> dict[str, Named]:
     if not ids:
         return {}
     found = await tx.fetch(_NAMED, sorted(ids))
-    return {row["id"]: Named(row["tenant"], Phase(row["phase"]), row["cloud"]) for row in found}
+    return {row["id"]: Named(row["tenant"], Phase(row["phase"]), row["store"]) for row in found}
 
 
 def _references(row: Any) -> Sequence[str]:

@@ -20,7 +20,8 @@ def _attach(state: ResourceState) -> AttachVolume:
     return AttachVolume(
         store=state.place,
         volume=volume_of(state),
-        initiator_iqn=state.resource.spec["initiator_iqn"],
+        initiator_iqn=state.resource.spec.get("initiator_iqn"),
+        machine=state.resource.spec.get("machine"),
     )
 
 
@@ -29,6 +30,7 @@ def _attached(event: VolumeAttached) -> Absorbed:
         handles={"target_iqn": event.target_iqn},
         outputs={
             "target_iqn": event.target_iqn,
+            "initiator_iqn": event.initiator_iqn,
             "lun": event.lun,
             "portals": list(event.portals),
             "chap_username": event.chap_username,
@@ -40,7 +42,8 @@ def _detach(state: ResourceState) -> DetachVolume:
     return DetachVolume(
         store=state.place,
         volume=volume_of(state),
-        initiator_iqn=state.resource.spec["initiator_iqn"],
+        initiator_iqn=state.resource.spec.get("initiator_iqn"),
+        machine=state.resource.spec.get("machine"),
         force=state.ending is not None and state.ending.force,
     )
 

@@ -54,6 +54,9 @@ VolumeId = Annotated[str, Meta(pattern="^volume-" + _ULID + _END, description="t
 SnapshotId = Annotated[
     str, Meta(pattern="^snapshot-" + _ULID + _END, description="the id of a snapshot")
 ]
+MachineId = Annotated[
+    str, Meta(pattern="^machine-" + _ULID + _END, description="the id of a machine")
+]
 #: RFC 3720 §3.2.6.3: lower case after normalisation, 223 bytes at most.
 InitiatorIqn = Annotated[
     str,
@@ -131,10 +134,18 @@ class SnapshotSpec(
 class AttachmentSpec(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
-    """A volume offered over iSCSI to one initiator, and to no other."""
+    """A volume offered over iSCSI to one initiator, and to no other.
+
+    To one of which the name is known, or to the tenant's own ``machine``.
+    """
 
     volume: VolumeId
-    initiator_iqn: InitiatorIqn
+    initiator_iqn: InitiatorIqn | None = None
+    machine: MachineId | None = None
+
+    def __post_init__(self) -> None:
+        if (self.initiator_iqn is None) == (self.machine is None):
+            raise ValueError("Name either initiator_iqn or machine, and not both.")
 
 
 class LeaseRequest(
@@ -331,7 +342,7 @@ KINDS: dict[str, Kind] = {
             create=CreateAttachment,
             update=UpdateResource,
             verbs=_LIVING,
-            references={"volume": "volume"},
+            references={"volume": "volume", "machine": "machine"},
             takes_force=True,
         ),
     )

@@ -45,11 +45,15 @@ class RemoveSnapshot(Message, frozen=True):
 
 
 class AttachVolume(Message, frozen=True):
-    """Offer ``volume`` (its id) over iSCSI, with CHAP, to one initiator alone."""
+    """Offer ``volume`` (its id) over iSCSI, with CHAP, to one initiator alone.
+
+    It is named, or it is that of the ``machine`` (its id), whose name follows from the id.
+    """
 
     store: str
     volume: str
-    initiator_iqn: str
+    initiator_iqn: str | None = None
+    machine: str | None = None
 
 
 class DetachVolume(Message, frozen=True):
@@ -57,7 +61,8 @@ class DetachVolume(Message, frozen=True):
 
     store: str
     volume: str
-    initiator_iqn: str
+    initiator_iqn: str | None = None
+    machine: str | None = None
     force: bool = False
 
 
@@ -92,12 +97,16 @@ class WithdrawDisks(Message, frozen=True):
 
 
 class StoredThing(Message, frozen=True):
-    """One resource on a store to look at. ``volume`` is the id of the volume it is about."""
+    """One resource on a store to look at. ``volume`` is the id of the volume it is about.
+
+    An attachment is for ``initiator_iqn``, or for the initiator of ``machine`` (its id).
+    """
 
     resource_id: str
     tenant: str
     volume: str
     initiator_iqn: str | None = None
+    machine: str | None = None
 
 
 class InspectStorage(Message, frozen=True):
@@ -144,6 +153,7 @@ class VolumeAttached(Message, frozen=True):
     """
 
     target_iqn: str
+    initiator_iqn: str
     lun: int
     portals: tuple[str, ...]
     chap_username: str
@@ -241,8 +251,9 @@ class GetAttachmentCredentials(Message, frozen=True):
     store: str
     attachment: str
     volume: str
-    initiator_iqn: str
     public_key: str
+    initiator_iqn: str | None = None
+    machine: str | None = None
 
 
 class AttachmentCredentialsIssued(Message, frozen=True):

@@ -204,6 +204,7 @@ async def desk(
     quotas: Mapping[str, Mapping[str, int]],
     *,
     clouds: Sequence[str] = ("devcloud",),
+    stores: Sequence[str] = (),
     **settings: Any,
 ) -> AsyncIterator[Desk]:
     """A scheduler's rooms on an emptied ledger, with tenants of these quotas on these clouds."""
@@ -215,7 +216,8 @@ async def desk(
         for tenant, quota in quotas.items()
     }
     file = folder / "tenants.yaml"
-    file.write_text(yaml.safe_dump({"tenants": tenants}))
+    places: dict[str, dict[str, str]] = {store: {} for store in stores}
+    file.write_text(yaml.safe_dump({"tenants": tenants, "stores": places}))
     database = await Database.connect(dsn, schema="scheduler", pool_size=4)
     try:
         made = Desk(
