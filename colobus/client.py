@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import Self, TypedDict, Unpack
 from urllib.parse import quote
 
+import msgspec
+
 from colobus import watching
 from colobus.config import find_credentials, find_url
 from colobus.credentials import Credentials
@@ -33,6 +35,7 @@ from colobus.models import (
     TimelineEvent,
     TimelinePage,
     UpdateResource,
+    UpdateVolume,
 )
 from colobus.streams import events_only, follow
 from colobus.transport import Transport
@@ -186,9 +189,11 @@ class Client:
     ) -> Resource:
         """Replace all labels, or the lease; None leaves what is there."""
         lease = None if lease_ttl is None else LeaseRequest(ttl=lease_ttl)
-        body = UpdateResource(labels=labels, lease=lease)
-        answer = await self._transport.request("PATCH", path_of(resource_id), body=body)
-        return answer.decoded(Resource)
+        return await self._patch(resource_id, UpdateResource(labels=labels, lease=lease))
+
+    async def grow(self, volume_id: str, size_gib: int) -> Resource:
+        """Make a volume larger (GiB); ``status.operations`` says how that goes."""
+        return await self._patch(volume_id, UpdateVolume(size_gib=size_gib))
 
     async def reboot(self, resource_id: str) -> Resource:
         """Reboot it; ``status.operations`` says how that goes."""
@@ -279,6 +284,10 @@ class Client:
         """Return what clouds and stores offer, and the problems of those that don't answer."""
         answer = await self._transport.request("GET", "/v1/catalog")
         return answer.decoded(Catalog)
+
+    async def _patch(self, resource_id: str, body: msgspec.Struct) -> Resource:
+        answer = await self._transport.request("PATCH", path_of(resource_id), body=body)
+        return answer.decoded(Resource)
 
     async def _post(self, path: str, body: object = None) -> Resource:
         answer = await self._transport.request("POST", path, body=body)

@@ -161,11 +161,15 @@ class Step(_Record, frozen=True):
 
 
 class Operation(_Record, frozen=True):
-    """A verb on a living resource (reboot, stop, start); it doesn't change the phase."""
+    """A verb on a living resource (reboot, stop, start, or update that makes a volume larger).
+
+    It doesn't change the phase. ``size_gib`` is how large the volume is to be.
+    """
 
     id: str
     verb: Verb
     state: OperationState
+    size_gib: int | None = None
     requested_at: Moment | None = None
     started_at: Moment | None = None
     finished_at: Moment | None = None
@@ -296,6 +300,10 @@ SnapshotId = Annotated[
     str, Meta(pattern="^snapshot-" + _ULID + _END, description="the id of a snapshot")
 ]
 
+MachineId = Annotated[
+    str, Meta(pattern="^machine-" + _ULID + _END, description="the id of a machine")
+]
+
 InitiatorIqn = Annotated[
     str,
     Meta(
@@ -372,10 +380,18 @@ class SnapshotSpec(
 class AttachmentSpec(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
-    """A volume offered over iSCSI to one initiator, and to no other."""
+    """A volume offered over iSCSI to one initiator, and to no other.
+
+    To one of which the name is known, or to the tenant's own ``machine``.
+    """
 
     volume: VolumeId
-    initiator_iqn: InitiatorIqn
+    initiator_iqn: InitiatorIqn | None = None
+    machine: MachineId | None = None
+
+    def __post_init__(self) -> None:
+        if (self.initiator_iqn is None) == (self.machine is None):
+            raise ValueError("Name either initiator_iqn or machine, and not both.")
 
 
 class LeaseRequest(
@@ -448,6 +464,23 @@ class UpdateResource(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
     """The body of ``PATCH …/{id}``: what can change in place. ``labels`` replaces all."""
+
+    labels: Labels | None = None
+    lease: LeaseRequest | None = None
+
+
+class VolumeChange(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """What of a volume's spec can change in place: it can grow."""
+
+    size_gib: SizeGib | None = None
+
+
+class UpdateVolume(
+    VolumeChange, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``PATCH /v1/volumes/{id}``: ``size_gib`` makes it larger, never smaller."""
 
     labels: Labels | None = None
     lease: LeaseRequest | None = None

@@ -21,11 +21,15 @@ app = typer.Typer(help="Attachments: volumes offered over iSCSI.", no_args_is_he
 def create(
     volume: Annotated[str, typer.Option(help="The id of a volume.")],
     initiator_iqn: Annotated[
-        str, typer.Option(help="Who may log in: InitiatorName of /etc/iscsi/initiatorname.iscsi.")
-    ],
+        str | None,
+        typer.Option(help="Who may log in: InitiatorName of /etc/iscsi/initiatorname.iscsi."),
+    ] = None,
+    machine: Annotated[
+        str | None, typer.Option(help="Instead: the id of a machine, which may log in.")
+    ] = None,
 ) -> AttachmentSpec:
-    """Ask for a volume to be offered over iSCSI to one initiator."""
-    return AttachmentSpec(volume=volume, initiator_iqn=initiator_iqn)
+    """Ask for a volume to be offered over iSCSI to one initiator, or to a machine."""
+    return AttachmentSpec(volume=volume, initiator_iqn=initiator_iqn, machine=machine)
 
 
 def delete(

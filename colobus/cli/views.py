@@ -45,5 +45,5 @@ VIEWS: dict[str, tuple[Column, ...]] = {
     "machine": (_output("node"), _output("floating_ip"), _output("addresses")),
     "volume": (("size", size), _spec("image"), _spec("snapshot")),
     "snapshot": (("size", size), _spec("volume")),
-    "attachment": (_spec("volume"), _spec("initiator_iqn"), _output("target_iqn")),
+    "attachment": (_spec("volume"), _output("initiator_iqn"), _output("target_iqn")),
 }

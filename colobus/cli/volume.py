@@ -8,6 +8,9 @@ import typer
 
 from colobus.cli import resources
 from colobus.cli.creating import creates
+from colobus.cli.options import Id
+from colobus.cli.output import Format, Output
+from colobus.cli.session import session_of
 from colobus.models import CreateSnapshot, CreateVolume, SnapshotSpec, VolumeSpec
 
 app = typer.Typer(help="Volumes: block storage that is attached over iSCSI.", no_args_is_help=True)
@@ -32,6 +35,18 @@ def create_snapshot(
 ) -> SnapshotSpec:
     """Ask for a snapshot of a volume."""
     return SnapshotSpec(volume=volume)
+
+
+@app.command()
+def resize(
+    context: typer.Context,
+    id: Id,
+    size_gib: Annotated[int, typer.Argument(help="GiB: more than it has.", show_default=False)],
+    output: Output = Format.TABLE,
+) -> None:
+    """Make it larger. Its initiator sees that when it next logs in."""
+    grown = session_of(context).run(lambda client: client.grow(id, size_gib))
+    resources.show_resource(grown, output)
 
 
 resources.register(app)

@@ -9,11 +9,14 @@ after the deadline that they were made with.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from shared.runtime.deadline import Deadline
 from shared.worker.chap import Account
+
+#: How exactly a LUN's size is told.
+_MEGABYTE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,10 @@ class RbdBackend(Protocol):
         """Make a copy-on-write clone; `Conflict` when the name is taken, `NotFound`."""
 
     async def resize(self, name: str, size: int) -> None:
-        """Change the size of an image."""
+        """Change the size of an image, whatever that does to what is in it."""
+
+    async def grow(self, name: str, size: int) -> None:
+        """Make an image so large, in bytes, unless it is as large or larger. `NotFound`."""
 
     async def age(self, name: str) -> float | None:
         """Return how many seconds ago the name of an image was taken; None when it is free."""
@@ -140,6 +146,14 @@ class Target:
     initiators: tuple[str, ...] = ()
     usernames: tuple[str, ...] = ()
     sessions: tuple[Session, ...] = ()
+    #: {image: size of its LUN in bytes, by the decimal megabyte}, where the gateway tells.
+    sizes: dict[str, int] = field(default_factory=dict)
+
+    def is_outdated(self, images: Collection[RbdImage]) -> bool:
+        """Tell whether one of these has grown since its LUN was made."""
+        return any(
+            image.size - self.sizes.get(image.name, image.size) > _MEGABYTE for image in images
+        )
 
     def exports(self, image: str) -> bool:
         """Tell whether one of its LUNs is this image."""
@@ -205,6 +219,12 @@ class Gateway(Protocol):
 
     async def shut(self, target_iqn: str) -> None:
         """Let nobody log in any more; who is logged in works on. Without a target: nothing."""
+
+    async def show_size(self, image: str, size: int) -> None:
+        """Show initiators that an image has grown, where that needs no new LUN.
+
+        Elsewhere nothing: the target is outdated then, and is made anew.
+        """
 
     async def disconnect(self, target: Target) -> None:
         """Close the connections of those who are logged in."""

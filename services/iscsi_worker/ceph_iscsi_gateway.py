@@ -102,6 +102,12 @@ class CephIscsiGateway:
             if client["auth"]["username"] != _SHUT:
                 await self._set_account(target_iqn, initiator, _SHUT, secrets.token_hex(8))
 
+    async def show_size(self, image: str, size: int) -> None:
+        """Every host tells those who are logged in, too; the API takes whole GiB."""
+        disk = self._disk(image)
+        if disk in (await self._settings())["disks"]:
+            await self._put(f"disk/{disk}", mode="resize", size=f"{size >> 30}G")
+
     async def disconnect(self, target: Target) -> None:
         """Take the target off its hosts; with the last one go its clients and LUNs."""
         found = (await self._settings())["targets"].get(target.iqn, {})

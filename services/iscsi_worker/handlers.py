@@ -24,6 +24,7 @@ from shared.contract.messages import (
     DisksExported,
     DisksWithdrawn,
     ExportDisks,
+    GrowVolume,
     InspectStorage,
     Message,
     OrphanRemoved,
@@ -38,6 +39,7 @@ from shared.contract.messages import (
     VolumeAttached,
     VolumeDeprovisioned,
     VolumeDetached,
+    VolumeGrown,
     VolumeProvisioned,
     WithdrawDisks,
 )
@@ -51,6 +53,12 @@ async def provision_volume(
     made = await volumes.provision_volume(context.store(command), context.kit, command)
     rbd_image, size = made
     return [VolumeProvisioned(rbd_image=rbd_image, size_bytes=size)]
+
+
+async def grow_volume(command: Command[GrowVolume], context: Context) -> Sequence[Message]:
+    """→ `VolumeGrown`."""
+    size = await volumes.grow_volume(context.store(command), context.kit, command)
+    return [VolumeGrown(operation_id=command.message.operation_id, size_bytes=size)]
 
 
 async def deprovision_volume(
@@ -85,6 +93,7 @@ async def attach_volume(command: Command[AttachVolume], context: Context) -> Seq
     return [
         VolumeAttached(
             target_iqn=target.iqn,
+            initiator_iqn=target.initiators[0],
             lun=lun,
             portals=store.gateway.portals,
             chap_username=target.usernames[0],
@@ -158,6 +167,7 @@ async def remove_orphan(command: Command[RemoveOrphan], context: Context) -> Seq
 
 HANDLERS: Handlers[Context] = {
     ProvisionVolume: provision_volume,
+    GrowVolume: grow_volume,
     DeprovisionVolume: deprovision_volume,
     TakeSnapshot: take_snapshot,
     RemoveSnapshot: remove_snapshot,

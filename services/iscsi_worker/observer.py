@@ -75,8 +75,8 @@ def _of_snapshot(seen: Seen, image: RbdImage | None, snapshot_id: str) -> Storag
 def _export(thing: StoredThing, kit: Kit) -> Export:
     if kind_of(thing.resource_id) == "machine":
         return kit.disks_export(thing.tenant, thing.resource_id)
-    initiator = thing.initiator_iqn or ""
-    return kit.export(thing.tenant, thing.resource_id, thing.volume, initiator)
+    whose = (thing.tenant, thing.resource_id, thing.volume)
+    return kit.export(*whose, thing.initiator_iqn, thing.machine)
 
 
 def _of_export(seen: Seen, image: RbdImage | None, export: Export) -> StorageObserved:
@@ -90,6 +90,7 @@ def _of_export(seen: Seen, image: RbdImage | None, export: Export) -> StorageObs
         offered=export.is_offered_by(target),
         initiators=tuple(one.initiator_iqn for one in sessions),
         systems=tuple(one.initiator_iqn for one in sessions if one.of_system),
+        outdated=image is not None and target is not None and target.is_outdated([image]),
     )
 
 

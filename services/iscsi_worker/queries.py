@@ -67,7 +67,8 @@ async def get_attachment_credentials(
     tenant: str, query: GetAttachmentCredentials, context: Context
 ) -> AttachmentCredentialsIssued:
     """What the initiator logs in with; of a target that isn't offered there is nothing to say."""
-    export = context.kit.export(tenant, query.attachment, query.volume, query.initiator_iqn)
+    whose = (tenant, query.attachment, query.volume)
+    export = context.kit.export(*whose, query.initiator_iqn, query.machine)
     store = context.stores.store(query.store, Deadline.after(_PATIENCE))
     target = (await store.gateway.targets()).get(export.target_iqn)
     if target is None or not export.is_offered_by(target):
@@ -81,7 +82,7 @@ async def get_attachment_credentials(
         target_iqn=target.iqn,
         lun=next(iter(target.luns)),
         portals=store.gateway.portals,
-        initiator_iqn=query.initiator_iqn,
+        initiator_iqn=export.initiator_iqn,
         chap_username=export.account.username,
         sealed_secret=sealed,
     )

@@ -83,6 +83,16 @@ class CephRbd:
 
         await self._change(resize)
 
+    async def grow(self, name: str, size: int) -> None:
+        """Looked at and done alone, and never smaller: a late worker must not cut off data."""
+
+        def grow(pool: Pool) -> None:
+            with pool.alone(name), pool.open(name, read_only=False) as image:
+                if image.size() < size:
+                    image.resize(size, allow_shrink=False)
+
+        await self._change(grow)
+
     async def age(self, name: str) -> float | None:
         """Librbd keeps an image's id in an object that it writes first, and never again."""
 

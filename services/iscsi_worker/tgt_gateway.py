@@ -75,6 +75,9 @@ class TgtGateway:
         if shown is not None:
             await self._unbind(shown, shown.initiators)
 
+    async def show_size(self, image: str, size: int) -> None:
+        """A LUN has the size that its image had when it was opened: `targets` tells."""
+
     async def disconnect(self, target: Target) -> None:
         """Close the connections; a session ends with its last one."""
         shown = await self._find(target.iqn)
@@ -187,6 +190,7 @@ class TgtGateway:
             initiators=tuple(shown.initiators),
             usernames=tuple(shown.usernames),
             sessions=tuple(shown.sessions),
+            sizes={self._image(path): shown.sizes[n] for n, path in shown.luns.items()},
         )
 
     def _image(self, path: str) -> str:

@@ -14,6 +14,7 @@ from services.iscsi_worker.backend import Session
 
 _TARGET = re.compile(r"Target (\d+): (\S+)")
 _LUN = re.compile(r" {8}LUN: (\d+)")
+_SIZE = re.compile(r" {12}Size: (\d+) MB")
 _STORE = re.compile(r" {12}Backing store path: (.+)")
 _SERIAL = re.compile(r" {12}SCSI SN: (\S+)")
 _NEXUS = re.compile(r" {8}I_T nexus: (\d+)")
@@ -34,6 +35,8 @@ class ShownTarget:
     iqn: str
     luns: dict[int, str] = field(default_factory=dict)
     serials: dict[int, str] = field(default_factory=dict)
+    #: {number: bytes}, as exactly as megabytes are.
+    sizes: dict[int, int] = field(default_factory=dict)
     initiators: list[str] = field(default_factory=list)
     usernames: list[str] = field(default_factory=list)
     sessions: list[Session] = field(default_factory=list)
@@ -81,6 +84,8 @@ def _read_luns(lines: list[str], target: ShownTarget) -> None:
             number = int(lun[1])
         elif (store := _STORE.match(line)) is not None and store[1] != _NO_STORE:
             target.luns[number] = store[1]
+        elif (size := _SIZE.match(line)) is not None:
+            target.sizes[number] = int(size[1]) * 1_000_000
         elif (serial := _SERIAL.match(line)) is not None:
             target.serials[number] = serial[1]
 

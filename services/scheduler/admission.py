@@ -188,6 +188,10 @@ def _decide(this: _Round, queue: deque[Waiting], positions: dict[str, int]) -> N
         )
         this.hopeless.append((head.id, lost))
         return
+    if head.needs.apart is not None:
+        choice = Choice(None, hopeless=True, reason=Reason.NO_STORE, message=head.needs.apart)
+        this.hopeless.append((head.id, choice))
+        return
     if head.needs.unready is not None:
         this.hold(head, Reason.REFERENCE_NOT_READY, head.needs.unready, 1, None)
         return

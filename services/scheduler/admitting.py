@@ -29,7 +29,7 @@ from services.scheduler.placement import Candidate, Choice
 from services.scheduler.queues import Held, Share, Waiting
 from services.scheduler.setbacks import Setbacks
 from services.scheduler.state import Decision, ResourceState
-from services.scheduler.usage import building_on, returns_of, usage_of
+from services.scheduler.usage import building_on, lock_admission, returns_of, usage_of
 from services.scheduler.walk import Walk
 from services.scheduler.workflows import WORKFLOWS
 from shared.contract.kinds import KINDS, references_of
@@ -51,7 +51,6 @@ _FOR_GOOD = frozenset({Reason.NO_CLOUD, Reason.NO_STORE, Reason.REFERENCE_NOT_FO
 _OF_NETWORKS = ("network", "floating_ip", "security_groups")
 #: What is told of one that can't be decided about; the log has the rest.
 _FAULT = "Could not be decided about, by a fault of Colobus itself. It is tried again."
-_LOCK = 0x434F4C4F  # "COLO": the advisory lock of admission
 _QUEUES = """
 SELECT id, kind, tenant, phase, demand, created_at, state->'resource'->'spec' AS spec,
     state->'refusals' AS refusals, state->'left_behind' AS left_behind,
@@ -63,7 +62,10 @@ FROM (
     FROM resources WHERE phase IN ('requested', 'waiting')) AS queues
 WHERE place <= $1 ORDER BY id
 """
-_NAMED = "SELECT id, tenant, phase, cloud FROM resources WHERE id = ANY($1)"
+_NAMED = """
+SELECT id, tenant, phase, state #>> '{resource,status,placement,store}' AS store
+FROM resources WHERE id = ANY($1)
+"""
 _FREE = """
 SELECT id FROM resources WHERE id = ANY($1) AND phase IN ('requested', 'waiting')
 ORDER BY id FOR UPDATE SKIP LOCKED
@@ -98,7 +100,7 @@ async def hold_round(context: Context) -> None:
             return
     async with context.recording() as recording:
         tx = recording.tx
-        await tx.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+        await lock_admission(tx)
         rows = await tx.fetch(_QUEUES, LIMIT)
         named = await _named(tx, rows)
         waiting = _readable(rows, named, context.waiting_aside)
@@ -184,7 +186,7 @@ async def _named(tx: Transaction, rows: Sequence[Any]) -> dict[str, Named]:
     if not ids:
         return {}
     found = await tx.fetch(_NAMED, sorted(ids))
-    return {row["id"]: Named(row["tenant"], Phase(row["phase"]), row["cloud"]) for row in found}
+    return {row["id"]: Named(row["tenant"], Phase(row["phase"]), row["store"]) for row in found}
 
 
 def _references(row: Any) -> Sequence[str]:

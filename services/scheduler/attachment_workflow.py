@@ -20,7 +20,8 @@ def _attach(state: ResourceState) -> AttachVolume:
     return AttachVolume(
         store=state.place,
         volume=volume_of(state),
-        initiator_iqn=state.resource.spec["initiator_iqn"],
+        initiator_iqn=state.resource.spec.get("initiator_iqn"),
+        machine=state.resource.spec.get("machine"),
     )
 
 
@@ -29,6 +30,7 @@ def _attached(event: VolumeAttached) -> Absorbed:
         handles={"target_iqn": event.target_iqn},
         outputs={
             "target_iqn": event.target_iqn,
+            "initiator_iqn": event.initiator_iqn,
             "lun": event.lun,
             "portals": list(event.portals),
             "chap_username": event.chap_username,
@@ -40,15 +42,20 @@ def _detach(state: ResourceState) -> DetachVolume:
     return DetachVolume(
         store=state.place,
         volume=volume_of(state),
-        initiator_iqn=state.resource.spec["initiator_iqn"],
+        initiator_iqn=state.resource.spec.get("initiator_iqn"),
+        machine=state.resource.spec.get("machine"),
         force=state.ending is not None and state.ending.force,
     )
 
 
 def _mended_by(state: ResourceState, seen: StorageObserved) -> str | None:
-    """A gateway that was restarted may have forgotten its targets; the volume is still there."""
+    """A gateway that was restarted may have forgotten its targets; the volume is still there.
+
+    A volume that has grown is offered anew when nobody is logged in, who would lose it.
+    """
     del state
-    return STEP if not seen.offered and not seen.gone else None
+    stale = seen.outdated and not seen.initiators
+    return STEP if (stale or not seen.offered) and not seen.gone else None
 
 
 ATTACHMENT_WORKFLOW = stored(

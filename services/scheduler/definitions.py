@@ -97,11 +97,15 @@ class Held:
 
 @dataclass(frozen=True)
 class OperationDefinition:
-    """Verbs on a living resource: the command, what accepts it, and when it is seen to be done."""
+    """Verbs on a living resource: the command, and what ends it.
+
+    Either an answer accepts it, and it is ``done`` when it is seen to be; or an answer ends it.
+    """
 
     command: Callable[[ResourceState, Operation], Message]
-    accepted_by: type[Message]
-    done: Callable[[Operation, Any], bool]
+    accepted_by: type[Message] | tuple[()] = ()
+    done: Callable[[Operation, Any], bool] = lambda _operation, _seen: False
+    ended_by: Mapping[type[Message], Absorb] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,7 @@ from shared.contract.messages import (
     VolumeAttached,
     VolumeDeprovisioned,
     VolumeDetached,
+    VolumeGrown,
     VolumeProvisioned,
 )
 from shared.contract.problems import Problem, Reason
@@ -165,6 +166,7 @@ EVENT_HANDLERS: dict[type[Message], Handler] = {
     VmPortReleased: absorb_answer,
     VmPowerChangeStarted: absorb_answer,
     VolumeProvisioned: absorb_answer,
+    VolumeGrown: absorb_answer,
     VolumeDeprovisioned: absorb_answer,
     SnapshotTaken: absorb_answer,
     SnapshotRemoved: absorb_answer,

@@ -1,9 +1,9 @@
 """The ledger's rows: reading a resource under its lock, and recording a decision.
 
 A decision's row, timers, usage and outgoing messages are written in one transaction. Locks are
-taken in one order everywhere: (in a round of admission only) admission's advisory lock, then
-resources (a round skips those that are locked), then the tenant's advisory lock, under which its
-usage is changed; so replicas never wait for each other in a circle.
+taken in one order everywhere: (in a round of admission, and for what grows) admission's advisory
+lock, then resources (a round skips those that are locked), then the tenant's advisory lock, under
+which its usage is changed; so replicas never wait for each other in a circle.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import msgspec
 from asyncpg import Record
 
 from services.scheduler import full_clouds
+from services.scheduler.growing import demand
 from services.scheduler.metrics import note_change
 from services.scheduler.setbacks import Setbacks
 from services.scheduler.state import Command, Decision, ResourceState
@@ -23,7 +24,6 @@ from services.scheduler.timer_rows import write_timers
 from services.scheduler.usage import move_usage
 from shared.contract import outgoing
 from shared.contract.codec import envelope_for
-from shared.contract.kinds import demand_of
 from shared.contract.messages import ResourceStatusChanged
 from shared.contract.outgoing import OutgoingMessage
 from shared.contract.resources import Phase
@@ -43,6 +43,7 @@ _INSERT = (
 )
 _UPDATE = (
     "UPDATE resources SET phase = $2, cloud = $3, inspection = $4, state = $5, updated_at = $6,"
+    " demand = $7,"
     " ended_at = CASE WHEN phase = $2 THEN ended_at"
     " WHEN $2 IN ('deleted', 'failed') THEN $6::timestamptz END WHERE id = $1"
 )
@@ -233,17 +234,19 @@ def _states(rows: Sequence[Record]) -> tuple[dict[str, ResourceState], dict[str,
 
 def _new_columns(state: ResourceState) -> tuple[object, ...]:
     resource = state.resource
-    demand = demand_of(resource.kind, resource.spec)
     times = resource.created_at, resource.updated_at
     phase = resource.status.phase.value
-    return resource.id, resource.kind, resource.tenant, phase, demand, state, *times
+    return resource.id, resource.kind, resource.tenant, phase, demand(resource), state, *times
 
 
 def _columns(state: ResourceState) -> tuple[object, ...]:
     status = state.resource.status
     place = status.placement.place if status.placement else None
-    updated_at = state.resource.updated_at
-    return state.resource.id, status.phase.value, place, inspection_of(state), state, updated_at
+    updated_at, id = state.resource.updated_at, state.resource.id
+    return (
+        *(id, status.phase.value, place, inspection_of(state), state, updated_at),
+        demand(state.resource),
+    )
 
 
 def utc_now() -> datetime:

@@ -1,9 +1,10 @@
-"""What a waiting resource needs of the others that it names: a volume, a snapshot. Pure.
+"""What a waiting resource needs of the others that it names: a volume, a snapshot, a machine. Pure.
 
-They must be the tenant's, and active; then it goes where they are. Who names what has ended, or is
-about to, is told so at once; who names what is being made waits for it. What isn't known may yet
-come: requests that were accepted one after the other may be recorded in another order, so a young
-one waits for a while. So it does for what is another tenant's, or time would tell the two apart.
+They must be the tenant's, active, and on one store; then it goes there. Who names what has ended,
+or is about to, is told so at once; who names what is being made waits for it. What isn't known may
+yet come: requests that were accepted one after the other may be recorded in another order, so a
+young one waits for a while. So it does for what is another tenant's, or time would tell the two
+apart.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ class Needs:
     """How it stands with what a resource names.
 
     ``missing`` and ``unready`` are the words for what can't come any more, and for what is still to
-    come; ``place``: the only cloud or store that will do.
+    come; ``apart`` for what can never be put together; ``place``: the only store that will do.
     """
 
     missing: str | None = None
+    apart: str | None = None
     unready: str | None = None
     place: str | None = None
 
@@ -38,7 +40,10 @@ NOTHING_NEEDED = Needs()
 
 @dataclass(frozen=True)
 class Named:
-    """What the ledger knows of a resource that another one names."""
+    """What the ledger knows of a resource that another one names.
+
+    ``place`` is the store that it is on, or has its disks on.
+    """
 
     tenant: str
     phase: Phase
@@ -67,5 +72,9 @@ def needs_of(
             return Needs(unready=f"{field}: {resource_id} is {other.phase.value}.")
         if other.phase is not Phase.ACTIVE:
             return Needs(missing=f"{field}: {resource_id} is {other.phase.value}.")
-    places = {named[one].place for one in references.values()}
-    return Needs(place=min((one for one in places if one), default=None))
+    known = {field: named[one].place for field, one in references.items()}
+    places = {field: place for field, place in known.items() if place is not None}
+    if len(set(places.values())) > 1:
+        each = (f"{field}: {references[field]} is on {place}." for field, place in places.items())
+        return Needs(apart=" ".join(["They must be on one store.", *each]))
+    return Needs(place=min(places.values(), default=None))

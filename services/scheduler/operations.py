@@ -10,6 +10,15 @@ from datetime import datetime, timedelta
 import msgspec
 
 from services.scheduler.definitions import OperationDefinition, WorkflowDefinition
+from services.scheduler.growing import (
+    OPEN,
+    Room,
+    bad_size,
+    refusal,
+    size_asked,
+    spec_when_done,
+    too_small,
+)
 from services.scheduler.sight import is_current, is_told
 from services.scheduler.state import Decision, ResourceState
 from services.scheduler.walk import Walk
@@ -22,7 +31,8 @@ _PREFIX = "operation-"
 PATIENCE = timedelta(seconds=600)
 #: How many operations of a resource may wait or be under way.
 MAX_OPEN = 20
-_OPEN = frozenset({OperationState.REQUESTED, OperationState.RUNNING})
+#: How much later it is looked again whether the command of a growth has been answered.
+_LONGER = timedelta(seconds=15)
 
 
 def is_operation(name: str) -> bool:
@@ -31,14 +41,22 @@ def is_operation(name: str) -> bool:
 
 
 def request(
-    state: ResourceState, definition: WorkflowDefinition, now: datetime, asked: RequestSubmitted
+    state: ResourceState,
+    definition: WorkflowDefinition,
+    now: datetime,
+    asked: RequestSubmitted,
+    room: Room | None = None,
 ) -> Decision:
-    """Somebody asks for a verb; what can't be done any more is recorded as failed."""
+    """Somebody asks for a verb; what can't be done any more is recorded as failed.
+
+    ``room`` is what the tenant's quota has for a growth, which counts from now on.
+    """
     walk = Walk(state, definition, now)
     known = {operation.id for operation in state.resource.status.operations}
     operation = Operation(
         id=asked.operation_id or f"{asked.verb.value}-{state.resource.revision}",
         verb=asked.verb,
+        size_gib=size_asked(asked),
         state=OperationState.REQUESTED,
         requested_at=now,
     )
@@ -51,15 +69,27 @@ def request(
         walk.set_lease(asked.lease_ttl)
     elif asked.verb is Verb.UPDATE:
         _update(walk, asked)
-    elif state.phase is not Phase.ACTIVE:
-        walk.add_operation(operation)
-        _finish(walk, operation.id, _wrong_phase(asked.verb, state.phase))
+        if operation.size_gib is not None:
+            _take(walk, operation, room)
     else:
-        walk.add_operation(operation)
-        if sum(one.state in _OPEN for one in walk.state.resource.status.operations) > MAX_OPEN:
-            _finish(walk, operation.id, _too_many(asked.verb))
-        _start_next(walk)
+        _take(walk, operation, room)
     return walk.decision()
+
+
+def _take(walk: Walk, operation: Operation, room: Room | None) -> None:
+    """Put it behind the others, or record it with what stands against it."""
+    before = walk.state.resource
+    walk.add_operation(operation)
+    problem = None
+    if before.status.phase is not Phase.ACTIVE:
+        problem = _wrong_phase(operation.verb, before.status.phase)
+    elif sum(one.state in OPEN for one in before.status.operations) >= MAX_OPEN:
+        problem = _too_many(operation.verb)
+    elif operation.size_gib is not None:
+        problem = refusal(before, operation, room or Room(None, 0))
+    if problem is not None:
+        _finish(walk, operation.id, problem)
+    _start_next(walk)
 
 
 def _update(walk: Walk, asked: RequestSubmitted) -> None:
@@ -91,8 +121,12 @@ def _start_next(walk: Walk) -> None:
     if any(operation.state is OperationState.RUNNING for operation in operations):
         return
     waiting = [one for one in operations if one.state is OperationState.REQUESTED]
-    if waiting:
-        _issue(walk, waiting[0])
+    for operation in waiting:
+        words = too_small(walk.state.resource, operation.size_gib) if operation.size_gib else None
+        if words is None:
+            _issue(walk, operation)
+            return
+        _finish(walk, operation.id, bad_size(words))  # by the growth before it
 
 
 def _issue(walk: Walk, operation: Operation) -> None:
@@ -129,6 +163,11 @@ def absorb(walk: Walk, name: str, event: Message) -> None:
         early = walk.take_early(name)
         if early is not None:
             observe(walk, early)
+    elif (ended := _verbs(walk.definition).ended_by.get(type(event))) is not None:
+        walk.answered(name)
+        walk.keep({}, ended(event).outputs)
+        _finish(walk, operation.id)
+        _start_next(walk)
     elif isinstance(event, CommandFailed) and event.retryable:
         walk.back_off(name, event.problem, event.retry_after)
     elif isinstance(event, CommandFailed):
@@ -168,7 +207,9 @@ def ring(walk: Walk, what: str, name: str) -> None:
     operation = _find(walk, name)
     if operation is None or operation.state is not OperationState.RUNNING:
         return
-    if what == "overdue":
+    if what == "overdue" and operation.size_gib and not walk.progress(name).answered:
+        walk.set_timer(f"overdue/{name}", walk.now + _LONGER)  # it may be growing just now
+    elif what == "overdue":
         detail = f"{operation.verb.value} did not end within {PATIENCE.total_seconds():.0f} s."
         problem = Problem(
             title="Timeout", detail=detail, reason=Reason.BACKEND_TIMEOUT, retryable=True
@@ -182,11 +223,14 @@ def ring(walk: Walk, what: str, name: str) -> None:
 def abandon(walk: Walk) -> None:
     """The resource goes: what was still asked of it is not done any more."""
     for operation in walk.state.resource.status.operations:
-        if operation.state in _OPEN:
+        if operation.state in OPEN:
             _finish(walk, operation.id, _wrong_phase(operation.verb, Phase.DEPROVISIONING))
 
 
 def _finish(walk: Walk, operation_id: str, error: Problem | None = None) -> None:
+    operation = _find(walk, _PREFIX + operation_id)
+    if operation is not None and error is None:
+        walk.change_resource(spec=spec_when_done(walk.state.resource, operation))
     state = OperationState.FAILED if error else OperationState.DONE
     walk.change_operation(operation_id, state=state, finished_at=walk.now, error=error)
     name = _PREFIX + operation_id

@@ -64,6 +64,8 @@ def _said() -> Iterator[tuple[type[Message], str]]:
         for step in definition.steps:
             for event in (*step.made_by, *step.undone_by):
                 yield event, step.worker
+        for event in definition.operations.ended_by if definition.operations else ():
+            yield event, definition.worker
     for event, workers in _BESIDE.items():
         for worker in workers:
             yield event, worker

@@ -41,7 +41,7 @@ _FIELDS: dict[Verb, frozenset[str]] = {
     Verb.CREATE: frozenset({"name", "labels", "spec", "lease_ttl", "deadline", "callback_url"}),
     Verb.DELETE: frozenset({"force"}),
     Verb.EXTEND: frozenset({"lease_ttl"}),
-    Verb.UPDATE: frozenset({"labels", "lease_ttl"}),
+    Verb.UPDATE: frozenset({"labels", "lease_ttl", "spec", "operation_id"}),
     **{verb: frozenset({"operation_id"}) for verb in POWER_VERBS},
 }
 
@@ -127,6 +127,8 @@ def data_faults(data: Any) -> Iterator[FieldError]:
     yield from _id_faults(kind, verb, data.get("resource_id"))
     if verb is Verb.CREATE:
         yield from _spec_faults(kind, data.get("spec", {}))
+    elif verb is Verb.UPDATE and isinstance(spec := data.get("spec", {}), dict):
+        yield from field_errors(spec, kind.change, f"{_DATA}/spec")
 
 
 def _verb_faults(verb: Verb, data: dict[str, Any]) -> Iterator[FieldError]:
@@ -136,8 +138,15 @@ def _verb_faults(verb: Verb, data: dict[str, Any]) -> Iterator[FieldError]:
         yield FieldError(detail=f"A {verb.value} takes none.", pointer=f"{_DATA}/{name}")
     if verb is Verb.EXTEND and data.get("lease_ttl") is None:
         yield FieldError(detail="This field is required.", pointer=f"{_DATA}/lease_ttl")
-    if verb is Verb.UPDATE and data.get("labels") is None and data.get("lease_ttl") is None:
+    if verb is Verb.UPDATE and not _changes(data):
         yield FieldError(detail="Name at least one field to change.", pointer=_DATA)
+
+
+def _changes(data: dict[str, Any]) -> bool:
+    spec = data.get("spec") or {}
+    values = [data.get("labels"), data.get("lease_ttl")]
+    values += spec.values() if isinstance(spec, dict) else [spec]
+    return any(value is not None for value in values)
 
 
 def _id_faults(kind: Kind, verb: Verb, resource_id: Any) -> Iterator[FieldError]:

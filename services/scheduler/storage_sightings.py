@@ -26,6 +26,7 @@ def inspect(store: str, states: Sequence[ResourceState]) -> InspectStorage:
             tenant=state.resource.tenant,
             volume=volume_of(state),
             initiator_iqn=state.resource.spec.get("initiator_iqn"),
+            machine=state.resource.spec.get("machine"),
         )
         for state in states
     )

@@ -9,16 +9,18 @@ import msgspec
 from services.scheduler import operations, repeats, workflow
 from services.scheduler.context import Context, Recording
 from services.scheduler.creating import Creation
+from services.scheduler.growing import Room, bad_size, size_asked, too_small
 from services.scheduler.ledger import utc_now
 from services.scheduler.requests import check_request, check_sender, split_spec
 from services.scheduler.state import Decision, Ending, Goal, ResourceState
+from services.scheduler.usage import lock_admission, usage_of
 from services.scheduler.workflows import WORKFLOWS
 from shared.bus import Delivery, RejectedMessage
 from shared.contract.codec import Envelope
 from shared.contract.identifiers import new_id, new_ulid
 from shared.contract.kinds import KINDS, without_secrets
 from shared.contract.messages import RequestAccepted, RequestSubmitted
-from shared.contract.problems import Reason
+from shared.contract.problems import FieldError, Reason
 from shared.contract.resources import (
     POWER_VERBS,
     TERMINAL_PHASES,
@@ -50,6 +52,8 @@ async def submit_request(delivery: Delivery, request: RequestSubmitted, context:
         state, repeated = created, False
     else:
         async with context.recording() as recording:
+            if size_asked(request) is not None and request.verb is Verb.UPDATE:
+                await lock_admission(recording.tx)
             take = _take_own if own else _take
             state, repeated = await take(delivery, request, context, recording)
     context.admission_wanted.set()
@@ -106,9 +110,19 @@ async def _take_own(
     if state.phase in TERMINAL_PHASES and request.verb is not Verb.DELETE:
         detail = f"the resource is {state.phase.value} and takes no further part"
         raise RejectedMessage(detail, reason=Reason.WRONG_PHASE, status=409)
-    if request.verb in POWER_VERBS and request.operation_id is None:
+    if request.verb is Verb.UPDATE and (size := size_asked(request)) is not None:
+        _check_size(state, size)
+    if request.operation_id is None and request.verb in POWER_VERBS | {Verb.UPDATE}:
         request = msgspec.structs.replace(request, operation_id=f"op-{new_ulid()}")
     return await _change(state, request, context, recording), False
+
+
+def _check_size(state: ResourceState, size_gib: int) -> None:
+    if (words := too_small(state.resource, size_gib)) is not None:
+        error = FieldError(detail=words, pointer="/data/spec/size_gib")
+        raise RejectedMessage(
+            bad_size(words).detail or "", reason="bad_fields", status=422, errors=[error]
+        )
 
 
 def _may_be_on_its_way(delivery: Delivery) -> bool:
@@ -162,14 +176,27 @@ async def _change(
 ) -> ResourceState:
     # What comes of it, observations and timers included, is part of this request's trace.
     asked = msgspec.structs.replace(state, traceparent=tracing.traceparent())
-    decision = _decide(asked, request)
+    room = await _room(state, request, context, recording)
+    decision = _decide(asked, request, room)
     recording.send(await context.ledger.save(recording.tx, state, decision))
     return decision.state
 
 
-def _decide(state: ResourceState, request: RequestSubmitted) -> Decision:
+async def _room(
+    state: ResourceState, request: RequestSubmitted, context: Context, recording: Recording
+) -> Room | None:
+    """What the quota has for a growth; nobody else is let hold more until it is recorded."""
+    if request.verb is not Verb.UPDATE or size_asked(request) is None:
+        return None
+    name = state.resource.tenant
+    tenant, used = context.tenants.by_name(name), await usage_of(recording.tx, [name])
+    limit = tenant.quota.get("volume_gib") if tenant else None
+    return Room(limit, used[name].get("volume_gib", 0))
+
+
+def _decide(state: ResourceState, request: RequestSubmitted, room: Room | None) -> Decision:
     definition, now = WORKFLOWS[state.resource.kind], utc_now()
     if request.verb is Verb.DELETE:
         ending = Ending(goal=Goal.DELETE, reason=Reason.DELETE_REQUESTED, force=request.force)
         return workflow.end(state, definition, now, ending)
-    return operations.request(state, definition, now, request)
+    return operations.request(state, definition, now, request, room)

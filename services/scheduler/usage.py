@@ -1,4 +1,4 @@
-"""What each tenant holds, kept with every change of phase; and what each cloud builds."""
+"""What each tenant holds, kept with every change of phase or size; and what each cloud builds."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from services.scheduler.estimates import Return
-from shared.contract.kinds import demand_of
+from services.scheduler.growing import demand
 from shared.contract.resources import HOLDING_PHASES, Resource
 from shared.storage import Connection
 
 #: How many of a tenant's leases are looked at: more than the start of an exact position depends on.
 _MOST = 200
+_ADMISSION = 0x434F4C4F  # "COLO": the advisory lock of admission
 # By the leases' timers, so that no state is read.
 _RETURNS = """
 SELECT tenant, demand, at FROM (
@@ -34,12 +35,11 @@ async def lock_tenant(tx: Connection, tenant: str) -> None:
 async def move_usage(
     tx: Connection, tenant: str, changed: Iterable[tuple[Resource, Resource]]
 ) -> None:
-    """Add or take away what each of the tenant's (before, after) starts or stops to hold."""
+    """Add or take away what each of the tenant's (before, after) begins or ceases to hold."""
     moved: Counter[str] = Counter()
     for before, after in changed:
-        change = _holds(after) - _holds(before)
-        for name, amount in demand_of(after.kind, after.spec).items() if change else ():
-            moved[name] += change * amount
+        moved.update(_held(after))
+        moved.subtract(_held(before))
     names = sorted(name for name, amount in moved.items() if amount)
     if not names:
         return
@@ -52,8 +52,16 @@ async def move_usage(
     )
 
 
-def _holds(resource: Resource) -> int:
-    return 1 if resource.status.phase in HOLDING_PHASES else 0
+def _held(resource: Resource) -> dict[str, int]:
+    return demand(resource) if resource.status.phase in HOLDING_PHASES else {}
+
+
+async def lock_admission(tx: Connection) -> None:
+    """Be the only one who lets tenants hold more, until the end of the transaction.
+
+    Taken before any other lock.
+    """
+    await tx.execute("SELECT pg_advisory_xact_lock($1)", _ADMISSION)
 
 
 async def usage_of(tx: Connection, tenants: Sequence[str]) -> dict[str, dict[str, int]]:

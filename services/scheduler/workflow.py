@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from services.scheduler import leaving, making, operations, steps, undoing
+from services.scheduler import growing, leaving, making, operations, steps, undoing
 from services.scheduler.definitions import WorkflowDefinition
 from services.scheduler.sight import is_current
 from services.scheduler.state import Decision, Ending, Goal, ResourceState, Seen
@@ -204,6 +204,7 @@ def _see_living(walk: Walk, seen: Message) -> None:
     now = Seen(at=observed_at)
     if condition is None:
         walk.keep({}, definition.outputs(walk.state, seen))
+        walk.change_resource(spec=growing.spec_as_seen(walk.state.resource))
     else:
         now = Seen(at=observed_at, reason=condition[0], message=condition[1])
     known = {**walk.state.seen, by: now}

@@ -47,10 +47,15 @@ MakingSeconds = Annotated[int, Meta(ge=1, le=86400, description="seconds for the
 CallbackUrl = Annotated[str, Meta(min_length=1, max_length=2048)]
 #: At most 64 TiB.
 SizeGib = Annotated[int, Meta(ge=1, le=65536, description="GiB")]
+#: A GiB in bytes.
+GIB = 1 << 30
 _ULID = r"[0-7][0-9a-hjkmnp-tv-z]{25}"
 VolumeId = Annotated[str, Meta(pattern="^volume-" + _ULID + _END, description="the id of a volume")]
 SnapshotId = Annotated[
     str, Meta(pattern="^snapshot-" + _ULID + _END, description="the id of a snapshot")
+]
+MachineId = Annotated[
+    str, Meta(pattern="^machine-" + _ULID + _END, description="the id of a machine")
 ]
 #: RFC 3720 §3.2.6.3: lower case after normalisation, 223 bytes at most.
 InitiatorIqn = Annotated[
@@ -129,10 +134,18 @@ class SnapshotSpec(
 class AttachmentSpec(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
-    """A volume offered over iSCSI to one initiator, and to no other."""
+    """A volume offered over iSCSI to one initiator, and to no other.
+
+    To one of which the name is known, or to the tenant's own ``machine``.
+    """
 
     volume: VolumeId
-    initiator_iqn: InitiatorIqn
+    initiator_iqn: InitiatorIqn | None = None
+    machine: MachineId | None = None
+
+    def __post_init__(self) -> None:
+        if (self.initiator_iqn is None) == (self.machine is None):
+            raise ValueError("Name either initiator_iqn or machine, and not both.")
 
 
 class LeaseRequest(
@@ -210,6 +223,27 @@ class UpdateResource(
     lease: LeaseRequest | None = None
 
 
+class VolumeChange(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """What of a volume's spec can change in place: it can grow."""
+
+    size_gib: SizeGib | None = None
+
+
+class UpdateVolume(
+    VolumeChange, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``PATCH /v1/volumes/{id}``: ``size_gib`` makes it larger, never smaller."""
+
+    labels: Labels | None = None
+    lease: LeaseRequest | None = None
+
+
+class NoChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Nothing of a spec can change in place."""
+
+
 class ExtendLease(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
@@ -224,6 +258,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     ``sort`` is the sort of place that its resources are put on. ``secrets`` are the fields of the
     spec that are sealed to ``opener`` and never echoed; ``verbs`` are those beyond create and
     delete. ``references`` are the fields that name another resource of the tenant: {field: kind}.
+    ``change`` are the fields of the spec that an update may name.
     ``takes_force``: a delete waits for who still uses it, unless it is forced.
     """
 
@@ -234,6 +269,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     spec: type[msgspec.Struct]
     create: type[msgspec.Struct]
     update: type[msgspec.Struct]
+    change: type[msgspec.Struct] = NoChange
     secrets: tuple[str, ...] = ()
     #: The worker that opens the secrets, where it is not ``worker``.
     opened_by: str | None = None
@@ -281,7 +317,8 @@ KINDS: dict[str, Kind] = {
             sort=Sort.STORE,
             spec=VolumeSpec,
             create=CreateVolume,
-            update=UpdateResource,
+            update=UpdateVolume,
+            change=VolumeChange,
             verbs=_LIVING,
             references={"snapshot": "snapshot"},
         ),
@@ -305,7 +342,7 @@ KINDS: dict[str, Kind] = {
             create=CreateAttachment,
             update=UpdateResource,
             verbs=_LIVING,
-            references={"volume": "volume"},
+            references={"volume": "volume", "machine": "machine"},
             takes_force=True,
         ),
     )
@@ -334,6 +371,12 @@ def demand_of(kind: str, spec: dict[str, Any]) -> dict[str, int]:
     if size:
         demand["volume_gib"] = size
     return demand
+
+
+def least_size_gib(spec: dict[str, Any], outputs: dict[str, Any]) -> int:
+    """The least ``size_gib`` that a volume can be asked to have: what it has already."""
+    in_bytes: int = outputs.get("size_bytes") or 0
+    return max(spec.get("size_gib") or 1, -(-in_bytes // GIB))
 
 
 def references_of(kind: str, spec: dict[str, Any]) -> dict[str, str]:

@@ -98,11 +98,15 @@ class Step(_Record, frozen=True):
 
 
 class Operation(_Record, frozen=True):
-    """A verb on a living resource (reboot, stop, start); it doesn't change the phase."""
+    """A verb on a living resource (reboot, stop, start, or update that makes a volume larger).
+
+    It doesn't change the phase. ``size_gib`` is how large the volume is to be.
+    """
 
     id: str
     verb: Verb
     state: OperationState
+    size_gib: int | None = None
     requested_at: Moment | None = None
     started_at: Moment | None = None
     finished_at: Moment | None = None

@@ -134,6 +134,50 @@ async def test_a_volume_and_all_that_is_made_of_it_in_one_breath(
 
 
 @pytest.mark.timeout(600)
+async def test_a_volume_grows_while_it_is_attached(client: Client, world: World) -> None:
+    """What was written is there; the initiator sees the rest when it next logs in."""
+    volume = await _active(client, CreateVolume(size_gib=1))
+    attachment = await _active(client, CreateAttachment(volume=volume.id, initiator_iqn=INITIATOR))
+    assert attachment.status.outputs["initiator_iqn"] == INITIATOR
+    login = _login(await client.credentials(attachment.id))
+    await asyncio.to_thread(login.write, b"o" * 4096)
+    assert await asyncio.to_thread(login.size) == GIB
+    used = (await client.quota()).used["volume_gib"]
+    asked = await client.grow(volume.id, 3)
+    assert asked.status.operations[-1].size_gib == 3
+    grown = await _grown(client, volume.id)
+    assert (grown.status.phase, grown.spec["size_gib"]) == (Phase.ACTIVE, 3)
+    assert grown.status.outputs["size_bytes"] == 3 * GIB
+    assert (await client.quota()).used["volume_gib"] == used + 2
+    assert await asyncio.to_thread(login.size) == 3 * GIB
+    await asyncio.to_thread(login.write, b"n" * 4096, at=3 * GIB - 4096)
+    assert await asyncio.to_thread(login.reads, b"o" * 4096)
+    snapshot = await client.create(CreateSnapshot(volume=volume.id))
+    taken = await client.wait(snapshot.id, timeout=120)
+    assert taken.status.outputs["size_bytes"] == 3 * GIB
+    with pytest.raises(ApiError, match="at least 3"):
+        await client.grow(volume.id, 2)
+    await client.grow(volume.id, 1000)
+    refused = (await _grown(client, volume.id)).status.operations[-1]
+    assert refused.error is not None
+    assert refused.error.reason == Reason.QUOTA_EXCEEDED
+    assert (await client.quota()).used["volume_gib"] == used + 2
+    await _gone(client, attachment.id, snapshot.id, volume.id)
+    assert world.images() == []
+
+
+async def _grown(client: Client, volume: str) -> Resource:
+    """The volume, when none of its operations is open any more."""
+
+    async def all_ended() -> bool:
+        operations = (await client.get(volume)).status.operations
+        return all(one.finished_at is not None for one in operations)
+
+    await eventually(all_ended, within=60, what=f"{volume} has grown")
+    return await client.get(volume)
+
+
+@pytest.mark.timeout(600)
 async def test_what_is_in_use_goes_when_its_holder_lets_go(client: Client, world: World) -> None:
     """The volume waits for its attachment, that for its initiator; each says for whom."""
     volume = await _active(client, CreateVolume(size_gib=1))

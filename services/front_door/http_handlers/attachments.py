@@ -53,5 +53,6 @@ def _query(resource: Resource, key: SealingKey) -> GetAttachmentCredentials:
         attachment=resource.id,
         volume=spec.volume,
         initiator_iqn=spec.initiator_iqn,
+        machine=spec.machine,
         public_key=key.public_key,
     )

@@ -27,7 +27,7 @@ from services.front_door.request_store import RequestRow
 from services.front_door.route import Handler
 from services.front_door.submission import Ask
 from shared.contract.identifiers import new_ulid
-from shared.contract.kinds import ExtendLease, Kind, UpdateResource
+from shared.contract.kinds import ExtendLease, Kind, least_size_gib
 from shared.contract.messages import RequestSubmitted
 from shared.contract.problems import Reason
 from shared.contract.resources import TERMINAL_PHASES, Operation, OperationState, Phase, Verb
@@ -107,15 +107,35 @@ def update(kind: Kind) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         only(request)
         body: Any = await read_body(request, kind.update)
-        if body == UpdateResource():
+        if body == kind.update():
             raise bad_field("", "Name at least one field to change.")
         shown = await find(request, kind)
         ttl = body.lease.ttl if body.lease else None
         message = _message(kind, shown, Verb.UPDATE, labels=body.labels, lease_ttl=ttl)
-        row = await _submit(request, _ask(request, body), message, living=shown)
-        return resource_answer(await _shown(request, row), status=202)
+        spec = {name: getattr(body, name) for name in kind.change.__struct_fields__}
+        if not any(spec.values()):
+            row = await _submit(request, _ask(request, body), message, living=shown)
+            return resource_answer(await _shown(request, row), status=202)
+        message = msgspec.structs.replace(message, spec=spec, operation_id=f"op-{new_ulid()}")
+        row = await _grow(request, _ask(request, body), message, shown)
+        return await _operation_answer(request, row, size_gib=spec["size_gib"])
 
     return handle
+
+
+async def _grow(
+    request: web.Request, ask: Ask, message: RequestSubmitted, shown: Shown
+) -> RequestRow:
+    """Refuse what would be smaller than what is shown, unless the same was accepted before."""
+    document = msgspec.json.decode(shown.document)
+    least = least_size_gib(document["spec"], document["status"].get("outputs", {}))
+    if message.spec["size_gib"] < least and shown.phase not in TERMINAL_PHASES:
+        before = await front_door(request).submitter.accepted_before(ask)
+        if before is None:
+            detail = f"A volume only grows: at least {least} is expected."
+            raise bad_field("/size_gib", detail)
+        return before
+    return await _submit(request, ask, message, living=shown)
 
 
 def change_power(kind: Kind, verb: Verb) -> Handler:
@@ -130,19 +150,28 @@ def change_power(kind: Kind, verb: Verb) -> Handler:
         shown = await find(request, kind)
         message = _message(kind, shown, verb, operation_id=f"op-{new_ulid()}")
         row = await _submit(request, _ask(request, None), message, living=shown)
-        shown = await _shown(request, row)
-        tag = {"ETag": entity_tag(shown.revision)}
-        return json_answer(_with_operation(shown, row), status=202, headers=tag)
+        return await _operation_answer(request, row)
 
     return handle
 
 
-def _with_operation(shown: Shown, row: RequestRow) -> bytes:
+async def _operation_answer(
+    request: web.Request, row: RequestRow, size_gib: int | None = None
+) -> web.Response:
+    shown = await _shown(request, row)
+    tag = {"ETag": entity_tag(shown.revision)}
+    return json_answer(_with_operation(shown, row, size_gib), status=202, headers=tag)
+
+
+def _with_operation(shown: Shown, row: RequestRow, size_gib: int | None) -> bytes:
     document = msgspec.json.decode(shown.document)
     operations = document["status"].setdefault("operations", [])
     if row.operation_id not in {operation["id"] for operation in operations}:
         asked = Operation(
-            id=row.operation_id or "", verb=Verb(row.verb), state=OperationState.REQUESTED
+            id=row.operation_id or "",
+            verb=Verb(row.verb),
+            size_gib=size_gib,
+            state=OperationState.REQUESTED,
         )
         operations.append(asked)
     return msgspec.json.encode(document)

@@ -1,8 +1,8 @@
-"""Attachments: a volume on a target of its own, for an initiator that its owner names."""
+"""Attachments: a volume on a target of its own, for an initiator or a machine of its owner's."""
 
 from __future__ import annotations
 
-from services.iscsi_worker.backend import Store, Target
+from services.iscsi_worker.backend import Export, Store, Target
 from services.iscsi_worker.provisioner.kit import Kit
 from services.iscsi_worker.provisioner.targets import ensure_target, remove_target
 from shared.contract.messages import AttachVolume, DetachVolume
@@ -14,9 +14,8 @@ async def attach_volume(store: Store, kit: Kit, command: Command[AttachVolume]) 
 
     Raises `NotFound` (volume_not_found), `PermanentError` (in_use).
     """
-    order = command.message
-    export = kit.export(command.tenant, command.resource_id, order.volume, order.initiator_iqn)
-    missing = f"Store {store.name} has no volume {order.volume}."
+    export = _export(kit, command)
+    missing = f"Store {store.name} has no volume {command.message.volume}."
     return await ensure_target(store, kit, export, missing)
 
 
@@ -26,9 +25,14 @@ async def detach_volume(store: Store, kit: Kit, command: Command[DetachVolume]) 
     While somebody is logged in nobody new is let in, who is in works on, and `TemporaryError`
     (initiator_logged_in) says who; with ``force`` the connections are closed.
     """
-    order = command.message
-    export = kit.export(command.tenant, command.resource_id, order.volume, order.initiator_iqn)
+    export = _export(kit, command)
     accounts = [export.account.username]
-    await remove_target(store, kit, export.target_iqn, accounts, force=order.force)
+    await remove_target(store, kit, export.target_iqn, accounts, force=command.message.force)
     for image in export.images:
         await store.gateway.release(image)
+
+
+def _export(kit: Kit, command: Command[AttachVolume] | Command[DetachVolume]) -> Export:
+    order = command.message
+    whose = (command.tenant, command.resource_id, order.volume)
+    return kit.export(*whose, order.initiator_iqn, order.machine)

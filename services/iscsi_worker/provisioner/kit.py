@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from services.iscsi_worker.backend import Disk, Export, Store
 from services.iscsi_worker.names import Names, config_serial, serial
+from shared.contract.problems import Reason
+from shared.runtime.errors import PermanentError
 from shared.runtime.locks import KeyedLocks
 from shared.runtime.secrets import SealingKey
 from shared.worker.chap import Chap
@@ -28,8 +30,24 @@ class Kit:
     making_seconds: float = 60.0
     locks: KeyedLocks = field(default_factory=KeyedLocks)
 
-    def export(self, tenant: str, attachment: str, volume: str, initiator_iqn: str) -> Export:
-        """What is offered for an attachment; all of it follows from its parts."""
+    def export(
+        self,
+        tenant: str,
+        attachment: str,
+        volume: str,
+        initiator_iqn: str | None,
+        machine: str | None = None,
+    ) -> Export:
+        """What is offered for an attachment; all of it follows from its parts.
+
+        The initiator is the one of that name, or the ``machine``'s. Raises `PermanentError` where
+        neither is named.
+        """
+        if initiator_iqn is None:
+            if machine is None:
+                detail = f"{attachment} names neither an initiator nor a machine."
+                raise PermanentError(detail, reason=Reason.COMMAND_REJECTED)
+            initiator_iqn = self.names.initiator(tenant, machine)
         disk = Disk(self.names.image(tenant, volume), serial(volume))
         return self._export(self.names.target(tenant, attachment), initiator_iqn, disk)
 

@@ -25,14 +25,44 @@ async def ensure_target(store: Store, kit: Kit, export: Export, missing: str) ->
     `PermanentError` (in_use) when one is offered by another target.
     """
     async with kit.alone(store, export.target_iqn):
-        if len(await store.rbd.images(export.images)) < len(export.disks):
+        images = await store.rbd.images(export.images)
+        if len(images) < len(export.disks):
             raise NotFound(missing, reason=Reason.VOLUME_NOT_FOUND)
         targets = await store.gateway.targets()
         _refuse_second(kit, export, targets)
         found = targets.get(export.target_iqn)
         if found is None or not export.is_offered_by(found):
             found = await _offer(store, kit, export, found)
+        elif found.is_outdated(images.values()) and not found.sessions:
+            found = await _reopen(store, kit, export, found)
         return found
+
+
+async def reopen_target(store: Store, kit: Kit, tenant: str, volume: str) -> None:
+    """Have the volume's LUN, if there is one, opened anew when the volume has grown since.
+
+    Not while somebody is logged in, who would lose it.
+    """
+    image = kit.names.image(tenant, volume)
+    targets = (await store.gateway.targets()).values()
+    found = next((one for one in targets if one.exports(image)), None)
+    owner = kit.names.owner_of_target(found.iqn) if found else None
+    if found is None or owner is None or len(found.initiators) != 1:
+        return  # what is not whole is made whole by its attachment
+    export = kit.export(tenant, owner.resource_id, volume, found.initiators[0])
+    if export.is_offered_by(found):
+        await ensure_target(store, kit, export, f"Store {store.name} has no volume {volume}.")
+
+
+async def _reopen(store: Store, kit: Kit, export: Export, found: Target) -> Target:
+    """Make the target anew, or leave it as it is to one who logs in at this moment."""
+    try:
+        await store.gateway.remove(export.target_iqn, [export.account.username])
+    except Conflict:
+        await _made(store.gateway.prepare(export))  # its account may have gone
+        await _made(store.gateway.admit(export))
+        return found
+    return await _offer(store, kit, export, None)
 
 
 async def _offer(store: Store, kit: Kit, export: Export, found: Target | None) -> Target:

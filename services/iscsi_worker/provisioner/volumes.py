@@ -12,9 +12,10 @@ from contextlib import suppress
 
 from services.iscsi_worker.backend import RbdImage, Source, Store
 from services.iscsi_worker.provisioner.holders import in_use, who_holds
-from services.iscsi_worker.provisioner.kit import Kit
+from services.iscsi_worker.provisioner.kit import GIB, Kit
 from services.iscsi_worker.provisioner.sources import Wanted, wanted_volume
-from shared.contract.messages import ProvisionVolume
+from services.iscsi_worker.provisioner.targets import reopen_target
+from shared.contract.messages import GrowVolume, ProvisionVolume
 from shared.contract.problems import Reason
 from shared.runtime.errors import PermanentError, TemporaryError
 from shared.worker.command import Command
@@ -30,11 +31,34 @@ async def provision_volume(
     async with kit.alone(store, name):
         try:
             if await ensure_image(store, kit, name, wanted) < wanted.size:
-                await store.rbd.resize(name, wanted.size)
+                await store.rbd.grow(name, wanted.size)
             return name, await store.rbd.prove(name)
         except (Conflict, NotFound) as error:
             # Another worker is at it too, or has just taken it away: the next attempt sees.
             raise TemporaryError(error.detail, reason=Reason.IN_USE, retry_after=1) from error
+
+
+async def grow_volume(store: Store, kit: Kit, command: Command[GrowVolume]) -> int:
+    """Return the volume's size in bytes when it is as large as wanted, proven by reading from it.
+
+    Raises `NotFound` (volume_not_found). Who logs in from now on sees the new size; under somebody
+    who is logged in the LUN is left as it is.
+    """
+    order = command.message
+    name = kit.names.image(command.tenant, command.resource_id)
+    async with kit.alone(store, name):
+        try:
+            await store.rbd.grow(name, order.size_gib * GIB)
+            size = await store.rbd.prove(name)
+        except NotFound as error:
+            missing = f"Store {store.name} has no volume {command.resource_id}."
+            raise NotFound(missing, reason=Reason.VOLUME_NOT_FOUND) from error
+        except Conflict as error:  # another worker is at it, or takes it away
+            raise TemporaryError(error.detail, reason=Reason.IN_USE, retry_after=1) from error
+    await store.gateway.show_size(name, size)
+    with suppress(PermanentError):  # the attachment's own trouble; the volume has grown
+        await reopen_target(store, kit, command.tenant, command.resource_id)
+    return size
 
 
 async def ensure_image(store: Store, kit: Kit, name: str, wanted: Wanted) -> int:

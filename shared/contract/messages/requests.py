@@ -15,9 +15,10 @@ class RequestSubmitted(Message, frozen=True):
     """Somebody asks for ``verb`` on a resource. Secret fields of ``spec`` are sealed already.
 
     ``resource_id`` is minted by the front door for its own creates, and by the scheduler (None) for
-    those from the bus; every other verb names it. ``operation_id`` names a power verb.
-    ``lease_ttl`` and ``deadline`` are seconds. ``spec`` is complete for create. ``labels`` of None
-    leaves labels as they are. ``force`` (delete): don't wait for those who still use it.
+    those from the bus; every other verb names it. ``operation_id`` names a power verb, or an update
+    of the spec. ``lease_ttl`` and ``deadline`` are seconds. ``spec`` is complete for create, and
+    what changes for update. ``labels`` of None leaves labels as they are.
+    ``force`` (delete): don't wait for those who still use it.
     """
 
     verb: Verb

@@ -16,6 +16,14 @@ class ProvisionVolume(Message, frozen=True):
     snapshot: str | None = None
 
 
+class GrowVolume(Message, frozen=True):
+    """Make the volume ``size_gib`` large; one that is, or is larger, stays as it is."""
+
+    store: str
+    operation_id: str
+    size_gib: int
+
+
 class DeprovisionVolume(Message, frozen=True):
     """Delete the volume. What somebody holds stays, and the answer says who."""
 
@@ -37,11 +45,15 @@ class RemoveSnapshot(Message, frozen=True):
 
 
 class AttachVolume(Message, frozen=True):
-    """Offer ``volume`` (its id) over iSCSI, with CHAP, to one initiator alone."""
+    """Offer ``volume`` (its id) over iSCSI, with CHAP, to one initiator alone.
+
+    It is named, or it is that of the ``machine`` (its id), whose name follows from the id.
+    """
 
     store: str
     volume: str
-    initiator_iqn: str
+    initiator_iqn: str | None = None
+    machine: str | None = None
 
 
 class DetachVolume(Message, frozen=True):
@@ -49,7 +61,8 @@ class DetachVolume(Message, frozen=True):
 
     store: str
     volume: str
-    initiator_iqn: str
+    initiator_iqn: str | None = None
+    machine: str | None = None
     force: bool = False
 
 
@@ -84,12 +97,16 @@ class WithdrawDisks(Message, frozen=True):
 
 
 class StoredThing(Message, frozen=True):
-    """One resource on a store to look at. ``volume`` is the id of the volume it is about."""
+    """One resource on a store to look at. ``volume`` is the id of the volume it is about.
+
+    An attachment is for ``initiator_iqn``, or for the initiator of ``machine`` (its id).
+    """
 
     resource_id: str
     tenant: str
     volume: str
     initiator_iqn: str | None = None
+    machine: str | None = None
 
 
 class InspectStorage(Message, frozen=True):
@@ -103,6 +120,13 @@ class VolumeProvisioned(Message, frozen=True):
     """The volume is there and was opened. ``rbd_image`` is its name in the store's pool."""
 
     rbd_image: str
+    size_bytes: int
+
+
+class VolumeGrown(Message, frozen=True):
+    """The volume has ``size_bytes`` now and was opened."""
+
+    operation_id: str
     size_bytes: int
 
 
@@ -129,6 +153,7 @@ class VolumeAttached(Message, frozen=True):
     """
 
     target_iqn: str
+    initiator_iqn: str
     lun: int
     portals: tuple[str, ...]
     chap_username: str
@@ -171,7 +196,8 @@ class StorageObserved(Message, frozen=True):
     ``gone``: it knows no such thing any more. ``size_bytes`` is that of volumes and snapshots. Of
     an attachment or a machine: ``offered``: the gateway has its target, LUNs and access (it forgets
     them when it is restarted); ``initiators`` are those logged in; ``systems`` are those of them
-    that are an operating system, and no firmware; ``gone``: its volume is no more.
+    that are an operating system, and no firmware; ``outdated``: the volume has grown, and its LUN
+    has the size of before; ``gone``: its volume is no more.
     """
 
     observed_at: Moment
@@ -180,6 +206,7 @@ class StorageObserved(Message, frozen=True):
     offered: bool = True
     initiators: tuple[str, ...] = ()
     systems: tuple[str, ...] = ()
+    outdated: bool = False
 
 
 class StorageInspectionFailed(Message, frozen=True):
@@ -224,8 +251,9 @@ class GetAttachmentCredentials(Message, frozen=True):
     store: str
     attachment: str
     volume: str
-    initiator_iqn: str
     public_key: str
+    initiator_iqn: str | None = None
+    machine: str | None = None
 
 
 class AttachmentCredentialsIssued(Message, frozen=True):

@@ -176,7 +176,7 @@ async def test_a_volume_is_offered_and_its_initiator_told_how_to_log_in(
             target_iqn="iqn.2026-03.org.colobus:t",
             lun=1,
             portals=("203.0.113.10:3260",),
-            initiator_iqn=query.initiator_iqn,
+            initiator_iqn=query.initiator_iqn or f"{query.machine}.initiator",
             chap_username="colobus-1",
             sealed_secret=seal(query.public_key, b"s3cr3t"),
         )

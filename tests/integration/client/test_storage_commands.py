@@ -24,6 +24,7 @@ from tests.integration.client.scripted import (
 )
 
 VOLUME, SNAPSHOT, ATTACHMENT = (f"{kind}-{ULID}" for kind in ("volume", "snapshot", "attachment"))
+MACHINE = f"machine-{ULID}"
 IQN = "iqn.2026-03.org.example:ci-1"
 TARGET = f"iqn.2026-03.org.colobus:{ATTACHMENT}"
 CREDENTIALS = AttachmentCredentials(
@@ -54,6 +55,11 @@ def test_every_kind_has_its_group_and_its_columns() -> None:
             {"snapshot": SNAPSHOT, "size_gib": 9},
         ),
         ("snapshot", ["--volume", VOLUME], {"volume": VOLUME}),
+        (
+            "attachment",
+            ["--volume", VOLUME, "--machine", MACHINE],
+            {"volume": VOLUME, "machine": MACHINE},
+        ),
         (
             "attachment",
             ["--volume", VOLUME, "--initiator-iqn", IQN],
@@ -116,6 +122,13 @@ async def test_leases_and_labels_of_all_kinds_are_changed_alike(
     for arguments in (("extend", VOLUME, "2h"), ("label", VOLUME, "a=b")):
         assert (await run("volume", *arguments)).exit_code == 0
     assert [body for *_, body in door.seen] == [b'{"ttl":7200}', b'{"labels":{"a":"b"}}']
+
+
+async def test_a_volume_is_resized(door: Scripted, run: Command) -> None:
+    """In GiB."""
+    door.on("PATCH", f"/v1/volumes/{VOLUME}", says(stored("volume", Phase.ACTIVE, {}), 202))
+    assert (await run("volume", "resize", VOLUME, "40")).exit_code == 0
+    assert [body for *_, body in door.seen] == [b'{"size_gib":40}']
 
 
 async def test_an_attachment_is_deleted_gently_or_by_force(door: Scripted, run: Command) -> None:

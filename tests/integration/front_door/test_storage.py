@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import structlog
 from structlog.testing import LogCapture
@@ -117,7 +118,13 @@ async def test_storage_is_asked_for_like_anything_else(
         ("volumes", {"snapshot": "snapshot-x"}, ["/snapshot"]),
         ("snapshots", {}, ["/volume"]),
         ("snapshots", {"volume": f"snapshot-{ULID}"}, ["/volume"]),
-        ("attachments", {}, ["/volume", "/initiator_iqn"]),
+        ("attachments", {}, ["/volume"]),
+        ("attachments", {"volume": f"volume-{ULID}"}, ["/initiator_iqn", "/machine"]),
+        (
+            "attachments",
+            {"volume": f"volume-{ULID}", "initiator_iqn": IQN, "machine": f"machine-{ULID}"},
+            ["/initiator_iqn", "/machine"],
+        ),
         ("attachments", {"volume": 5, "initiator_iqn": "host-1"}, ["/volume", "/initiator_iqn"]),
     ],
 )
@@ -253,7 +260,7 @@ def issued(query: GetAttachmentCredentials, secret: str = SECRET) -> AttachmentC
         target_iqn=f"iqn.2026-03.org.colobus:{query.attachment}",
         lun=1,
         portals=("203.0.113.10:3260",),
-        initiator_iqn=query.initiator_iqn,
+        initiator_iqn=query.initiator_iqn or f"{query.machine}.initiator",
         chap_username="colobus-1",
         sealed_secret=seal(query.public_key, secret.encode()),
     )
@@ -436,3 +443,103 @@ async def test_where_there_are_no_stores_nobody_is_asked_for_them(
         assert ("stores" in catalog, "problems" in catalog) == (False, False)
         async with mute(neighbours, GetVmCatalog):
             assert (await door.get("/v1/catalog", tenant)).status == 503
+
+
+async def test_a_volume_grows(door: Door, neighbours: Neighbours, tenant: Tenant) -> None:
+    """202 with the operation; the request names it and the size; repeated, it is the same one."""
+    status = Status(phase=Phase.ACTIVE, placement=PLACED, outputs={"size_bytes": 2 << 30})
+    volume = await existing(
+        door, neighbours, tenant, "volume", Phase.ACTIVE, spec={"size_gib": 2}, status=status
+    )
+    path, key = f"/v1/volumes/{volume.id}", {"Idempotency-Key": "grow"}
+    body = {"size_gib": 5, "labels": {"a": "b"}}
+    answers = [await door.request("PATCH", path, tenant, body, headers=key) for _ in range(2)]
+    for answer in answers:
+        assert answer.status == 202, answer.body
+        (operation,) = answer.json["status"]["operations"]
+        assert (operation["verb"], operation["state"]) == ("update", "requested")
+        assert operation["size_gib"] == 5
+        assert answer.json["spec"] == {"size_gib": 2}
+    (request,) = await neighbours.requests(tenant, 1)
+    assert (request.verb, request.labels) == (Verb.UPDATE, {"a": "b"})
+    assert (request.spec, request.operation_id) == ({"size_gib": 5}, operation["id"])
+    grown = msgspec.structs.replace(status, outputs={"size_bytes": 9 << 30})
+    await existing(
+        door,
+        neighbours,
+        tenant,
+        "volume",
+        Phase.ACTIVE,
+        resource_id=volume.id,
+        revision=2,
+        spec={"size_gib": 9},
+        status=grown,
+    )
+    again = await door.request("PATCH", path, tenant, body, headers=key)
+    assert (again.status, len(again.json["status"]["operations"])) == (202, 1)
+    refused = await door.request("PATCH", path, tenant, {"size_gib": 8})
+    assert pointers(refused) == ["/size_gib"]
+    (error,) = refused.problem["errors"]
+    assert error["detail"] == "A volume only grows: at least 9 is expected."
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "wrong"),
+    [
+        ("volume", {"size_gib": 0}, ["/size_gib"]),
+        ("volume", {"size_gib": "20"}, ["/size_gib"]),
+        ("volume", {}, [""]),
+        ("volume", {"size_gib": None}, [""]),
+        ("snapshot", {"size_gib": 20}, ["/size_gib"]),
+        ("attachment", {"size_gib": 20}, ["/size_gib"]),
+        ("vm", {"size_gib": 20}, ["/size_gib"]),
+        ("machine", {"size_gib": 20, "root_gib": 20}, ["/size_gib", "/root_gib"]),
+    ],
+)
+async def test_only_volumes_grow(
+    door: Door, tenant: Tenant, kind: str, body: dict[str, Any], wrong: list[str]
+) -> None:
+    """Other kinds know no such field."""
+    path = f"/v1/{KINDS[kind].plural}/{new_id(kind)}"
+    assert pointers(await door.request("PATCH", path, tenant, body)) == wrong
+
+
+async def test_what_has_ended_does_not_grow(
+    door: Door, neighbours: Neighbours, tenant: Tenant
+) -> None:
+    """409, as for every verb, however large it was."""
+    volume = await existing(door, neighbours, tenant, "volume", Phase.FAILED)
+    for size in (1, 5):
+        path = f"/v1/volumes/{volume.id}"
+        answer = await door.request("PATCH", path, tenant, {"size_gib": size})
+        assert (answer.status, answer.problem["reason"]) == (409, "wrong_phase")
+
+
+async def test_a_volume_is_offered_to_a_machine(
+    door: Door, neighbours: Neighbours, tenant: Tenant, other_tenant: Tenant
+) -> None:
+    """To one's own; the worker is asked by the machine's id for what it logs in with."""
+    volume = await existing(door, neighbours, tenant, "volume", Phase.ACTIVE)
+    machine = await existing(door, neighbours, tenant, "machine", Phase.ACTIVE, spec={})
+    foreign = await existing(door, neighbours, other_tenant, "machine", Phase.ACTIVE, spec={})
+    ended = await existing(door, neighbours, tenant, "machine", Phase.DELETED, spec={})
+    for other in (foreign.id, ended.id, f"machine-{ULID}"):
+        body = {"volume": volume.id, "machine": other}
+        assert pointers(await door.post("/v1/attachments", tenant, body)) == ["/machine"]
+    spec = {"volume": volume.id, "machine": machine.id}
+    answer = await door.post("/v1/attachments", tenant, spec)
+    assert (answer.status, answer.json["spec"]) == (202, spec)
+    status = Status(phase=Phase.ACTIVE, placement=PLACED)
+    active = await existing(
+        door, neighbours, tenant, "attachment", Phase.ACTIVE, spec=spec, status=status
+    )
+    asked: list[GetAttachmentCredentials] = []
+
+    def issue(_: Envelope, query: GetAttachmentCredentials) -> Message:
+        asked.append(query)
+        return issued(query)
+
+    neighbours.answers[GetAttachmentCredentials] = issue
+    told = await door.get(f"/v1/attachments/{active.id}/credentials", tenant)
+    assert told.json["initiator_iqn"] == f"{machine.id}.initiator"
+    assert [(one.machine, one.initiator_iqn) for one in asked] == [(machine.id, None)]

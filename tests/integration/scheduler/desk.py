@@ -62,7 +62,7 @@ class Desk:
     async def request(self, verb: Verb, vm: str, tenant: str, **fields: Any) -> None:
         """A request of the front door's."""
         message_id = fields.pop("id", None)
-        kind = kind_of(vm) or ""
+        kind = kind_of(vm)
         message = RequestSubmitted(verb=verb, kind=kind, resource_id=vm, **fields)
         envelope = envelope_for(
             message, source="/front_door/test", subject=vm, tenant=tenant, id=message_id
@@ -88,9 +88,9 @@ class Desk:
         return vm
 
     async def event(
-        self, event: Message, subject: str, tenant: str, *, word: str = "vm", **envelope: Any
+        self, event: Message, subject: str, tenant: str, *, word: str = "", **envelope: Any
     ) -> None:
-        """An event of a worker's, under a word of its own."""
+        """An event of a worker's, under a word of its own: else the kind of what it is about."""
         made = envelope_for(
             event, source="/vm_worker/test", subject=subject, tenant=tenant, **envelope
         )
@@ -99,7 +99,7 @@ class Desk:
                 envelope=made,
                 message=event,
                 queue="scheduler.events",
-                routing_key=f"{tenant}.{word}.{made.message_name}",
+                routing_key=f"{tenant}.{word or kind_of(subject) or 'vm'}.{made.message_name}",
                 headers={},
                 user_id="colobus-vm-worker",
                 reply_to=None,

@@ -188,7 +188,10 @@ def test_an_initiator_has_a_name_of_iscsi(iqn: Any, good: bool) -> None:
 
 def test_an_attachment_names_both_its_ends() -> None:
     """Each that is missing, and whatever is no id of a volume."""
-    assert [e.pointer for e in field_errors({}, AttachmentSpec)] == ["/volume", "/initiator_iqn"]
+    assert [e.pointer for e in field_errors({}, AttachmentSpec)] == ["/volume"]
+    for ends in ({}, {"initiator_iqn": IQN, "machine": VOLUME.replace("volume", "machine")}):
+        faults = field_errors({"volume": VOLUME, **ends}, AttachmentSpec)
+        assert [fault.pointer for fault in faults] == ["/initiator_iqn", "/machine"]
     spec = {"volume": SNAPSHOT, "initiator_iqn": IQN}
     assert [error.pointer for error in field_errors(spec, AttachmentSpec)] == ["/volume"]
 

@@ -21,7 +21,12 @@ IQN = "iqn.2026-03.org.example:ci-1"
         (StorageObserved(observed_at=NOW, size_bytes=5), {"size_bytes": 5}),
         (StorageObserved(observed_at=NOW, initiators=(IQN,)), {"initiators": (IQN,)}),
         (StorageObserved(observed_at=NOW, gone=True), {"gone": True}),
-        (VolumeAttached(target_iqn="t", lun=1, portals=("p",), chap_username="u"), {}),
+        (
+            VolumeAttached(
+                target_iqn="t", initiator_iqn="i", lun=1, portals=("p",), chap_username="u"
+            ),
+            {},
+        ),
     ],
 )
 def test_of_storage_sizes_and_initiators_are_shown(message: Message, shown: dict[str, Any]) -> None:

@@ -39,6 +39,30 @@ def test_it_goes_where_that_is_which_it_names() -> None:
     assert choice.alternatives == ()
 
 
+MACHINE = "machine-01jz0000000000000000000000"
+ENDS = {"volume": VOLUME, "machine": MACHINE}
+
+
+def test_a_volume_and_a_machine_on_one_store_come_together() -> None:
+    """There, wherever the machine's node is."""
+    known = {**named(Phase.ACTIVE), MACHINE: Named("bigtop", Phase.ACTIVE, "west")}
+    assert needs_of("bigtop", ENDS, known) == Needs(place="west")
+    known[MACHINE] = Named("bigtop", Phase.PROVISIONING, "west")
+    assert needs_of("bigtop", ENDS, known).unready == f"machine: {MACHINE} is provisioning."
+
+
+def test_a_volume_and_a_machine_on_two_stores_never_do() -> None:
+    """It is told at once which is where."""
+    known = {**named(Phase.ACTIVE), MACHINE: Named("bigtop", Phase.ACTIVE, "east")}
+    needs = needs_of("bigtop", ENDS, known)
+    outcome = admit([attachment(needs)], {"bigtop": SHARE}, STORES, NOW)
+    ((_, choice),) = outcome.hopeless
+    assert choice.reason is Reason.NO_STORE
+    assert choice.message == (
+        f"They must be on one store. volume: {VOLUME} is on west. machine: {MACHINE} is on east."
+    )
+
+
 @pytest.mark.parametrize("phase", [Phase.REQUESTED, Phase.WAITING, Phase.PROVISIONING])
 def test_what_is_being_made_is_waited_for(phase: Phase) -> None:
     """With a reason that names it; whoever stands behind passes."""

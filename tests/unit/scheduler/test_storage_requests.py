@@ -21,7 +21,7 @@ VOLUME, SNAPSHOT = f"volume-{ULID}", f"snapshot-{ULID}"
         ("volume", {"size_gib": 0}, ["size_gib"]),
         ("snapshot", {}, ["volume"]),
         ("snapshot", {"volume": SNAPSHOT}, ["volume"]),
-        ("attachment", {"volume": VOLUME}, ["initiator_iqn"]),
+        ("attachment", {"volume": VOLUME}, ["initiator_iqn", "machine"]),
         ("attachment", {"volume": VOLUME, "initiator_iqn": "host-1"}, ["initiator_iqn"]),
     ],
 )

@@ -36,7 +36,11 @@ MADE: dict[str, Message] = {
     "volume": VolumeProvisioned(rbd_image="colobus.test.bigtop.v", size_bytes=2 << 30),
     "snapshot": SnapshotTaken(rbd_snapshot="colobus.test.bigtop.v@s", size_bytes=2 << 30),
     "attachment": VolumeAttached(
-        target_iqn="iqn.t", lun=1, portals=("127.0.0.1:3260",), chap_username="colobus"
+        target_iqn="iqn.t",
+        initiator_iqn="i",
+        lun=1,
+        portals=("127.0.0.1:3260",),
+        chap_username="colobus",
     ),
 }
 UNMADE: dict[str, Message] = {
