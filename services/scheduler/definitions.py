@@ -89,9 +89,12 @@ class Inspection:
 
 @dataclass(frozen=True)
 class Held:
-    """A sort of thing that a kind is made of: the handle that records it, and whose it is."""
+    """A sort of thing that a kind is made of: the handle that records it, and whose it is.
 
-    handle: str
+    None: it is not recorded which one it is, so that of the living nothing is said of it.
+    """
+
+    handle: str | None
     worker: str
 
 
@@ -105,6 +108,8 @@ class OperationDefinition:
     command: Callable[[ResourceState, Operation], Message]
     accepted_by: type[Message] | tuple[()] = ()
     done: Callable[[Operation, Any], bool] = lambda _operation, _seen: False
+    #: Why what was accepted has come to nothing, so that it is ordered again; None: it has not.
+    in_vain: Callable[[Operation, Any], Problem | None] = lambda _operation, _seen: None
     ended_by: Mapping[type[Message], Absorb] = field(default_factory=dict)
 
 

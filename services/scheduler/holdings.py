@@ -165,6 +165,7 @@ async def known_of(
             places=placement.places,
             busy=row["busy"],
             records={w: handles[one.handle] for w, one in held.items() if one.handle in handles},
+            unrecorded=frozenset(w for w, one in held.items() if one.handle is None),
         )
     return known
 

@@ -33,17 +33,19 @@ def may_leave(walk: Walk, resting: Collection[str]) -> bool:
     """Tell whether the resource is better off elsewhere, and nothing of weight can be here.
 
     Its commands have all answered, none was for what is waited for (a server): that one stays
-    with the cloud it was ordered from, so that there are never two.
+    with the cloud it was ordered from, so that there are never two. Nor was any for another place
+    than the one that it leaves (a metal's store): there it would be made again under the same
+    names, with the undo behind it.
     """
     state = walk.state
     if state.ending is not None or state.phase is not Phase.PROVISIONING:
         return False
     if state.place not in resting or not set(state.alternatives) - set(resting):
         return False
-    return all(
-        walk.progress(step.name).answered
-        and not (walk.progress(step.name).began and step.sees_made is not None)
+    return all(walk.progress(step.name).answered for step in walk.wanted()) and not any(
+        step.sees_made is not None or step.place(state) != state.place
         for step in walk.wanted()
+        if walk.progress(step.name).began
     )
 
 

@@ -9,6 +9,7 @@ machine, so that a system's session is of this one.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from services.scheduler.definitions import Sighting
@@ -32,6 +33,10 @@ _DEPLOYED, _REACHED = "deployed", "disk_reached"
 _BARE = frozenset({"available", "manageable", "enroll"})
 _UNDOING = frozenset({"deleting", "cleaning", "clean wait"})
 _BROKEN = frozenset({"deploy failed", "error", "clean failed"})
+#: So long after it was first seen so, a node that was taken away is given up.
+_GONE_FOR_GOOD = timedelta(seconds=5)
+#: So long the baremetal_worker asks a system to stop before it cuts the power.
+_SOFT = timedelta(seconds=60)
 _POWER = {"power on": "running", "power off": "stopped"}
 _POWER_ENDS = {Verb.REBOOT: "power on", Verb.START: "power on", Verb.STOP: "power off"}
 
@@ -126,13 +131,10 @@ def _deployed(state: ResourceState, seen: MachineObserved) -> Sighting:
         problem = Problem(title="Deploy failed", detail=detail, retryable=True)
         return Sighting(failed=(Reason.DEPLOY_FAILED, problem))
     if seen.provision_state in _BARE:
-        problem = Problem(
-            title="Not deployed",
-            detail=f"Ironic has accepted the deployment, and says {seen.provision_state}.",
-            reason=Reason.DEPLOY_FAILED,
-            retryable=True,
-        )
-        return Sighting(again=problem, handles={_DEPLOYED: ""})
+        # Not ordered again: who logged in the first time may still be shown, and would prove it.
+        detail = f"Ironic has accepted the deployment, and says {seen.provision_state}."
+        problem = Problem(title="Not deployed", detail=detail, retryable=True)
+        return Sighting(failed=(Reason.DEPLOY_FAILED, problem))
     return Sighting()
 
 
@@ -179,13 +181,21 @@ def _condition_of_node(
     state: ResourceState, seen: MachineObserved
 ) -> tuple[Reason, str, bool] | None:
     if seen.gone or seen.provision_state in _BARE:
-        return Reason.REMOVED_EXTERNALLY, f"{state.place} has taken its node away.", True
+        words = f"{state.place} has taken its node away."
+        return Reason.REMOVED_EXTERNALLY, words, _is_gone_for_good(state, seen)
     if seen.maintenance is not None:
         return Reason.NODE_MAINTENANCE, f"Its node is in maintenance: {seen.maintenance}", False
     if seen.provision_state != "active":
         detail = f"Ironic says {seen.provision_state}: {seen.last_error or 'no reason given'}"
         return Reason.SERVER_ERROR, detail, False
     return None
+
+
+def _is_gone_for_good(state: ResourceState, seen: MachineObserved) -> bool:
+    """One look may have gone wrong, and what follows from it deletes a disk."""
+    before = state.seen.get(MachineObserved.__name__)
+    first = before.at if before and before.reason is Reason.REMOVED_EXTERNALLY else seen.observed_at
+    return first + _GONE_FOR_GOOD <= seen.observed_at
 
 
 def outputs_of(state: ResourceState, seen: Seen) -> Mapping[str, Any]:
@@ -208,3 +218,14 @@ def power_changed(operation: Operation, seen: Seen) -> bool:
     if not isinstance(seen, MachineObserved) or seen.target_power_state is not None:
         return False
     return seen.power_state == _POWER_ENDS.get(operation.verb)
+
+
+def power_unchanged(operation: Operation, seen: Seen) -> Problem | None:
+    """A system that was asked to stop, and has had its time, is told again: then it is cut off."""
+    if not isinstance(seen, MachineObserved) or operation.started_at is None:
+        return None
+    waited = seen.observed_at >= operation.started_at + _SOFT and seen.target_power_state is None
+    if operation.verb is not Verb.STOP or not waited or seen.power_state != "power on":
+        return None
+    detail = seen.last_error or "Its system was asked to stop, and is still on."
+    return Problem(title="Not stopped", detail=detail, reason=Reason.BACKEND_REFUSED)

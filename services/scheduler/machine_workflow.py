@@ -27,11 +27,12 @@ from services.scheduler.machine_sightings import (
     metal_of,
     outputs_of,
     power_changed,
+    power_unchanged,
     so_far,
     store_of,
     unbooted,
 )
-from services.scheduler.network_steps import HOLDS, PORT, floating_ip_step, port_step
+from services.scheduler.network_steps import FLOATING_IP, HOLDS, PORT, floating_ip_step, port_step
 from services.scheduler.state import ResourceState
 from services.scheduler.storage_sightings import WORKER as STORAGE_WORKER
 from shared.contract.messages import (
@@ -202,7 +203,8 @@ MACHINE_WORKFLOW = WorkflowDefinition(
         StepDefinition(
             name="boot",
             worker=WORKER,
-            after=("node", TARGET, PORT),
+            # A floating IP that can't be had sends it back into the queue: not once it is on.
+            after=("node", TARGET, PORT, FLOATING_IP),
             make=_deploy,
             made_by={MachineDeployStarted: lambda _: Absorbed(done=False)},
             sees_made=booted,
@@ -223,11 +225,14 @@ MACHINE_WORKFLOW = WorkflowDefinition(
     outputs=outputs_of,
     condition=condition,
     operations=OperationDefinition(
-        command=_change_power, accepted_by=MachinePowerChangeStarted, done=power_changed
+        command=_change_power,
+        accepted_by=MachinePowerChangeStarted,
+        done=power_changed,
+        in_vain=power_unchanged,
     ),
     holds={
-        "volume_connector": Held("volume_connector_id", WORKER),
-        "volume_target": Held("volume_target_id", WORKER),
+        "volume_connector": Held(None, WORKER),
+        "volume_target": Held(None, WORKER),
         "allocation": Held("allocation_id", WORKER),
         "iscsi_target": Held("target_iqn", STORAGE_WORKER),
         "config_image": Held("config_image", STORAGE_WORKER),

@@ -22,7 +22,7 @@ from shared.contract.messages import (
 )
 
 WORKER = "vm_worker"
-PORT = "port"
+PORT, FLOATING_IP = "port", "floating_ip"
 #: What these steps make, in the order of its removal.
 HOLDS = {
     "floating_ip": Held("floating_ip_id", WORKER),
@@ -59,7 +59,7 @@ def port_step(wanted: Callable[[ResourceState], bool] = lambda _: True) -> StepD
 def floating_ip_step() -> StepDefinition:
     """Return the step that makes a floating IP on that port, if one was asked for."""
     return StepDefinition(
-        name="floating_ip",
+        name=FLOATING_IP,
         worker=WORKER,
         place=cloud_of,
         after=(PORT,),

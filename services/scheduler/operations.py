@@ -192,10 +192,13 @@ def observe(walk: Walk, seen: Message) -> None:
             operation.state is not OperationState.RUNNING
             or (since or walk.now) > observed_at
             or not is_current(walk, seen)
-            or not _verbs(walk.definition).done(operation, seen)
         ):
             continue
-        if progress.accepted:
+        verbs = _verbs(walk.definition)
+        if not verbs.done(operation, seen):
+            if progress.accepted and (problem := verbs.in_vain(operation, seen)) is not None:
+                walk.back_off(name, problem)
+        elif progress.accepted:
             _finish(walk, operation.id)
             _start_next(walk)
         elif told:

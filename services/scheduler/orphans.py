@@ -81,10 +81,13 @@ class Known:
     places: Sequence[str] = ()
     busy: bool = False
     records: Mapping[str, str] = field(default_factory=dict)
+    #: Of what sorts it is never recorded which one it holds.
+    unrecorded: frozenset[str] = frozenset()
 
     def has(self, seen: Seen) -> bool:
-        """Tell whether this object is the one that the ledger records."""
-        return seen.place in self.places and self.records.get(seen.what) == seen.id
+        """Tell whether this object is the one that the ledger records, or may be."""
+        known = seen.what in self.unrecorded or self.records.get(seen.what) == seen.id
+        return seen.place in self.places and known
 
 
 def judge(seen: Seen, known: Known | None, margin: timedelta) -> Verdict | None:

@@ -193,14 +193,15 @@ def _deadline_passes(walk: Walk) -> None:
 def _see_living(walk: Walk, seen: Message) -> None:
     definition, before = walk.definition, walk.state.resource
     observed_at = getattr(seen, "observed_at", walk.now)
+    by = type(seen).__name__
+    last = walk.state.seen.get(by)
+    made_at = max(step.finished_at or observed_at for step in before.status.steps)
+    if observed_at < max(made_at, last.at if last is not None else made_at):
+        return  # what was there before it was made, or shown: observations overtake each other
     condition = definition.condition(walk.state, seen)
     if condition is not None and condition[2]:
         undoing.fail(walk, condition[0], condition[1], retryable=True)
         return
-    by = type(seen).__name__
-    last = walk.state.seen.get(by)
-    if last is not None and last.at > observed_at:
-        return  # notifications and inspections overtake each other
     now = Seen(at=observed_at)
     if condition is None:
         walk.keep({}, definition.outputs(walk.state, seen))
@@ -220,9 +221,11 @@ def _mend(walk: Walk, seen: Message) -> None:
     name = walk.definition.mended_by(walk.state, seen)
     if name is None or walk.state.step(name).state is not StepState.DONE:
         return
-    made_at = walk.state.step(name).finished_at
+    made_at, step = walk.state.step(name).finished_at, walk.definition.step(name)
     if made_at is None or made_at < getattr(seen, "observed_at", walk.now):
-        walk.issue_step(walk.definition.step(name), undo=False)
+        walk.issue_step(step, undo=False)
+        if walk.state.phase is Phase.PROVISIONING:
+            walk.set_timer(f"overdue/{name}", walk.now + timedelta(seconds=step.patience))
 
 
 # ---- forward, backward, and the ends

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,7 +60,11 @@ def failure() -> Message:
 
 async def answer(ledger: Desk, asked: Delivery, event: Message) -> None:
     envelope = asked.envelope
-    about = {"step": envelope.step, "attempt": envelope.attempt, "causationid": envelope.id}
+    about: dict[str, Any] = {
+        "step": envelope.step,
+        "attempt": envelope.attempt,
+        "causationid": envelope.id,
+    }
     await ledger.event(event, envelope.subject, TENANT, id=f"{envelope.id}/answer", **about)
 
 

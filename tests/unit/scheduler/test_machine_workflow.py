@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.scheduler import operations
+from services.scheduler import operations, workflow
 from services.scheduler.machine_workflow import MACHINE_WORKFLOW, hostname_of
 from services.scheduler.state import Ending, Goal
 from shared.contract.messages import (
@@ -36,6 +37,7 @@ from shared.contract.messages import (
 )
 from shared.contract.problems import Problem, Reason
 from shared.contract.resources import OperationState, Phase, Placement, StepState, Verb
+from tests.unit.scheduler.driver import START
 from tests.unit.scheduler.walked import Walked
 
 PLACEMENT = Placement(metal="lab", store="rack", cloud="devcloud")
@@ -77,9 +79,12 @@ class Machine(Walked):
         spec: dict[str, Any] | None = None,
         placement: Placement = PLACEMENT,
         deadline: int | None = None,
+        alternatives: tuple[str, ...] = (),
     ) -> None:
-        spec = {**SPEC, **(spec or {})}
-        super().__init__("machine", spec, placement, name="builder-1", deadline=deadline)
+        spec, name = {**SPEC, **(spec or {})}, "builder-1"
+        super().__init__(
+            "machine", spec, placement, name=name, deadline=deadline, alternatives=alternatives
+        )
 
     def work(self, *, until: str = "") -> None:
         """Answer commands as workers do that succeed, but for one."""
@@ -205,14 +210,14 @@ def test_a_deployment_that_fails_is_undone_from_the_end() -> None:
     machine.work()
     machine.ironic("deploy failed", "power off", last_error="The board does not answer")
     assert machine.reason() is Reason.DEPLOY_FAILED
-    assert machine.commands() == {"UndeployMachine", "ReleaseFloatingIp"}
+    assert machine.commands() == {"UndeployMachine"}
     machine.work()
     assert machine.open == []  # Ironic is waited for
     machine.ironic("deleting")
     machine.ironic("available")
     assert machine.open == []  # and the power
     machine.ironic("available", "power off")
-    assert machine.commands() == {"ReleaseNode", "WithdrawDisks", "ReleaseVmPort"}
+    assert machine.commands() == {"ReleaseNode", "WithdrawDisks", "ReleaseFloatingIp"}
     machine.work()
     assert machine.phase() is Phase.FAILED
     assert machine.status.error is not None
@@ -265,14 +270,91 @@ def test_what_the_store_shows_says_nothing_of_the_node() -> None:
 
 
 def test_a_node_that_was_taken_away_is_the_end_of_its_machine() -> None:
-    """It fails, and what it had elsewhere goes."""
+    """It fails, and what it had elsewhere goes: when it is seen again, since a disk goes too."""
     machine = active()
+    machine.observe(MachineObserved, gone=True)
+    machine.observe(MachineObserved, gone=True)
+    assert (machine.phase(), machine.open) == (Phase.ACTIVE, [])
+    assert machine.reason() is Reason.REMOVED_EXTERNALLY
+    machine.ironic("active")
+    assert machine.reason() is None  # the first looks had gone wrong
+    machine.observe(MachineObserved, gone=True)
+    machine.now += timedelta(seconds=5)
     machine.observe(MachineObserved, gone=True)
     machine.work()
     machine.observe(MachineObserved, gone=True)
     machine.work()
     assert machine.phase() is Phase.FAILED
     assert machine.reason() is Reason.REMOVED_EXTERNALLY
+
+
+def test_what_was_seen_before_the_boot_says_nothing_of_the_living() -> None:
+    """A node is available before it is deployed; that look may come late."""
+    machine = active()
+    before = MachineObserved(
+        observed_at=START, provision_state="available", power_state="power off"
+    )
+    for _ in range(2):
+        machine._take(workflow.observe(machine.state, MACHINE_WORKFLOW, machine.now, before))
+        machine.now += timedelta(minutes=5)
+    assert (machine.phase(), machine.reason(), machine.open) == (Phase.ACTIVE, None, [])
+
+
+def test_a_second_deployment_is_not_proven_by_the_first_ones_session() -> None:
+    """So there is none: the machine fails, with a target that is withdrawn."""
+    machine = Machine()
+    machine.work()
+    machine.ironic("active")
+    machine.ironic("available", "power off")
+    assert machine.reason() is Reason.DEPLOY_FAILED
+    machine.work()
+    machine.ironic("available", "power off")
+    machine.system()
+    machine.work()
+    assert machine.phase() is Phase.FAILED
+
+
+def test_a_machine_does_not_leave_its_metal_with_disks_in_a_store() -> None:
+    """Another metal may share the store: what is undone behind it would be made again before."""
+    machine = Machine(alternatives=("lab-2",))
+    machine.fail(Reason.BACKEND_UNAVAILABLE, retryable=True, command="ReserveNode")
+    machine.work()
+    machine.ring("retry/node", resting={"lab"})
+    assert machine.phase() is Phase.PROVISIONING
+    assert machine.state.left_behind == ()
+    assert machine.commands() == {"ReserveNode"}
+
+
+def test_a_system_that_does_not_stop_is_told_again() -> None:
+    """The worker cuts the power then; what Ironic says of the first try is told."""
+    machine = active()
+    _ask(machine, Verb.STOP)
+    machine.answer(MachinePowerChangeStarted(operation_id="op-1"))
+    machine.ironic("active")
+    assert machine.open == []
+    machine.now += timedelta(seconds=60)
+    machine.ironic("active", last_error="it ignores the button")
+    machine.ring("retry/operation-op-1")
+    machine.answer(MachinePowerChangeStarted(operation_id="op-1"), "ChangeMachinePower")
+    machine.ironic("active", "power off")
+    assert machine.operation() is OperationState.DONE
+
+
+def test_a_target_that_is_mended_before_the_boot_has_its_time_too() -> None:
+    """Or it would wait without end for a gateway that stays away."""
+    machine = Machine()
+    machine.work(until="ReserveNode")
+    assert "overdue/target" not in machine.timers
+    machine.store(offered=False)
+    assert machine.commands() == {"ReserveNode", "ExportDisks"}
+    assert "overdue/target" in machine.timers
+
+
+def _ask(machine: Machine, verb: Verb) -> None:
+    asked = RequestSubmitted(
+        verb=verb, kind="machine", resource_id=machine.state.resource.id, operation_id="op-1"
+    )
+    machine._take(operations.request(machine.state, MACHINE_WORKFLOW, machine.now, asked))
 
 
 def test_an_undeployment_that_fails_is_ordered_again() -> None:
@@ -325,10 +407,7 @@ def test_a_metal_without_networks_gives_no_port() -> None:
 def test_the_power_is_as_it_was_asked_for(verb: Verb, before: str, after: str) -> None:
     """And nothing is under way any more."""
     machine = active()
-    asked = RequestSubmitted(
-        verb=verb, kind="machine", resource_id=machine.state.resource.id, operation_id="op-1"
-    )
-    machine._take(operations.request(machine.state, MACHINE_WORKFLOW, machine.now, asked))
+    _ask(machine, verb)
     machine.answer(MachinePowerChangeStarted(operation_id="op-1"))
     machine.ironic("active", before, target_power_state=after)
     machine.ironic("active", after, target_power_state="rebooting")

@@ -72,7 +72,7 @@ def test_one_command_makes_it_and_one_unmakes_it(kind: str) -> None:
     """Active as soon as the worker has proven it; deleted when nothing is left."""
     stored = made(kind)
     assert stored.phase() is Phase.ACTIVE
-    (name,) = (held.handle for held in stored.definition.holds.values())
+    (name,) = (held.handle or "" for held in stored.definition.holds.values())
     assert stored.state.handles[name]
     assert stored.state.place == "ceph"
     stored.delete()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -29,6 +29,7 @@ class Walked:
         *,
         name: str | None = None,
         deadline: int | None = None,
+        alternatives: tuple[str, ...] = (),
     ) -> None:
         self.now = START
         self.kind = kind
@@ -49,7 +50,7 @@ class Walked:
         )
         self.state = ResourceState(resource=resource, correlation_id="request-1")
         self._take(workflow.accept(self.state, self.definition, self.now))
-        self._take(workflow.admit(self.state, self.definition, self.now, placement))
+        self._take(workflow.admit(self.state, self.definition, self.now, placement, alternatives))
 
     def _take(self, decision: Decision) -> None:
         self.state = decision.state
@@ -111,6 +112,6 @@ class Walked:
     def end(self, ending: Ending) -> None:
         self._take(workflow.end(self.state, self.definition, self.now, ending))
 
-    def ring(self, name: str) -> None:
+    def ring(self, name: str, resting: Collection[str] = ()) -> None:
         self.now = max(self.now, self.timers.pop(name))
-        self._take(workflow.ring(self.state, self.definition, self.now, name))
+        self._take(workflow.ring(self.state, self.definition, self.now, name, resting))
