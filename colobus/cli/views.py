@@ -23,6 +23,11 @@ def size(volume: Resource) -> str | None:
     return None if gib is None else f"{gib:.4g} GiB"
 
 
+def initiator(attachment: Resource) -> object:
+    """Return who may log in: the machine, or else the initiator that was named."""
+    return attachment.spec.get("machine") or attachment.spec.get("initiator_iqn")
+
+
 def _output(name: str) -> Column:
     return words(name), lambda resource: resource.status.outputs.get(name)
 
@@ -45,5 +50,5 @@ VIEWS: dict[str, tuple[Column, ...]] = {
     "machine": (_output("node"), _output("floating_ip"), _output("addresses")),
     "volume": (("size", size), _spec("image"), _spec("snapshot")),
     "snapshot": (("size", size), _spec("volume")),
-    "attachment": (_spec("volume"), _output("initiator_iqn"), _output("target_iqn")),
+    "attachment": (_spec("volume"), ("initiator", initiator), _output("target_iqn")),
 }

@@ -190,7 +190,11 @@ class TgtGateway:
             initiators=tuple(shown.initiators),
             usernames=tuple(shown.usernames),
             sessions=tuple(shown.sessions),
-            sizes={self._image(path): shown.sizes[n] for n, path in shown.luns.items()},
+            sizes={
+                self._image(path): shown.sizes[number]
+                for number, path in shown.luns.items()
+                if number in shown.sizes
+            },
         )
 
     def _image(self, path: str) -> str:

@@ -145,7 +145,7 @@ async def test_a_volume_grows_while_it_is_attached(client: Client, world: World)
     used = (await client.quota()).used["volume_gib"]
     asked = await client.grow(volume.id, 3)
     assert asked.status.operations[-1].size_gib == 3
-    grown = await _grown(client, volume.id)
+    grown = await _grown(client, asked)
     assert (grown.status.phase, grown.spec["size_gib"]) == (Phase.ACTIVE, 3)
     assert grown.status.outputs["size_bytes"] == 3 * GIB
     assert (await client.quota()).used["volume_gib"] == used + 2
@@ -157,8 +157,8 @@ async def test_a_volume_grows_while_it_is_attached(client: Client, world: World)
     assert taken.status.outputs["size_bytes"] == 3 * GIB
     with pytest.raises(ApiError, match="at least 3"):
         await client.grow(volume.id, 2)
-    await client.grow(volume.id, 1000)
-    refused = (await _grown(client, volume.id)).status.operations[-1]
+    asked = await client.grow(volume.id, 1000)
+    refused = (await _grown(client, asked)).status.operations[-1]
     assert refused.error is not None
     assert refused.error.reason == Reason.QUOTA_EXCEEDED
     assert (await client.quota()).used["volume_gib"] == used + 2
@@ -166,15 +166,16 @@ async def test_a_volume_grows_while_it_is_attached(client: Client, world: World)
     assert world.images() == []
 
 
-async def _grown(client: Client, volume: str) -> Resource:
-    """The volume, when none of its operations is open any more."""
+async def _grown(client: Client, asked: Resource) -> Resource:
+    """The volume, when what was asked last has ended."""
+    wanted = asked.status.operations[-1].id
 
-    async def all_ended() -> bool:
-        operations = (await client.get(volume)).status.operations
-        return all(one.finished_at is not None for one in operations)
+    async def ended() -> bool:
+        operations = (await client.get(asked.id)).status.operations
+        return any(one.id == wanted and one.finished_at is not None for one in operations)
 
-    await eventually(all_ended, within=60, what=f"{volume} has grown")
-    return await client.get(volume)
+    await eventually(ended, within=60, what=f"{wanted} has ended")
+    return await client.get(asked.id)
 
 
 @pytest.mark.timeout(600)

@@ -453,7 +453,7 @@ async def test_a_volume_grows(door: Door, neighbours: Neighbours, tenant: Tenant
     )
     path, key = f"/v1/volumes/{volume.id}", {"Idempotency-Key": "grow"}
     body = {"size_gib": 5, "labels": {"a": "b"}}
-    answers = [await door.request("PATCH", path, tenant, body, headers=key) for _ in range(2)]
+    answers = [await door.request("PATCH", path, tenant, json=body, headers=key) for _ in range(2)]
     for answer in answers:
         assert answer.status == 202, answer.body
         (operation,) = answer.json["status"]["operations"]
@@ -475,9 +475,9 @@ async def test_a_volume_grows(door: Door, neighbours: Neighbours, tenant: Tenant
         spec={"size_gib": 9},
         status=grown,
     )
-    again = await door.request("PATCH", path, tenant, body, headers=key)
+    again = await door.request("PATCH", path, tenant, json=body, headers=key)
     assert (again.status, len(again.json["status"]["operations"])) == (202, 1)
-    refused = await door.request("PATCH", path, tenant, {"size_gib": 8})
+    refused = await door.request("PATCH", path, tenant, json={"size_gib": 8})
     assert pointers(refused) == ["/size_gib"]
     (error,) = refused.problem["errors"]
     assert error["detail"] == "A volume only grows: at least 9 is expected."
@@ -501,7 +501,7 @@ async def test_only_volumes_grow(
 ) -> None:
     """Other kinds know no such field."""
     path = f"/v1/{KINDS[kind].plural}/{new_id(kind)}"
-    assert pointers(await door.request("PATCH", path, tenant, body)) == wrong
+    assert pointers(await door.request("PATCH", path, tenant, json=body)) == wrong
 
 
 async def test_what_has_ended_does_not_grow(
@@ -511,7 +511,7 @@ async def test_what_has_ended_does_not_grow(
     volume = await existing(door, neighbours, tenant, "volume", Phase.FAILED)
     for size in (1, 5):
         path = f"/v1/volumes/{volume.id}"
-        answer = await door.request("PATCH", path, tenant, {"size_gib": size})
+        answer = await door.request("PATCH", path, tenant, json={"size_gib": size})
         assert (answer.status, answer.problem["reason"]) == (409, "wrong_phase")
 
 

@@ -217,6 +217,7 @@ async def desk(
         tenant: {
             "projects": {cloud: f"project-{tenant}-{cloud}" for cloud in clouds},
             "quota": dict(quota),
+            "broker_user": f"ci-{tenant}",
         }
         for tenant, quota in quotas.items()
     }

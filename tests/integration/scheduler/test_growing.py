@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from services.scheduler import admitting
+from services.scheduler import admitting, handlers
 from services.scheduler.growing import demand
-from shared.bus import Delivery
+from shared.bus import Delivery, RejectedMessage
+from shared.contract.codec import envelope_for
 from shared.contract.identifiers import new_id, new_ulid
 from shared.contract.messages import (
     CommandFailed,
@@ -20,6 +22,7 @@ from shared.contract.messages import (
     GrowVolume,
     Message,
     ProvisionVolume,
+    RequestSubmitted,
     VolumeDeprovisioned,
     VolumeGrown,
     VolumeProvisioned,
@@ -151,6 +154,49 @@ async def test_of_growths_and_creations_at_once_the_quota_takes_what_it_can(
         admitting.hold_round(ledger.context),
     )
     assert await used(ledger) == 10
+
+
+async def ask_by_bus(ledger: Desk, volume: str, **data: object) -> None:
+    """As a tenant's own user."""
+    tenant = ledger.context.tenants.by_name(TENANT)
+    assert tenant is not None
+    fields = {"verb": Verb.UPDATE, "kind": "volume", "resource_id": volume, **data}
+    message = msgspec.convert(fields, RequestSubmitted)
+    envelope = envelope_for(message, source="/ci", subject=volume, tenant=TENANT)
+    delivery = Delivery(
+        envelope=envelope,
+        message=message,
+        queue="scheduler.requests",
+        routing_key=f"{TENANT}.volume.update",
+        headers={},
+        user_id=tenant.broker_user,
+        reply_to=None,
+        repeated=False,
+        body=msgspec.json.encode({"data": fields}),
+    )
+    await handlers.handle_request(delivery, ledger.context)
+
+
+async def test_by_bus_it_is_the_same(ledger: Desk) -> None:
+    """The operation's id is minted; a size that can't be is refused with its field."""
+    made = await volume(ledger, 2)
+    await ask_by_bus(ledger, made, spec={"size_gib": 4})
+    (operation,) = (await ledger.state(made)).resource.status.operations
+    assert (operation.size_gib, operation.state) == (4, OperationState.RUNNING)
+    assert operation.id.startswith("op-")
+    for size, words in ((1, "at least 2"), (0, ">= 1")):
+        with pytest.raises(RejectedMessage) as refused:
+            await ask_by_bus(ledger, made, spec={"size_gib": size})
+        problem = refused.value.problem()
+        assert (problem.status, problem.reason) == (422, "bad_fields")
+        (error,) = problem.errors
+        assert error.pointer == "/data/spec/size_gib"
+        assert words in error.detail
+    with pytest.raises(RejectedMessage, match="/data/spec/image"):
+        await ask_by_bus(ledger, made, spec={"image": "debian-12"})
+    with pytest.raises(RejectedMessage, match="Name at least one"):
+        await ask_by_bus(ledger, made, spec={"size_gib": None})
+    assert await used(ledger) == 4
 
 
 async def test_a_delete_in_between_gives_all_of_it_back(ledger: Desk) -> None:

@@ -97,8 +97,13 @@ class ScriptedApi:
             self.logged_in.clear()
         return ""
 
-    def _put_disk(self, pool: str, image: str, mode: str, create_image: str) -> str:
+    def _put_disk(
+        self, pool: str, image: str, mode: str, create_image: str = "", size: str = ""
+    ) -> str:
         disk = f"{pool}/{image}"
+        if mode == "resize":
+            self.disks[disk]["size"] = size
+            return ""
         assert (mode, create_image) == ("create", "false")
         if disk not in self.images:
             return f"Image {disk} does not exist"

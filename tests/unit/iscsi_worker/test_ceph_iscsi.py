@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from services.iscsi_worker.backend import RbdImage
 from services.iscsi_worker.ceph_iscsi_api import CephIscsiApi, fault_of
 from services.iscsi_worker.stores_file import CephIscsiAccess
 from shared.contract.problems import Reason
@@ -208,3 +209,15 @@ def test_each_answer_has_its_meaning(status: int, message: str, kind: type[Excep
     error = fault_of(status, message, changes=True)
     assert type(error) is kind
     assert message in error.detail
+
+
+async def test_the_hosts_are_told_that_a_volume_has_grown(scene: Scene) -> None:
+    """Those who are logged in learn of it too; of what isn't offered nobody is told."""
+    await scene.store.gateway.show_size(IMAGE, 3 << 30)
+    assert scene.server.calls == []
+    await scene.attach()
+    await scene.store.gateway.show_size(IMAGE, 3 << 30)
+    assert scene.server.calls[-1] == f"PUT disk/{DISK}"
+    assert scene.server.forms[-1] == {"mode": "resize", "size": "3G"}
+    found = (await scene.store.gateway.targets())[TARGET]
+    assert not found.is_outdated([RbdImage(IMAGE, 3 << 30)])

@@ -19,11 +19,12 @@ RECORDED = Path(__file__).with_name("tgtadm-target-show.txt")
 
 
 def test_all_targets_are_read() -> None:
-    """LUNs without tgtd's own, serial numbers, accounts, ACLs, sessions."""
+    """LUNs without tgtd's own, serial numbers, sizes, accounts, ACLs, sessions."""
     whole, bare, busy = read_targets(RECORDED.read_text())
     assert (whole.tid, whole.iqn) == (1900000001, "iqn.2026-11.org.colobus:i.t.attachment-1")
     assert whole.luns == {1: "rbd/colobus.i.t.v"}
     assert whole.serials[1] == "01jgz0000000000000000000000"
+    assert whole.sizes[1] == 67_000_000
     assert (whole.usernames, whole.initiators) == (["uuuuuuuu"], ["iqn.2026-11.test:a"])
     assert whole.sessions == []
     assert (bare.iqn, bare.luns, bare.usernames, bare.initiators) == ("iqn.x:bare", {}, [], [])
