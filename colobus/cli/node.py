@@ -25,7 +25,7 @@ from colobus.nodes.node_list import load_nodes
 
 HELP = """Nodes, which machines are made of. For operators: asks Ironic itself.
 
-It needs the extra `nodes` (pip install 'colobus[nodes]'), and a cloud of clouds.yaml whose user has
+It needs colobus' extra `nodes`, and a cloud of clouds.yaml whose user has
 a role on the system (`system_scope: all`).
 """
 app = typer.Typer(help=HELP, no_args_is_help=True)

@@ -22,7 +22,7 @@ from tests.support.installation import free_ports
 
 pytestmark = pytest.mark.timeout(300)
 Colobus = Callable[..., Result]
-MACHINE = "mac_01kb5w3t0fpz3sd2t4v8h1m9qa"
+MACHINE = "machine-01kb5w3t0fpz3sd2t4v8h1m9qa"
 
 
 @pytest.fixture
