@@ -22,8 +22,10 @@ IDLE = frozenset(
     ("enroll", "manageable", "available", "clean failed", "inspect failed", "adopt failed")
 )
 SECONDS = 60
-_MISSING = """OpenStack's library for Python is missing: install colobus with its extra `nodes` \
-(pip install 'colobus[nodes]')"""
+_MISSING = (
+    "OpenStack's library for Python is missing: install colobus with its extra `nodes` "
+    "(in a checkout: pip install '.[nodes]')"
+)
 _SCOPE = "nodes belong to no project: its `auth` wants `system_scope: all` and no project"
 
 

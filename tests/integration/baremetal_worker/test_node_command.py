@@ -257,4 +257,4 @@ def test_the_missing_library_is_named_as_an_extra(colobus: Colobus) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setitem(sys.modules, "openstack", None)
         result = colobus("list")
-    assert (result.exit_code, "colobus[nodes]" in result.stderr) == (2, True), result.output
+    assert (result.exit_code, "extra `nodes`" in result.stderr) == (2, True), result.output
