@@ -29,9 +29,10 @@ from benchmarks.world import TENANT, World
 from colobus import Client, Phase
 from colobus.golden_images import GoldenImages
 from colobus.models import CreateMachine
+from colobus.nodes.node_list import arch_trait
 from devcloud.images import TinyImage
 from devcloud.machines import MACHINES
-from devcloud.nodes import RESOURCE_CLASS, trait
+from devcloud.nodes import RESOURCE_CLASS
 from devcloud.provisioning import network_of
 from services.iscsi_worker.names import golden_image
 from tests.integration.iscsi_worker.world import World as Store
@@ -132,7 +133,7 @@ def _script(place: Place) -> float:
     disks = [f"{name}.root", f"{name}.config"]
     began = time.perf_counter()
     allocation = metal.ironic.create_allocation(
-        name=name, resource_class=RESOURCE_CLASS, traits=[trait(MACHINES[0].arch)]
+        name=name, resource_class=RESOURCE_CLASS, traits=[arch_trait(MACHINES[0].arch)]
     )
     rbd = store.rbd.RBD()
     rbd.clone(store.pool, golden_image(place.image), "golden", store.pool, disks[0])

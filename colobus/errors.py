@@ -85,6 +85,22 @@ class StoreUnavailable(Unreachable):
     """Ceph gave no answer in time."""
 
 
+class NoSuchNode(ColobusError):
+    """Ironic knows no node of that name."""
+
+
+class IronicRefuses(ColobusError):
+    """It can't be done with the nodes as they are, or Ironic says no; the text has its words."""
+
+
+class IronicForbids(CredentialsError):
+    """Ironic's user may not do this, or Keystone doesn't accept it."""
+
+
+class IronicUnavailable(Unreachable):
+    """Ironic, or the Keystone before it, gave no answer."""
+
+
 _BY_STATUS: dict[int, type[ApiError]] = {
     401: NotAuthorized,
     403: NotAuthorized,

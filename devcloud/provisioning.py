@@ -30,6 +30,18 @@ TUN = Path("/dev/net/tun")
 NO_IPV6 = "/proc/sys/net/ipv6/conf/{device}/disable_ipv6"
 
 
+def why_impossible() -> str | None:
+    """Return why there can be no such network on this machine, in a few words; None: there can."""
+    if os.geteuid() != 0:
+        return "its network is a network namespace, which only root can make"
+    if not TUN.exists():
+        return f"its machines' network cards need {TUN}, which isn't there"
+    made = ["unshare", "--net", "--mount", "true"]
+    if subprocess.run(made, capture_output=True, check=False, timeout=30).returncode != 0:
+        return "this machine (a container?) lets not even root make network namespaces"
+    return None
+
+
 class NeedsRoot(RuntimeError):
     """Only root may make network namespaces."""
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from colobus.cli import attachment, follow, image, info, machine, vm, volume, webhook
+from colobus.cli import attachment, follow, image, info, machine, node, vm, volume, webhook
 from colobus.cli.session import Session
 
 HELP = """Ask a Colobus for virtual machines, bare metal and volumes, and learn what became of them.
@@ -25,6 +25,7 @@ app.add_typer(volume.app, name="volume")
 app.add_typer(volume.snapshots, name="snapshot")
 app.add_typer(attachment.app, name="attachment")
 app.add_typer(image.app, name="image")
+app.add_typer(node.app, name="node")
 app.add_typer(webhook.app, name="webhook")
 follow.register(app)
 info.register(app)

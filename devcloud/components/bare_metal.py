@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from typing import ClassVar
 
+from colobus.nodes.enrolment import enrol
+from colobus.nodes.node_list import load_nodes
 from devcloud.component import Component
-from devcloud.enrolment import enrol
 from devcloud.keystone_client import connect_admin
-from devcloud.nodes import credentials, machines, write
+from devcloud.nodes import machines, write
 
 
 class BareMetal(Component):
@@ -29,8 +30,8 @@ class BareMetal(Component):
 
     def configure(self) -> None:
         """Enrol them."""
-        entries = machines(self.site.ports.url("bmc"))
-        enrol(connect_admin(self.site, system=True).baremetal, entries, credentials(self.site))
+        nodes = load_nodes(self.site.paths.nodes_yaml)
+        enrol(connect_admin(self.site, system=True).baremetal, nodes)
         self.site.mark_done(self._step())
 
     def _step(self) -> str:

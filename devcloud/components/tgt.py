@@ -20,8 +20,10 @@ from devcloud.processes import Daemon
 from devcloud.site import Site
 from devcloud.tools import ToolFailed
 
-#: An initiator that answers none of so many questions, one each so many seconds, is gone.
-NOP = "nop_interval=5,nop_count=3"
+#: An initiator that answers none of so many questions, one each so many seconds, is gone. So many,
+#: because an emulated machine may stand still for more than 15 s on a busy host, and `tiny`, which
+#: boots from here, has nothing that logs in again.
+NOP = "nop_interval=5,nop_count=12"
 #: Threads per LUN: how many of its requests are under way at once.
 IO_THREADS = 4
 

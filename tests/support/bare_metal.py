@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from colobus.nodes.node_list import arch_trait
 from devcloud.api import Site, open_devcloud
 from devcloud.components.bmc import hardware
 from devcloud.keystone_client import connect_admin
 from devcloud.machines import MACHINES, Machine, console
-from devcloud.nodes import RESOURCE_CLASS, trait
+from devcloud.nodes import RESOURCE_CLASS
 from devcloud.plugins.colobus_devcloud_machines import pid
 from devcloud.provisioning import network_of
 from tests.support.conditions import eventually_sync
@@ -101,7 +102,7 @@ class Metal:
     def allocated(self, name: str) -> Iterator[tuple[Any, Machine]]:
         """Reserve a node; it is given back clean at the end, however it was used."""
         made = self.ironic.create_allocation(
-            name=name, resource_class=RESOURCE_CLASS, traits=[trait(MACHINES[0].arch)]
+            name=name, resource_class=RESOURCE_CLASS, traits=[arch_trait(MACHINES[0].arch)]
         )
         try:
             made = self.ironic.wait_for_allocation(made, timeout=60)

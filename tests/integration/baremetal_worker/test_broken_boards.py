@@ -12,8 +12,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from colobus.nodes.node_list import ListedNode, Login, NodeEntry, RedfishBoard
 from devcloud.components.mariadb import query
-from devcloud.nodes import ironic_node, trait
 from shared.contract.messages import MachineUndeployed, MachineUndeployStarted, UndeployMachine
 from shared.contract.problems import Reason
 from shared.runtime.errors import TemporaryError
@@ -30,27 +30,15 @@ def _dead_node(world: World) -> Iterator[str]:
     """A node that is available, though its board is dead; its class is given."""
     name = f"{world.installation}-{next(world.numbers)}"
     (port,) = free_ports(1)
-    made = world.ironic.create_node(
-        **ironic_node(
-            {
-                "name": name,
-                "resource_class": name,
-                "arch": "x86_64",
-                "traits": [],
-                "boot_mode": "bios",
-                "ports": [],
-                "bmc": {
-                    "driver": "redfish",
-                    "address": f"http://127.0.0.1:{port}",
-                    "system": "/redfish/v1/Systems/1",
-                },
-            },
-            {"username": "nobody", "password": "nothing"},
-        )
+    card = ":".join(f"{octet:02x}" for octet in (0x52, 0x54, *os.urandom(4)))
+    board = RedfishBoard(address=f"http://127.0.0.1:{port}", system="/redfish/v1/Systems/1")
+    entry = NodeEntry(
+        name=name, resource_class=name, arch="x86_64", boot_mode="bios", ports=(card,), bmc={}
     )
+    node = ListedNode(entry, board, Login(username="nobody", password="nothing"))
+    made = world.ironic.create_node(**node.fields())
     try:
-        world.ironic.set_node_traits(made, [trait("x86_64")])
-        card = ":".join(f"{octet:02x}" for octet in (0x52, 0x54, *os.urandom(4)))
+        world.ironic.set_node_traits(made, sorted(node.traits))
         world.ironic.create_port(node_uuid=made.id, address=card)
         _write(world, made.id, provision_state="available", power_state="power off")
         yield name

@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 
 import yaml
 
+from colobus.nodes.enrolment import enrol
 from devcloud.api import Supervisor, open_devcloud
-from devcloud.enrolment import enrol
 from devcloud.keystone_client import connect_admin
 from devcloud.nodes import fakes
 from devcloud.tenants import BARE_METAL_CLOUD, clouds_yaml
@@ -117,10 +117,10 @@ class World:
         """So many free nodes of a resource class of their own, which is what is given."""
         entries = fakes(f"{self.installation}-{next(self.numbers)}", count)
         try:
-            enrol(self.ironic, entries, {})
-            yield entries[0]["resource_class"]
+            enrol(self.ironic, entries)
+            yield entries[0].entry.resource_class
         finally:
-            self.forget([entry["name"] for entry in entries])
+            self.forget([entry.name for entry in entries])
 
     def forget(self, names: list[str]) -> None:
         """Take nodes away, whatever state they are in."""

@@ -12,7 +12,7 @@ from devcloud.account import Account
 from devcloud.components.provisioning_network import dnsmasq_settings
 from devcloud.machines import MACHINES
 from devcloud.ports import FIRST_BASE, LAST_BASE, SPAN
-from devcloud.provisioning import PREFIX, NeedsRoot, Network
+from devcloud.provisioning import PREFIX, NeedsRoot, Network, why_impossible
 
 NETWORK = Network("colobus-21000", 7, Account(name="daemon", uid=1, gid=1))
 
@@ -30,6 +30,17 @@ def test_without_root_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(NeedsRoot, match="as root, or leave bare metal out"):
         NETWORK.create()
+
+
+def test_why_there_is_no_bare_metal_is_told_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By the demo, which then goes without."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert "only root" in str(why_impossible())
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr("devcloud.provisioning.TUN", tmp_path / "tun")
+    assert "tun, which isn't there" in str(why_impossible())
 
 
 def test_machines_have_addresses_of_their_own_outside_of_the_leases() -> None:
