@@ -20,7 +20,9 @@ from tests.integration.scheduler.desk import Desk, desk
 @pytest.fixture
 async def ledger(ledger_dsn: str, tmp_path: Path) -> AsyncIterator[Desk]:
     """The scheduler's rooms on an empty ledger, with two stores."""
-    async with desk(ledger_dsn, tmp_path, {"bigtop": {}}, stores=("east", "west")) as made:
+    async with desk(
+        ledger_dsn, tmp_path, {"bigtop": {}}, places={"stores": {"east": {}, "west": {}}}
+    ) as made:
         yield made
 
 
