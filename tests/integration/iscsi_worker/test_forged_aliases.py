@@ -111,7 +111,8 @@ async def test_tgtd_keeps_too_little_of_a_session_to_forge_a_disk(
     try:
         with ExitStack() as sessions:
             for number, alias in enumerate(
-                ["z" * 5000, forged, forged + "x" * 5000, "y" * 700 + forged, forged]
+                ["z" * 5000, forged, forged + "x" * 5000, "y" * 700 + forged, forged],
+                start=1,
             ):
                 sessions.enter_context(_session(world.tgtd.portal, own, alias, number))
             text = world.tgtd.targets()
