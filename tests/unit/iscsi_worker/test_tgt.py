@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from services.iscsi_worker.backend import Session
-from services.iscsi_worker.tgt_control import account_request, fault_of
-from services.iscsi_worker.tgt_gateway import tids
+from services.iscsi_worker.stores_file import CephAccess, TgtAccess
+from services.iscsi_worker.tgt_control import TgtControl, account_request, fault_of
+from services.iscsi_worker.tgt_gateway import TgtGateway, tids
 from services.iscsi_worker.tgt_output import Listing, read_names, read_targets
+from shared.runtime.deadline import Deadline
 from shared.runtime.errors import BackendUnavailable
 from shared.runtime.settings import Secret
 from shared.worker.chap import Account
@@ -210,3 +213,36 @@ def test_a_target_has_few_numbers_of_its_own() -> None:
     assert len(set(numbers)) == 4
     assert all(65536 <= number < 2**31 for number in numbers)
     assert not set(numbers) & set(tids("iqn.x:b"))
+
+
+@pytest.mark.parametrize(
+    ("listing", "names", "calls", "seen"),
+    [
+        (shown_with("web-1"), "", 1, True),
+        (shown_with(FORGED_TARGET), "1900000001: {whole} 5: iqn.x:bare 7: iqn.x:busy", 2, True),
+        (shown_with(FORGED_TARGET), "1900000001: {whole} 5: iqn.x:bare", 6, False),
+    ],
+)
+async def test_names_are_asked_for_where_something_was_forged(
+    listing: str, names: str, calls: int, seen: bool
+) -> None:
+    """One call otherwise; and what does not agree at last is not told."""
+    asked: list[str] = []
+    words = names.format(whole="iqn.2026-11.org.colobus:i.t.attachment-1").split()
+    lld = [f"        Target {tid} {iqn}" for tid, iqn in zip(words[::2], words[1::2], strict=True)]
+
+    class Control:
+        async def __call__(self, _: Deadline, *arguments: str) -> str:
+            asked.append(arguments[1])
+            return listing if arguments[1] == "target" else "\n".join(["LLDs:", *lld])
+
+    access = TgtAccess(socket=Path("/s"), portals=("127.0.0.1:3260",))
+    ceph = CephAccess(conf=Path("/c"), pool="rbd", user="u")
+    control = cast("TgtControl", Control())
+    gateway = TgtGateway(control, access, ceph, Deadline.after(60))
+    if seen:
+        assert len(await gateway.targets()) == 3
+    else:
+        with pytest.raises(BackendUnavailable):
+            await gateway.targets()
+    assert len(asked) == calls
