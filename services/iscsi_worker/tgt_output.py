@@ -39,7 +39,8 @@ _LUN = re.compile(r" {8}LUN: (\d+)")
 _SIZE = re.compile(r" {12}Size: (\d+) MB")
 _STORE = re.compile(r" {12}Backing store path: (.+)")
 _SERIAL = re.compile(r" {12}SCSI SN: (\S+)")
-_NEXUS = re.compile(r" {8}I_T nexus: (\d+)")
+#: A number of 16 bits (`session_create`); what is longer `tgtadm` would not take as one.
+_NEXUS = re.compile(r" {8}I_T nexus: ([0-9]{1,5})")
 _INITIATOR = re.compile(r" {12}Initiator: (\S+)(?: alias: (.*))?")
 _ADDRESS = re.compile(r" {16}IP Address: (\S+)")
 _ENTRY = re.compile(r" {8}(\S+)")
@@ -102,7 +103,7 @@ def read_names(text: str) -> list[tuple[int, str]]:
 
 def _sections_after(text: str, at: int) -> tuple[re.Match[str], bool]:
     """Return a target's own sections, and whether others were passed over."""
-    if _NEXUS.match(text, at) is None:
+    if not text.startswith("        I_T nexus: ", at):
         found = _SECTIONS.match(text, at)
         if found is None:
             raise ValueError(f"no LUNs at {at}")
@@ -146,7 +147,7 @@ def _sessions(lines: list[str]) -> list[Session]:
     sessions: list[Session] = []
     nexus, initiator, address, alias = "", "", "", ""
     for line in [*lines, "        I_T nexus: 0"]:
-        if (found := _NEXUS.match(line)) is not None:
+        if (found := _NEXUS.fullmatch(line)) is not None:
             if nexus:
                 sessions.append(Session(nexus, initiator, address, alias))
             nexus, initiator, address, alias = found[1], "", "", ""

@@ -140,6 +140,13 @@ def test_no_place_in_an_alias_is_the_right_one(room: int, more: str) -> None:
         assert (others, own.luns) == (honest[1:], honest[0].luns)
 
 
+def test_numbers_of_sessions_are_such_that_tgtadm_takes_them() -> None:
+    """Else a forged one would make it refuse to close the others."""
+    alias = f"none\n        I_T nexus: {'9' * 30}\n        I_T nexus: 5 --op new"
+    own = read_targets(shown_with(alias, "web-1")).targets[0]
+    assert [one.id for one in own.sessions] == ["1", "2"]
+
+
 def test_an_honest_alias_needs_no_second_question() -> None:
     """Nothing was passed over; what was forged is worth one."""
     assert not read_targets(shown_with("none", "web-1")).doubtful
