@@ -16,7 +16,7 @@ from contextlib import suppress
 from services.iscsi_worker.backend import Disk, Export, Target
 from services.iscsi_worker.stores_file import CephAccess, TgtAccess
 from services.iscsi_worker.tgt_control import TgtControl
-from services.iscsi_worker.tgt_output import ShownTarget, read_targets
+from services.iscsi_worker.tgt_output import ShownTarget, read_names, read_targets
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import BackendUnavailable
 from shared.worker.errors import Conflict, NotFound, Refused
@@ -27,6 +27,8 @@ FIRST_LUN = 1
 _LEAST_TID, _TIDS = 1 << 16, (1 << 31) - (1 << 16)
 #: How many numbers are tried when one is taken by another name.
 _TRIES = 4
+#: How often is looked when targets came or went between two questions that have to agree.
+_LOOKS = 3
 
 
 class TgtGateway:
@@ -48,7 +50,7 @@ class TgtGateway:
         return self._access.portals
 
     async def targets(self, sessions_of: Collection[str] = ()) -> dict[str, Target]:
-        """One call for all of them, sessions included."""
+        """One call for all of them, sessions included (`tgt_output`: what is believed of it)."""
         del sessions_of
         return {one.iqn: self._target(one) for one in await self._shown()}
 
@@ -155,12 +157,26 @@ class TgtGateway:
                 await self._target_order("unbind", shown.tid, option, initiator)
 
     async def _shown(self) -> list[ShownTarget]:
-        text = await self._control(self._deadline, "--mode", "target", "--op", "show")
-        if not text.strip():
-            state = await self._control(self._deadline, "--mode", "sys", "--op", "show")
-            if "State: ready" not in state:
-                raise BackendUnavailable("tgtd does not answer us: does it run as our user?")
-        return read_targets(text)
+        """One call; where a session tells of targets, tgtd's own list of names is asked too."""
+        for _ in range(_LOOKS):
+            text = await self._control(self._deadline, "--mode", "target", "--op", "show")
+            if not text.strip():
+                await self._check_that_it_answers()
+            try:
+                listing = read_targets(text)
+            except ValueError as error:
+                raise BackendUnavailable(f"What tgtd shows is not understood: {error}.") from error
+            if not listing.doubtful:
+                return listing.targets
+            names = await self._control(self._deadline, "--mode", "lld", "--op", "show")
+            if listing.is_of(read_names(names)):
+                return listing.targets
+        raise BackendUnavailable("A session makes unclear which targets tgtd has.")
+
+    async def _check_that_it_answers(self) -> None:
+        state = await self._control(self._deadline, "--mode", "sys", "--op", "show")
+        if "State: ready" not in state:
+            raise BackendUnavailable("tgtd does not answer us: does it run as our user?")
 
     async def _find(self, target_iqn: str) -> ShownTarget | None:
         return next((one for one in await self._shown() if one.iqn == target_iqn), None)
