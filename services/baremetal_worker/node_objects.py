@@ -33,7 +33,6 @@ class Verb(StrEnum):
     """What a node's provision state may be asked to become."""
 
     ACTIVE = "active"
-    REBUILD = "rebuild"
     DELETED = "deleted"
     MANAGE = "manage"
     PROVIDE = "provide"

@@ -11,7 +11,7 @@ from services.baremetal_worker.node_objects import Allocation, Node
 from services.baremetal_worker.provisioner.belonging import belongs
 from shared.contract.messages import InspectMachines, MachineInspectionFailed, MachineObserved
 from shared.runtime.deadline import Deadline
-from shared.runtime.errors import ColobusError
+from shared.runtime.errors import BackendUnavailable, ColobusError
 from shared.worker.command import Command, Observation
 
 #: How long an inspection may go on once it has started, in seconds; ``not_after`` is too short
@@ -63,6 +63,10 @@ async def inspect_machines(
 async def _owned(metal: Metal, marks: Marks, asked: Mapping[str, str]) -> dict[str, Node]:
     """The nodes, of those asked for by {resource: node}, that are still the resources'."""
     nodes = {node.id: node for node in await metal.nodes()}
+    if asked and not nodes:
+        # Not that all are gone: so it looks to a user who has lost its role on the system.
+        detail = f"Ironic shows no nodes at all, where {len(asked)} were asked for."
+        raise BackendUnavailable(detail)
     there = {one: nodes[node_id] for one, node_id in asked.items() if node_id in nodes}
     owned = {one: node for one, node in there.items() if belongs(node, one, marks)}
     doubtful = [one for one in there.keys() - owned.keys() if there[one].instance_id]

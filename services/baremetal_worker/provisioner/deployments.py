@@ -19,12 +19,9 @@ from shared.worker.errors import Refused, RefusedForNow
 #: What of a node Ironic must find right before it is deployed.
 _VALIDATED = ("boot", "deploy", "power", "storage")
 _STORAGE = "external"
-#: From where a deployment can start, and by which order.
-_START = {
-    State.AVAILABLE: Verb.ACTIVE,
-    State.DEPLOY_FAILED: Verb.ACTIVE,
-    State.ERROR: Verb.REBUILD,
-}
+#: An earlier deployment of this machine has ended here. It is not tried again in place: who logged
+#: in to its disk then may still be shown there, and would prove the second one (decision 0038).
+_FAILED = frozenset({State.DEPLOY_FAILED, State.ERROR})
 _STARTED = frozenset({State.DEPLOYING, State.DEPLOY_WAIT, State.ACTIVE})
 
 
@@ -32,8 +29,8 @@ async def deploy_machine(metal: Metal, kit: Kit, command: Command[DeployMachine]
     """Have Ironic start the deployment, unless it has.
 
     Raises `NotFound` (removed_externally) when the node isn't the machine's, `Refused` with
-    Ironic's words when it finds something wrong, `RefusedForNow` (node_maintenance),
-    `TemporaryError` while the node is busy.
+    Ironic's words when it finds something wrong or has failed at it (deploy_failed),
+    `RefusedForNow` (node_maintenance), `TemporaryError` while the node is busy.
     """
     order = command.message
     node = await own_node(metal, kit.marks, order.node_id, command.resource_id)
@@ -43,21 +40,31 @@ async def deploy_machine(metal: Metal, kit: Kit, command: Command[DeployMachine]
     if node.provision_state in _STARTED:
         await _check_disk(metal, node, order, owner)
         return
-    verb = next((verb for state, verb in _START.items() if state == node.provision_state), None)
+    if node.provision_state in _FAILED:
+        words = node.last_error or f"Ironic says {node.provision_state}."
+        raise Refused(words, reason=Reason.DEPLOY_FAILED)
     if node.maintenance:
         detail = f"Node {node.name} is in maintenance: {node.maintenance_reason or 'no reason'}"
         raise RefusedForNow(detail, reason=Reason.NODE_MAINTENANCE)
-    if verb is None:
+    if node.provision_state != State.AVAILABLE:
         raise busy(node)
     await metal.change_node(node.id, _fields(kit, node, order, owner))
     await prepare_disk(metal, kit, node, order, owner)
-    if order.port_id is not None and order.port_id not in await metal.vifs(node.id):
-        await metal.attach_vif(node.id, order.port_id)
+    await _attach(metal, node, order.port_id)
     faults = await metal.faults(node.id, _VALIDATED)
     if faults:
         words = "; ".join(f"{name}: {why}" for name, why in faults.items())
         raise Refused(f"Node {node.name} can't be deployed. {words}")
-    await metal.provision(node.id, verb)
+    await metal.provision(node.id, Verb.ACTIVE)
+
+
+async def _attach(metal: Metal, node: Node, port_id: str | None) -> None:
+    """Have the node use this port, and none that a machine before has left."""
+    attached = await metal.vifs(node.id)
+    for left in [one for one in attached if one != port_id]:
+        await metal.detach_vif(node.id, left)
+    if port_id is not None and port_id not in attached:
+        await metal.attach_vif(node.id, port_id)
 
 
 async def _check_disk(metal: Metal, node: Node, order: DeployMachine, owner: Owner) -> None:

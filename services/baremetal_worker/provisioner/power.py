@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 from services.baremetal_worker.backend import Metal
 from services.baremetal_worker.node_objects import Node, Power, State
 from services.baremetal_worker.provisioner.belonging import busy, own_node
@@ -45,7 +47,7 @@ async def change_power(metal: Metal, kit: Kit, command: Command[ChangeMachinePow
     if node.provision_state != State.ACTIVE:
         raise Refused(f"Node {node.name} is {node.provision_state}; nothing runs on it.")
     if order is Power.SOFT_OFF:
-        await _stop(metal, node, attempt=command.envelope.attempt or 1)
+        await _stop(metal, node, command.message.asked_at)
         return
     await metal.power(node.id, order)
 
@@ -56,9 +58,12 @@ def _is_under_way(node: Node, verb: Verb) -> bool:
     return node.power_state in _DONE.get(verb, ())
 
 
-async def _stop(metal: Metal, node: Node, attempt: int) -> None:
-    """Ask the system first; where that has not helped, or can't be done, switch it off."""
-    if attempt == 1:
+async def _stop(metal: Metal, node: Node, asked_at: datetime | None) -> None:
+    """Ask the system first; where that has not helped in time, or can't be done, switch it off.
+
+    By the clock and not by the attempt: a command may have come to nothing before Ironic was asked.
+    """
+    if asked_at is None or datetime.now(UTC) < asked_at + timedelta(seconds=SOFT_SECONDS):
         try:
             await metal.power(node.id, Power.SOFT_OFF, within=SOFT_SECONDS)
         except Refused:

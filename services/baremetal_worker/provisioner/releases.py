@@ -44,7 +44,7 @@ async def _give_back(
         return None
     resource_id = owner.resource_id
     if not belongs(node, resource_id, kit.marks, allocation):
-        await forget_disk(metal, kit.marks, node.id, resource_id)
+        await _forget_what_can_be(metal, kit, node, resource_id)
         return None
     progress = await take_down(metal, kit, node, owner)
     if progress is Down.GOING:
@@ -58,7 +58,7 @@ async def _give_back(
     if node.instance_id:
         for port_id in await metal.vifs(node.id):
             await metal.detach_vif(node.id, port_id)
-    await _unmark(metal, kit, node, resource_id)
+    await _unmark(metal, kit, node.id, resource_id, allocation)
     return None
 
 
@@ -82,18 +82,37 @@ async def _bring_back(metal: Metal, kit: Kit, node: Node, owner: Owner) -> bool:
 
 async def _put_aside(metal: Metal, kit: Kit, node: Node, resource_id: str) -> str:
     """Take from a node that is put aside what can be taken; it may be on, or not answer."""
+    await _forget_what_can_be(metal, kit, node, resource_id)
+    with suppress(Refused):
+        for port_id in await metal.vifs(node.id) if node.instance_id else ():
+            await metal.detach_vif(node.id, port_id)
+    found = await metal.node(node.id)
+    return quarantine_words(found or node, resource_id) or node.last_error
+
+
+async def _forget_what_can_be(metal: Metal, kit: Kit, node: Node, resource_id: str) -> None:
+    """Take the resource's disk from a node that may be on, perhaps for somebody else by now.
+
+    Ironic takes nothing from a node that is on. What stays is told by the census.
+    """
     with suppress(Refused):
         try:
             await forget_disk(metal, kit.marks, node.id, resource_id)
         except TemporaryError as error:
             if error.reason != Reason.IN_USE:  # Ironic itself can't be asked
                 raise
-    found = await metal.node(node.id)
-    return quarantine_words(found or node, resource_id) or node.last_error
 
 
-async def _unmark(metal: Metal, kit: Kit, node: Node, resource_id: str) -> None:
-    """Last of all: by its mark an undeployed node is known."""
+async def _unmark(
+    metal: Metal, kit: Kit, node_id: str, resource_id: str, allocation: Allocation | None
+) -> None:
+    """Last of all: by its mark an undeployed node is known.
+
+    Such a one may have become another's since it was read.
+    """
+    node = await metal.node(node_id)
+    if node is None or not belongs(node, resource_id, kit.marks, allocation):
+        return
     changes: dict[str, None] = {}
     if node.has_instance_info:
         changes["/instance_info"] = None

@@ -69,7 +69,13 @@ async def take_down(metal: Metal, kit: Kit, node: Node, owner: Owner) -> Down:
 
 
 async def may_try_again(metal: Metal, kit: Kit, node: Node, owner: Owner) -> bool:
-    """Note that a node resists; False when it has for too long: then it is put aside."""
+    """Note that a node resists; False when it has for too long: then it is put aside.
+
+    Raises `TemporaryError` when it has become another's since it was read.
+    """
+    found = await metal.node(node.id)
+    if found is None or found.instance_id != node.instance_id or found.extra != node.extra:
+        raise busy(node)
     known = kit.marks.owner_of(node.extra)
     if known is not None and known.resource_id == owner.resource_id:
         owner = known
