@@ -47,7 +47,9 @@ def colobus(
     environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
     """All services, running."""
-    with installation(environment, tmp_path_factory.mktemp("colobus"), QUOTAS) as made:
+    # Behind the cloud's notifications it is looked often enough for what a build of 30 s shows.
+    extra = {"scheduler": {"COLOBUS_INSPECT_PUSHED_SECONDS": "10"}}
+    with installation(environment, tmp_path_factory.mktemp("colobus"), QUOTAS, extra) as made:
         made.start()
         yield made
 
