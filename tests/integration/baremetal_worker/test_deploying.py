@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import uuid
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from services.baremetal_worker.node_objects import Power
+from services.baremetal_worker.provisioner.power import SOFT_SECONDS
 from shared.contract.messages import ChangeMachinePower, UndeployMachine
 from shared.contract.problems import Reason
 from shared.contract.resources import Verb
@@ -181,12 +184,19 @@ async def test_power_is_changed_once(world: World, replica: Replica) -> None:
                 )
                 await replica.until_done(machine.id, order)
                 await _until_power(machine, state)
-        await machine.power(Verb.STOP, attempt=2)  # without asking the system
+        long_ago = datetime.now(UTC) - timedelta(seconds=SOFT_SECONDS)
+        await machine.power(Verb.STOP, asked_at=long_ago)  # without asking the system any more
+        assert _target_power(machine) != Power.SOFT_OFF
         await _until_power(machine, "power off")
         await machine.power(Verb.START)
         await _until_power(machine, "power on")
         await machine.power(Verb.REBOOT)
         await _until_power(machine, "power on")
+
+
+def _target_power(machine: Machine) -> str | None:
+    target: str | None = machine.node.target_power_state
+    return target
 
 
 async def _until_power(machine: Machine, state: str) -> None:

@@ -12,6 +12,7 @@ import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -282,12 +283,12 @@ class Machine:
         """Give its node back."""
         return only(await self.replica.until_done(self.id, self.releasing), NodeReleased)
 
-    async def power(self, verb: Verb, *, attempt: int = 1) -> list[Answer]:
+    async def power(self, verb: Verb, *, asked_at: datetime | None = None) -> list[Answer]:
         """Switch it."""
         order = ChangeMachinePower(
-            metal=METAL, node_id=self.node_id, operation_id="op-1", verb=verb
+            metal=METAL, node_id=self.node_id, operation_id="op-1", verb=verb, asked_at=asked_at
         )
-        return await self.replica.do(self.id, order, attempt=attempt)
+        return await self.replica.do(self.id, order)
 
     async def look(self) -> MachineObserved:
         """Inspect it."""
