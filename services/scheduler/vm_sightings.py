@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from services.scheduler.definitions import Sighting, doubt_of
-from services.scheduler.state import ResourceState
+from services.scheduler.state import Progress, ResourceState
 from shared.contract.messages import VmObserved
 from shared.contract.problems import Problem, Reason
 from shared.contract.resources import Operation, Verb
@@ -94,9 +94,14 @@ def is_about(state: ResourceState, seen: VmObserved) -> bool:
 
 
 def server_undone(state: ResourceState, seen: VmObserved) -> Sighting:
-    """Gone is undone; in doubt only when all of the VM's servers were looked for."""
-    if seen.notified and state.handles.get(DOUBTFUL):
-        return Sighting(unproven=seen.gone)  # an inspection sees whether any other is left
+    """Gone is undone; in doubt only when all of the VM's servers were looked for.
+
+    So it is, too, of a server that was never seen made: Nova tells of its end while its compute
+    host is still building, and lists it until that has noticed.
+    """
+    made = state.progress.get("server", Progress()).made
+    if seen.notified and (state.handles.get(DOUBTFUL) or not made):
+        return Sighting(unproven=seen.gone)  # an inspection sees whether any is left
     return Sighting(done=seen.gone)
 
 

@@ -134,6 +134,14 @@ def test_of_a_vm_that_may_have_two_servers_the_news_is_looked_into() -> None:
             vm.delete().answer("DeprovisionVm")
 
 
+def test_the_end_of_a_server_that_was_never_up_is_looked_at() -> None:
+    """Nova tells of it while its compute host is still building, and lists it until then."""
+    vm = building().delete().answer("DeprovisionVm").see(gone=True, notified=True)
+    assert vm.step("server") is StepState.UNDOING
+    assert inspection_of(vm.state) == "soon"
+    assert vm.see(gone=True).step("server") is StepState.UNDONE
+
+
 def test_a_deletion_that_needs_no_wait_forgets_what_was_told() -> None:
     """The worker found that nothing was left."""
     vm = building().see(**UP).delete().see(gone=True, notified=True)
