@@ -84,7 +84,6 @@ def inspect_disks(store: str, states: Sequence[ResourceState]) -> InspectStorage
             resource_id=state.resource.id,
             tenant=state.resource.tenant,
             volume=state.resource.id,
-            initiator_iqn=state.handles.get("initiator_iqn"),
         )
         for state in states
     )

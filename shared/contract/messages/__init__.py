@@ -10,6 +10,16 @@ files take `MESSAGES` whole. There is no logic in it.
 from __future__ import annotations
 
 from shared.contract.messages.base import Message
+from shared.contract.messages.disks import (
+    ConfigVolumeDeprovisioned,
+    ConfigVolumeProvisioned,
+    DeprovisionConfigVolume,
+    DisksExported,
+    DisksWithdrawn,
+    ExportDisks,
+    ProvisionConfigVolume,
+    WithdrawDisks,
+)
 from shared.contract.messages.machines import (
     ChangeMachinePower,
     DeployMachine,
@@ -40,20 +50,13 @@ from shared.contract.messages.status import ResourceStatusChanged
 from shared.contract.messages.storage import (
     AttachmentCredentialsIssued,
     AttachVolume,
-    ConfigVolumeDeprovisioned,
-    ConfigVolumeProvisioned,
-    DeprovisionConfigVolume,
     DeprovisionVolume,
     DetachVolume,
-    DisksExported,
-    DisksWithdrawn,
-    ExportDisks,
     GetAttachmentCredentials,
     GetStorageCatalog,
     GoldenImage,
     GrowVolume,
     InspectStorage,
-    ProvisionConfigVolume,
     ProvisionVolume,
     RemoveSnapshot,
     SnapshotRemoved,
@@ -69,7 +72,6 @@ from shared.contract.messages.storage import (
     VolumeDetached,
     VolumeGrown,
     VolumeProvisioned,
-    WithdrawDisks,
 )
 from shared.contract.messages.vms import (
     AssociateFloatingIp,
