@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import yaml
@@ -42,7 +43,8 @@ def fakes(prefix: str, count: int, arch: str = "x86_64") -> list[ListedNode]:
     Everything that is asked of them succeeds. Their cards' addresses come from the prefix, so that
     two tests' don't collide.
     """
-    high = sum(prefix.encode()) % 256
+    digest = hashlib.sha256(prefix.encode()).digest()
+    high = ":".join(f"{byte:02x}" for byte in digest[:3])
     return [
         ListedNode(
             NodeEntry(
@@ -50,7 +52,7 @@ def fakes(prefix: str, count: int, arch: str = "x86_64") -> list[ListedNode]:
                 resource_class=prefix,
                 arch=arch,
                 boot_mode="bios",
-                ports=(f"52:54:fa:{high:02x}:{number // 256:02x}:{number % 256:02x}",),
+                ports=(f"52:{high}:{number // 256:02x}:{number % 256:02x}",),
                 bmc={"driver": FAKE},
             ),
             NoBoard(),
