@@ -21,7 +21,7 @@ from shared.worker.errors import Conflict, RefusedForNow
 
 _ACTIVE, _ERROR = "active", "error"
 #: Between two looks at an allocation in the making, in seconds.
-_PAUSE = 0.25
+_PAUSE = 0.1
 
 
 async def reserve_node(
