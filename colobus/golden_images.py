@@ -19,6 +19,8 @@ from typing import Any, BinaryIO
 
 from colobus.errors import NoSuchImage, StoreForbids, StoreRefuses, StoreUnavailable, UnusableInput
 from colobus.golden_names import (
+    PHONE_HOME,
+    PROOF,
     SNAPSHOT,
     Passing,
     golden_image,
@@ -48,12 +50,16 @@ class CephAccess:
 
 @dataclass(frozen=True)
 class GoldenImage:
-    """An image that is offered; ``clones`` are the RBD images that were made of it."""
+    """An image that is offered; ``clones`` are the RBD images that were made of it.
+
+    ``phones_home``: a machine of it is active when its system has phoned home.
+    """
 
     name: str
     size_bytes: int
     created_at: datetime
     clones: tuple[str, ...]
+    phones_home: bool = False
 
 
 @contextmanager
@@ -129,7 +135,14 @@ class GoldenImages:
             self._check_unused(name, golden_image(name))
 
     def add(
-        self, name: str, file: BinaryIO, size: int, *, replace: bool, progress: Progress
+        self,
+        name: str,
+        file: BinaryIO,
+        size: int,
+        *,
+        replace: bool,
+        progress: Progress,
+        phones_home: bool = False,
     ) -> GoldenImage:
         """Import a raw disk; ``progress`` is told how many bytes of it are done.
 
@@ -143,6 +156,8 @@ class GoldenImages:
             self._rbd.RBD().create(self._ioctx, passing, whole_mib(size), old_format=False)
             with self._rbd.Image(self._ioctx, passing) as image:
                 _fill(image, file, size, progress)
+                if phones_home:
+                    image.metadata_set(PROOF, PHONE_HOME)
                 image.create_snap(SNAPSHOT)
                 # While we watch it, nobody takes it for a leftover.
                 self._put_in_place(name, passing, replace=replace)
@@ -220,6 +235,7 @@ class GoldenImages:
                         size_bytes=int(snapshot["size"]),
                         created_at=opened.create_timestamp().replace(tzinfo=UTC),
                         clones=tuple(self._clones(image)),
+                        phones_home=(PROOF, PHONE_HOME) in list(opened.metadata_list()),
                     )
         return None
 

@@ -14,6 +14,9 @@ from enum import StrEnum
 GOLDEN = "golden."
 #: The snapshot that volumes are cloned from.
 SNAPSHOT = "golden"
+#: The note, in Ceph's metadata of an image, that says what proves its systems to be up; without it
+#: their own login to their disk does.
+PROOF, PHONE_HOME = "colobus.proof", "phone-home"
 #: As names of resources are: they can be typed, and an image's name in Ceph stays short.
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _PASSING = re.compile(r"(golden-import|golden-old)\.(.+)\.[0-9a-f]{12}")

@@ -34,6 +34,7 @@ Name = Annotated[str, typer.Argument(help="What the image is called.", show_defa
 COLUMNS = (
     ("name", lambda image: image.name),
     ("size", lambda image: _size(image.size_bytes)),
+    ("proof", lambda image: "phone-home" if image.phones_home else "login"),
     ("volumes", lambda image: len(image.clones)),
     ("created", lambda image: image.created_at),
 )
@@ -71,6 +72,13 @@ def import_(
     replace: Annotated[
         bool, typer.Option("--replace", help="Take the place of one that no volume is made of.")
     ] = False,
+    phone_home: Annotated[
+        bool,
+        typer.Option(
+            "--phone-home",
+            help="A machine of it is active when its system has phoned home (cloud-init does).",
+        ),
+    ] = False,
     output: Output = Format.TABLE,
 ) -> None:
     """Import a disk image. It is offered when it is whole, and not before."""
@@ -82,6 +90,7 @@ def import_(
                 raw,
                 size,
                 replace=replace,
+                phones_home=phone_home,
                 progress=lambda done: bar.update(bar.task_ids[0], completed=done),
             )
     if output is Format.TABLE:

@@ -8,7 +8,7 @@ after the deadline that they were made with.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -38,12 +38,16 @@ class RbdSnapshot:
 
 @dataclass(frozen=True)
 class RbdImage:
-    """An image. ``size`` is in bytes; ``parent`` is what it is a clone of."""
+    """An image. ``size`` is in bytes; ``parent`` is what it is a clone of.
+
+    ``notes`` is what of its metadata is ours; a clone begins with those of its parent.
+    """
 
     name: str
     size: int
     parent: Source | None = None
     snapshots: tuple[RbdSnapshot, ...] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,9 @@ class RbdBackend(Protocol):
 
     async def write(self, name: str, content: bytes) -> None:
         """Write the first bytes of an image, to stay; `Conflict` when another is making it."""
+
+    async def note(self, name: str, key: str, value: str) -> None:
+        """Add to the notes of an image. `NotFound`."""
 
     async def remove(self, name: str) -> None:
         """Remove an image; `NotFound`, or `Conflict` when something holds it."""

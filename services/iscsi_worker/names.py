@@ -20,6 +20,13 @@ _GOLDEN = "golden."
 _CONFIG, _INITIATOR = ".config", ".initiator"
 #: The snapshot of a golden image that volumes are cloned from.
 GOLDEN_SNAPSHOT = "golden"
+#: How the keys of our notes on images begin.
+NOTES = "colobus."
+#: The note on a golden image that says what proves its systems, and the one value that it has:
+#: without it, that their own login does.
+PROOF, PHONE_HOME = f"{NOTES}proof", "phone-home"
+#: The note on a machine's root disk that says when its system phoned home.
+PHONED_HOME = f"{NOTES}phoned-home"
 
 
 @dataclass(frozen=True)

@@ -30,14 +30,23 @@ _SOME_SHORT_DATE = bytes([100, 1, 1, 0, 0, 0, 0])
 
 
 def config_disk(
-    instance_id: str, hostname: str, ssh_keys: Sequence[str], user_data: str | None
+    instance_id: str,
+    hostname: str,
+    ssh_keys: Sequence[str],
+    user_data: str | None,
+    vendor_data: str | None = None,
 ) -> bytes:
-    """Return the whole disk. Where there is nothing to say, user-data says nothing: it must be."""
+    """Return the whole disk. Where there is nothing to say, user-data says nothing: it must be.
+
+    ``vendor_data`` is what the cloud says itself: cloud-config that the user's has its way over.
+    """
     meta_data = {"instance-id": instance_id, "local-hostname": hostname}
     files = {
         "meta-data": yaml.safe_dump(meta_data, sort_keys=False),
         "user-data": compose(ssh_keys, user_data) or f"{HEADER}\n",
     }
+    if vendor_data is not None:
+        files["vendor-data"] = vendor_data
     disk = bytearray(_file_system(files))
     _set_dates(disk)
     return bytes(disk) + bytes(-len(disk) % _MIB)

@@ -9,7 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import msgspec
+
 from services.iscsi_worker.backend import Export, RbdImage, Store, Stores, Target
+from services.iscsi_worker.names import PHONE_HOME, PHONED_HOME, PROOF
 from services.iscsi_worker.provisioner.kit import Kit
 from shared.contract.identifiers import kind_of
 from shared.contract.messages import (
@@ -50,7 +53,7 @@ def observation_of(thing: StoredThing, kit: Kit, seen: Seen) -> StorageObserved:
         "volume": lambda: _of_volume(seen, image),
         "snapshot": lambda: _of_snapshot(seen, image, thing.resource_id),
         "attachment": lambda: _of_export(seen, image, _export(thing, kit)),
-        "machine": lambda: _of_export(seen, image, _export(thing, kit)),
+        "machine": lambda: _of_machine(seen, image, _export(thing, kit)),
     }.get(kind)
     if observe is None:
         detail = f"{thing.resource_id} is nothing that a store has."
@@ -91,6 +94,14 @@ def _of_export(seen: Seen, image: RbdImage | None, export: Export) -> StorageObs
         initiators=tuple(one.initiator_iqn for one in sessions),
         systems=tuple(one.initiator_iqn for one in sessions if one.of_system),
         outdated=image is not None and target is not None and target.is_outdated([image]),
+    )
+
+
+def _of_machine(seen: Seen, image: RbdImage | None, export: Export) -> StorageObserved:
+    notes = image.notes if image else {}
+    asked = notes.get(PROOF) == PHONE_HOME
+    return msgspec.structs.replace(
+        _of_export(seen, image, export), phoned_home=PHONED_HOME in notes if asked else None
     )
 
 

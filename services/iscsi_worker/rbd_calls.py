@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 from services.iscsi_worker.backend import Holders, RbdImage, RbdSnapshot, Source
+from services.iscsi_worker.names import NOTES
 from services.iscsi_worker.rbd_backend import Cluster, Pool, vendor
 from shared.runtime.deadline import Deadline
 
@@ -153,6 +154,15 @@ class CephRbd:
 
         await self._change(write)
 
+    async def note(self, name: str, key: str, value: str) -> None:
+        """As metadata of the image."""
+
+        def note(pool: Pool) -> None:
+            with pool.open(name, read_only=False) as image:
+                image.metadata_set(key, value)
+
+        await self._change(note)
+
     async def remove(self, name: str) -> None:
         """Librbd looks for snapshots and watchers before it takes anything away."""
 
@@ -206,6 +216,7 @@ def _image(pool: Pool, name: str) -> RbdImage:
             size=int(image.size()),
             parent=None if parent is None else Source(parent["image_name"], parent["snap_name"]),
             snapshots=tuple(_snapshot(one) for one in image.list_snaps()),
+            notes={key: value for key, value in image.metadata_list() if key.startswith(NOTES)},
         )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from services.iscsi_worker.context import Context, backend_of
 from services.iscsi_worker.handlers import HANDLERS
 from services.iscsi_worker.names import Names
+from services.iscsi_worker.phone import Phone
+from services.iscsi_worker.phone_home import phone_home_app
 from services.iscsi_worker.provisioner.kit import WORKER, Kit
 from services.iscsi_worker.queries import QUERY_HANDLERS
 from services.iscsi_worker.rbd_backend import vendor
@@ -12,7 +14,7 @@ from services.iscsi_worker.settings import IscsiWorkerSettings
 from services.iscsi_worker.stores import Bounds, RealStores
 from services.iscsi_worker.stores_file import load_stores
 from shared.bus import Bus, answering
-from shared.runtime.health import serve_health
+from shared.runtime.health import serve, serve_health
 from shared.runtime.secrets import SealingKey, master_key
 from shared.runtime.service import Service, patiently
 from shared.runtime.settings import load
@@ -36,6 +38,9 @@ async def wire(service: Service) -> None:
         service, settings.http_host, settings.http_port, certificate=settings.http_certificate
     )
     service.on_close(context.stores.close)
+    if context.kit.phone is not None:
+        app = phone_home_app(context.kit.phone, context.kit.names, context.stores)
+        await serve(app, service, settings.phone_home_host, settings.phone_home_port)
     bus = await patiently(
         lambda: Bus.connect(settings.amqp_urls, name=WORKER, trust=settings.amqp_trust),
         PATIENCE,
@@ -64,9 +69,11 @@ def make_context(settings: IscsiWorkerSettings) -> Context:
         threads=settings.store_concurrency + _SPARE_THREADS,
     )
     stores = RealStores(load_stores(settings.stores_file), bounds)
+    key, url = master_key(settings.chap_key), settings.phone_home_url
     kit = Kit(
         Names(settings.installation_id),
-        Chap(master_key(settings.chap_key)),
+        Chap(key),
         SealingKey.load(settings.sealing_key_file),
+        None if url is None else Phone(url, key),
     )
     return Context(stores, kit)

@@ -2,8 +2,9 @@
 
 Neither proves it alone. Ironic says active as soon as the power is on, whatever becomes of the
 boot; and the firmware logs in to the disk before any system does. So a machine is up when Ironic
-says active *and* the target has a session of an operating system. The target is made anew for each
-machine, so that a system's session is of this one.
+says active *and* the target has a session of an operating system, or, where its image says so, the
+system has phoned home. Target and disk are made anew for each machine, so that either is of this
+one.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from shared.contract.resources import Operation, Verb
 #: The step that offers the disks.
 TARGET = "target"
 #: The handles that say how far the boot has come, as far as was seen.
-_DEPLOYED, _REACHED = "deployed", "disk_reached"
+_DEPLOYED, _REACHED, _LOGGED_IN = "deployed", "disk_reached", "system_logged_in"
 #: Ironic's words for a node that nothing is deployed on (its states documentation).
 _BARE = frozenset({"available", "manageable", "enroll"})
 _UNDOING = frozenset({"deleting", "cleaning", "clean wait"})
@@ -110,8 +111,12 @@ def booted(state: ResourceState, seen: Seen) -> Sighting:
             retryable=True,
         )
         return Sighting(failed=(Reason.REMOVED_EXTERNALLY, problem))
-    if seen.systems and state.handles.get(_DEPLOYED):
+    silent = seen.phoned_home is False
+    up = seen.phoned_home or (seen.systems and not silent)
+    if up and state.handles.get(_DEPLOYED):
         return Sighting(done=True)
+    if seen.systems and silent:
+        return Sighting(unproven=True, handles={_REACHED: "yes", _LOGGED_IN: "yes"})
     if seen.initiators:
         return Sighting(unproven=True, handles={_REACHED: "yes"})
     return Sighting(unproven=bool(state.handles.get(_DEPLOYED)))
@@ -143,6 +148,8 @@ def so_far(state: ResourceState) -> str:
         return "Ironic has not said that it is deployed."
     if not state.handles.get(_REACHED):
         return "Ironic says active, but nobody was seen logged in to its disk."
+    if state.handles.get(_LOGGED_IN):
+        return "An operating system has logged in to its disk, but has not phoned home."
     return "The firmware has logged in to its disk, but no operating system has."
 
 

@@ -103,6 +103,7 @@ def _provision_config(state: ResourceState) -> Message:
     return ProvisionConfigVolume(
         store=store_of(state),
         hostname=hostname_of(state.resource.name or state.resource.id),
+        image=state.resource.spec["image"],
         ssh_keys=tuple(state.resource.spec.get("ssh_keys", ())),
         sealed_user_data=state.sealed.get("user_data"),
     )

@@ -10,6 +10,7 @@ from services.iscsi_worker import names
 
 def test_the_snapshot_that_is_made_is_the_one_that_is_cloned() -> None:
     assert golden_names.SNAPSHOT == names.GOLDEN_SNAPSHOT
+    assert (golden_names.PROOF, golden_names.PHONE_HOME) == (names.PROOF, names.PHONE_HOME)
 
 
 @pytest.mark.parametrize("name", ["debian-12", "a.b_c", "golden", "x"])

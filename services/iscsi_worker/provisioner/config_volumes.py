@@ -8,6 +8,7 @@ is written again, but not under somebody who has it open.
 from __future__ import annotations
 
 from services.iscsi_worker.backend import Store
+from services.iscsi_worker.names import PHONE_HOME, PROOF, golden_image
 from services.iscsi_worker.nocloud import config_disk
 from services.iscsi_worker.provisioner.holders import in_use, who_holds
 from services.iscsi_worker.provisioner.kit import Kit
@@ -15,7 +16,7 @@ from services.iscsi_worker.provisioner.sources import Wanted
 from services.iscsi_worker.provisioner.volumes import ensure_image, remove_image
 from shared.contract.messages import ProvisionConfigVolume
 from shared.contract.problems import Reason
-from shared.runtime.errors import TemporaryError
+from shared.runtime.errors import PermanentError, TemporaryError
 from shared.worker.command import Command
 from shared.worker.errors import Conflict, NotFound
 
@@ -25,10 +26,11 @@ async def provision_config_volume(
 ) -> str:
     """Return the name of the disk's image, proven by reading all of it.
 
-    Raises `UnreadableSecret`, `TemporaryError` (in_use).
+    Raises `UnreadableSecret`, `TemporaryError` (in_use), `PermanentError` where the image's systems
+    phone home and nobody would hear them.
     """
     name = kit.names.config_image(command.tenant, command.resource_id)
-    content = _content(kit, command)
+    content = _content(kit, command, await _vendor_data(store, kit, command))
     async with kit.alone(store, name):
         try:
             await _ensure(store, kit, name, content)
@@ -38,11 +40,24 @@ async def provision_config_volume(
     return name
 
 
-def _content(kit: Kit, command: Command[ProvisionConfigVolume]) -> bytes:
+async def _vendor_data(
+    store: Store, kit: Kit, command: Command[ProvisionConfigVolume]
+) -> str | None:
+    image = command.message.image
+    golden = None if image is None else await store.rbd.image(golden_image(image))
+    if golden is None or golden.notes.get(PROOF) != PHONE_HOME:
+        return None
+    if kit.phone is None:
+        detail = f"Systems of image {image!r} phone home, and this worker has no number for that."
+        raise PermanentError(detail, reason=Reason.COMMAND_REJECTED)
+    return kit.phone.cloud_config(store.name, command.tenant, command.resource_id)
+
+
+def _content(kit: Kit, command: Command[ProvisionConfigVolume], vendor_data: str | None) -> bytes:
     order = command.message
     sealed = order.sealed_user_data
     user_data = None if sealed is None else kit.sealing_key.open_text(sealed)
-    return config_disk(command.resource_id, order.hostname, order.ssh_keys, user_data)
+    return config_disk(command.resource_id, order.hostname, order.ssh_keys, user_data, vendor_data)
 
 
 async def _ensure(store: Store, kit: Kit, name: str, content: bytes) -> None:

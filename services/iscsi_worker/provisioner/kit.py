@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from services.iscsi_worker.backend import Disk, Export, Store
 from services.iscsi_worker.names import Names, config_serial, serial
+from services.iscsi_worker.phone import Phone
 from shared.contract.problems import Reason
 from shared.runtime.errors import PermanentError
 from shared.runtime.locks import KeyedLocks
@@ -21,12 +22,14 @@ GIB = 1 << 30
 class Kit:
     """Made once, in wiring.
 
-    An image that has been in the making for ``making_seconds`` is in nobody's hands any more.
+    ``phone`` is how systems phone home; None where nobody listens. An image that has been in the
+    making for ``making_seconds`` is in nobody's hands any more.
     """
 
     names: Names
     chap: Chap
     sealing_key: SealingKey
+    phone: Phone | None = None
     making_seconds: float = 60.0
     locks: KeyedLocks = field(default_factory=KeyedLocks)
 

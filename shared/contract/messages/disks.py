@@ -8,11 +8,13 @@ from shared.contract.messages.base import Message
 class ProvisionConfigVolume(Message, frozen=True):
     """Make the machine's second disk: cloud-init's NoCloud, labelled ``cidata``.
 
+    ``image`` is the golden image of the first, which may say that its systems phone home.
     ``sealed_user_data`` is a base64 sealed box.
     """
 
     store: str
     hostname: str
+    image: str | None = None
     ssh_keys: tuple[str, ...] = ()
     sealed_user_data: str | None = None
 

@@ -140,7 +140,8 @@ class StorageObserved(Message, frozen=True):
     an attachment or a machine: ``offered``: the gateway has its target, LUNs and access (it forgets
     them when it is restarted); ``initiators`` are those logged in; ``systems`` are those of them
     that are an operating system, and no firmware; ``outdated``: the volume has grown, and its LUN
-    has the size of before; ``gone``: its volume is no more.
+    has the size of before; ``gone``: its volume is no more. ``phoned_home``: of a machine whose
+    image says that its systems do so, whether this one has; None where the image says nothing.
     """
 
     observed_at: Moment
@@ -150,6 +151,7 @@ class StorageObserved(Message, frozen=True):
     initiators: tuple[str, ...] = ()
     systems: tuple[str, ...] = ()
     outdated: bool = False
+    phoned_home: bool | None = None
 
 
 class StorageInspectionFailed(Message, frozen=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from tests.integration.iscsi_worker.world import World, make_world
 from tests.support import devcloud
 from tests.support.bare_metal import Metal
 from tests.support.cloud import Cloud
-from tests.support.installation import SERVICES, Installation, installation
+from tests.support.installation import SERVICES, Installation, free_ports, installation
 from tests.support.installation import Metal as MetalEntry
 
 QUOTAS = {"bigtop": {"machines": 4, "floating_ips": 2, "volume_gib": 60}}
@@ -51,26 +52,53 @@ def world(metal: Metal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wo
 @pytest.fixture(scope="package")
 def tiny(metal: Metal, world: World) -> str:
     """A golden image with the smallest Linux there is."""
-    name = f"{world.installation}-tiny"
+    return _imported(metal, world, "tiny")
+
+
+@pytest.fixture(scope="package")
+def phoning(metal: Metal, world: World) -> str:
+    """The same, imported as one whose systems phone home."""
+    return _imported(metal, world, "phoning", phones_home=True)
+
+
+def _imported(metal: Metal, world: World, name: str, *, phones_home: bool = False) -> str:
+    name = f"{world.installation}-{name}"
     path = TinyImage(metal.site).build()
     with path.open("rb") as file:
-        images = GoldenImages(world.rbd, world.pool)
-        images.add(name, file, path.stat().st_size, replace=False, progress=lambda _: None)
+        GoldenImages(world.rbd, world.pool).add(
+            name,
+            file,
+            path.stat().st_size,
+            replace=False,
+            progress=lambda _: None,
+            phones_home=phones_home,
+        )
     world.golden.append(name)
     return name
 
 
 @pytest.fixture(scope="package")
 def house(
-    environment: dict[str, str], world: World, tmp_path_factory: pytest.TempPathFactory
+    environment: dict[str, str],
+    metal: Metal,
+    world: World,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Installation]:
-    """All services with a metal; the worker's marks are those of `world`."""
+    """All services with a metal; the worker's marks are those of `world`.
+
+    Machines reach the iscsi_worker where they reach the gateway: in their own network.
+    """
     folder = tmp_path_factory.mktemp("machines")
     (access,) = world.stores().values()
     entry = MetalEntry({"store": STORE, "cloud": "devcloud"}, {"cloud": "devcloud-bare-metal"})
-    with installation(
-        environment, folder, QUOTAS, stores={STORE: access}, metals={METAL: entry}
-    ) as made:
+    address, (port,) = network_of(metal.site).portal, free_ports(1)
+    phone = {
+        "COLOBUS_PHONE_HOME_URL": f"http://{address}:{port}",
+        "COLOBUS_PHONE_HOME_HOST": address,
+        "COLOBUS_PHONE_HOME_PORT": str(port),
+    }
+    places: dict[str, Any] = {"stores": {STORE: access}, "metals": {METAL: entry}}
+    with installation(environment, folder, QUOTAS, {"iscsi_worker": phone}, **places) as made:
         world.installation = made.name
         made.start(*SERVICES, "iscsi_worker", "baremetal_worker")
         yield made

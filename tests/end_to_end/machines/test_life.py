@@ -93,6 +93,21 @@ async def _reboots(client: Client, metal: Metal, machine: Resource) -> None:
     await eventually(done, what="the reboot is told as done")
 
 
+async def test_a_system_whose_image_says_so_is_proven_by_its_call(
+    client: Client, metal: Metal, world: World, network: Cloud, phoning: str
+) -> None:
+    """It finds the number on its second disk, and calls the worker that wrote it."""
+    with consoles(metal) as console:
+        made = await client.create(CreateMachine(image=phoning, flavor=RESOURCE_CLASS))
+        machine = await waited(client, made.id, timeout=BOOTS_WITHIN)
+        name = machine_of(machine).name
+        said = await asyncio.to_thread(console[name].until, "phoned home: HTTP/")
+    assert "phone-home" not in said  # nor does its console tell the number
+    await client.delete(made.id)
+    await waited(client, made.id, Phase.DELETED)
+    await leaves_nothing(metal, world, network, name)
+
+
 async def test_two_machines_of_one_image_do_not_see_each_other(
     client: Client, metal: Metal, world: World, network: Cloud, tiny: str
 ) -> None:

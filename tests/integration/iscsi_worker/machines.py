@@ -60,6 +60,7 @@ class Machine:
     hostname: str = "web-1"
     user_data: str = "#cloud-config\nruncmd: [date]\n"
     tenant: str = TENANT
+    image: str | None = None
 
     @property
     def offer(self) -> Export:
@@ -68,6 +69,7 @@ class Machine:
 
     async def root(self, image: str) -> VolumeProvisioned:
         """Make its root disk."""
+        self.image = image
         order = ProvisionVolume(store=STORE, image=image)
         return only(await self._do(order), VolumeProvisioned)
 
@@ -76,6 +78,7 @@ class Machine:
         order = ProvisionConfigVolume(
             store=STORE,
             hostname=self.hostname,
+            image=self.image,
             ssh_keys=(KEY,),
             sealed_user_data=seal(self.replica.world.sealing.public_key, self.user_data.encode()),
         )

@@ -16,6 +16,8 @@ from shared.contract.messages import GetStorageCatalog, StorageInspectionFailed,
 from shared.contract.messages import InspectStorage as Inspect
 from shared.contract.problems import Reason
 from shared.runtime.errors import TemporaryError
+from tests.integration.iscsi_worker.machines import Machine
+from tests.integration.iscsi_worker.phones import URL_OF_WORKER, door, number_of, phoning
 from tests.integration.iscsi_worker.world import (
     STORE,
     TENANT,
@@ -123,6 +125,32 @@ async def test_a_worker_that_starts_while_ceph_is_down_goes_on_later(
             await eventually(lambda: _works(replica), what="the worker goes on")
     finally:
         cloud.up(["ceph"])
+
+
+async def test_a_system_that_phones_home_meanwhile_is_to_call_again(
+    world: World, cloud: Supervisor
+) -> None:
+    """And is heard then."""
+    async with world.replica(ceph_seconds=2, phone_home_url=URL_OF_WORKER) as replica:
+        machine = Machine(replica)
+        await machine.root(phoning(world))
+        await machine.config()
+        number = number_of(world, machine)
+        async with door(replica) as phone:
+            for name in _DAEMONS:
+                cloud.kill(name)
+            try:
+                assert (await phone.post(number)).status == 503
+            finally:
+                cloud.up(["ceph"])
+
+            async def is_heard() -> bool:
+                return (await phone.post(number)).status == 204
+
+            await eventually(is_heard, what="the call is heard")
+        assert (await machine.look()).phoned_home
+        await machine.drop_config()
+        await machine.drop_root()
 
 
 async def test_a_ceph_that_hangs_costs_a_bounded_time(replica: Replica, cloud: Supervisor) -> None:

@@ -28,6 +28,7 @@ from shared.contract.messages import (
     Message,
     NodeReleased,
     NodeReserved,
+    ProvisionConfigVolume,
     RequestSubmitted,
     StorageObserved,
     VmPortPrepared,
@@ -178,6 +179,22 @@ def test_neither_ironics_word_nor_the_firmwares_login_makes_it_active() -> None:
     assert outputs["power_state"] == "running"
 
 
+def test_where_the_image_says_so_a_system_must_phone_home() -> None:
+    """Its login alone doesn't prove it; and its call doesn't before Ironic has said its word."""
+    machine = Machine()
+    order = machine.command("ProvisionConfigVolume").message
+    assert isinstance(order, ProvisionConfigVolume)
+    assert order.image == SPEC["image"]
+    machine.work()
+    machine.store(phoned_home=True)
+    assert machine.phase() is Phase.PROVISIONING
+    machine.ironic("active")
+    machine.store(initiators=(INITIATOR,), systems=(INITIATOR,), phoned_home=False)
+    assert machine.phase() is Phase.PROVISIONING
+    machine.store(phoned_home=True)
+    assert machine.phase() is Phase.ACTIVE
+
+
 @pytest.mark.parametrize(
     ("seen", "words"),
     [
@@ -186,6 +203,10 @@ def test_neither_ironics_word_nor_the_firmwares_login_makes_it_active() -> None:
         (
             ("active", "firmware"),
             "The firmware has logged in to its disk, but no operating system has.",
+        ),
+        (
+            ("active", "firmware", "silent"),
+            "An operating system has logged in to its disk, but has not phoned home.",
         ),
     ],
 )
@@ -197,6 +218,8 @@ def test_who_is_too_late_is_told_how_far_it_came(seen: tuple[str, ...], words: s
         machine.ironic("active")
     if "firmware" in seen:
         machine.firmware()
+    if "silent" in seen:
+        machine.store(initiators=(INITIATOR,), systems=(INITIATOR,), phoned_home=False)
     machine.ring("deadline")
     error = machine.state.ending
     assert error is not None
