@@ -39,9 +39,11 @@ AGAIN_SECONDS = 1.0
 TURN_SECONDS = 0.1
 #: Beyond this a look is in vain: Ironic may be paused.
 ANSWER_SECONDS = 10.0
-_ON = "power on"
+_ON, _OFF = "power on", "power off"
 #: With `driver_internal_info` comes the time of the last switch: a reboot is seen by it.
-_FIELDS = "uuid,name,power_state,driver_internal_info"
+_FIELDS = "uuid,name,power_state,target_power_state,driver_internal_info"
+#: Of Ironic's API: has all these fields, and lists nodes by their class.
+_VERSION = "1.78"
 _SWITCHED = "last_power_state_change"
 
 
@@ -61,7 +63,9 @@ def switched_on(nodes: Iterable[Mapping[str, Any]], cards: Mapping[str, str]) ->
             one["name"], cards[one["uuid"]], str(one["driver_internal_info"].get(_SWITCHED, ""))
         )
         for one in nodes
-        if one["power_state"] == _ON and one["uuid"] in cards
+        if one["power_state"] == _ON
+        and one["target_power_state"] != _OFF  # it is being switched off
+        and one["uuid"] in cards
     }
 
 
@@ -135,7 +139,9 @@ class Looks:
             time.sleep(LOOK_SECONDS)
 
     def _get(self, path: str) -> Any:
-        answer = self.ironic.get(path, timeout=ANSWER_SECONDS, raise_exc=True)
+        answer = self.ironic.get(
+            path, microversion=_VERSION, timeout=ANSWER_SECONDS, raise_exc=True
+        )
         return answer.json()
 
 

@@ -60,15 +60,17 @@ def test_a_portal_without_a_port_has_the_usual_one() -> None:
 def test_a_node_that_is_switched_again_is_another_switching_on() -> None:
     """So that a reboot is seen, during which Ironic says `power on` all the while."""
 
-    def node(power: str, at: str) -> dict[str, object]:
+    def node(power: str, at: str, target: str | None = None) -> dict[str, object]:
         info = {"last_power_state_change": at}
-        return {"uuid": "1", "name": "one", "power_state": power, "driver_internal_info": info}
+        states = {"power_state": power, "target_power_state": target}
+        return {"uuid": "1", "name": "one", **states, "driver_internal_info": info}
 
     cards = {"1": "52:54:00:00:00:01"}
     assert switched_on([node("power off", "now")], cards) == set()
     first = switched_on([node("power on", "now")], cards)
     assert first == {Switched("one", "52:54:00:00:00:01", "now")}
     assert switched_on([node("power on", "later")], cards) != first
+    assert switched_on([node("power on", "now", "power off")], cards) == set()
     assert switched_on([node("power on", "now")], {}) == set()
 
 
