@@ -141,7 +141,7 @@ class BareMetal:
         """What Ironic itself remembers of each machine's node, from its reservation on."""
         nodes = {node.name: node.id for node in self.machines.nodes()}
         for one in reservations:
-            path = f"/nodes/{nodes[one.node]}/history/detail"
+            path = f"/nodes/{nodes[one.node]}/history?detail=true"
             answer = self.machines.ironic.get(path, microversion=_HISTORY)
             said = [
                 entry["event"]

@@ -16,6 +16,7 @@ import aiohttp
 import yaml
 
 from devcloud.api import Supervisor
+from services.admin.environment import environment_of
 from tests.faults.bare_metal import PARTS as METAL_PARTS
 from tests.faults.bare_metal import BareMetal
 from tests.faults.plan import QUOTAS, Wares
@@ -236,7 +237,7 @@ def _targets(
         endpoint = cloud.admin.session.get_endpoint(service_type="baremetal")
         found["baremetal_worker-ironic"] = endpoint
     for service in services:
-        variables = colobus.environment(service)
+        variables = environment_of(service, colobus.admin)
         found[f"{service}-broker"] = variables["COLOBUS_AMQP_URLS"]
         if "COLOBUS_DATABASE_DSN" in variables:
             found[f"{service}-database"] = variables["COLOBUS_DATABASE_DSN"]
