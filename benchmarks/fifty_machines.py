@@ -38,6 +38,8 @@ from tests.support.installation import Metal as MetalEntry
 
 STORE, METAL = "rack", "lab"
 FIFTY = 50
+#: Patient: on a busy host the double may stand still for a while.
+NOP = "nop_interval=5,nop_count=12"
 #: The architecture that `devcloud.nodes.fakes` gives them.
 ARCH = "x86_64"
 #: As `metal_concurrency` and `store_concurrency` are where nobody says otherwise.
@@ -89,7 +91,7 @@ def _place(count: int) -> Iterator[Place]:
     environment = devcloud.up("ceph", "tgt", "ironic", "rabbitmq", "postgresql")
     with (
         tempfile.TemporaryDirectory(prefix="colobus-bench-") as folder,
-        make_world(environment, Path(folder)) as store,
+        make_world(environment, Path(folder), nop=NOP) as store,
         fake_machines(store.installation, count, Path(folder)) as machines,
     ):
         yield Place(store, machines, store.make_golden(IMAGE_BYTES))
