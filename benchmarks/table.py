@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmarks import accept, chain, clone, delivery, ledger_size, machine_time, memory, vm_time
+from benchmarks import (
+    accept,
+    chain,
+    clone,
+    delivery,
+    fifty_machines,
+    ledger_size,
+    machine_time,
+    memory,
+    vm_time,
+)
 from benchmarks.figures import Figure
 from benchmarks.world import World
 
@@ -13,6 +23,7 @@ BENCHMARKS: dict[str, Callable[[World], list[Figure]]] = {
     "chain": chain.run,
     "clone": clone.run,
     "delivery": delivery.run,
+    "fifty_machines": fifty_machines.run,
     "ledger_size": ledger_size.run,
     "machine_time": machine_time.run,
     "memory": memory.run,

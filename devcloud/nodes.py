@@ -37,16 +37,28 @@ def machines(bmc_address: str) -> list[dict[str, Any]]:
     ]
 
 
-def fakes(prefix: str, count: int, arch: str = "x86_64") -> list[ListedNode]:
+class _BootingFake(ListedNode):
+    """Fake hardware that Ironic deploys as if it were real, down to the iPXE script."""
+
+    def fields(self) -> dict[str, Any]:
+        """Return the fields of Ironic's node: boot and deploy are those of real machines."""
+        return {**super().fields(), "boot_interface": "ipxe", "deploy_interface": "direct"}
+
+
+def fakes(
+    prefix: str, count: int, arch: str = "x86_64", *, boots: bool = False
+) -> list[ListedNode]:
     """Return machines that aren't there; `prefix` is their resource class too.
 
     Everything that is asked of them succeeds. Their cards' addresses come from the prefix, so that
-    two tests' don't collide.
+    two tests' don't collide. With ``boots`` they get a boot script as real machines do, for
+    `devcloud.stand_ins.fake_machines` to log in by.
     """
+    made = _BootingFake if boots else ListedNode
     digest = hashlib.sha256(prefix.encode()).digest()
     high = ":".join(f"{byte:02x}" for byte in digest[:3])
     return [
-        ListedNode(
+        made(
             NodeEntry(
                 name=f"{prefix}-{number}",
                 resource_class=prefix,

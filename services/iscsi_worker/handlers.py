@@ -112,8 +112,8 @@ async def provision_config_volume(
 ) -> Sequence[Message]:
     """→ `ConfigVolumeProvisioned`."""
     store = context.store(command)
-    name = await config_volumes.provision_config_volume(store, context.kit, command)
-    return [ConfigVolumeProvisioned(rbd_image=name)]
+    name, phones = await config_volumes.provision_config_volume(store, context.kit, command)
+    return [ConfigVolumeProvisioned(rbd_image=name, phones_home=phones)]
 
 
 async def deprovision_config_volume(

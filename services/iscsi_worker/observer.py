@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import msgspec
+from msgspec.structs import replace
 
 from services.iscsi_worker.backend import Export, RbdImage, Store, Stores, Target
-from services.iscsi_worker.names import PHONE_HOME, PHONED_HOME, PROOF
+from services.iscsi_worker.names import PHONED_HOME
 from services.iscsi_worker.provisioner.kit import Kit
 from shared.contract.identifiers import kind_of
 from shared.contract.messages import (
@@ -30,30 +30,38 @@ from shared.worker.command import Command, Observation
 #: for that: it only says until when it is of use to start.
 LIFE = 45.0
 
+_MACHINE = "machine"
 #: The kinds that have a target.
-_OFFERED = ("attachment", "machine")
+_OFFERED = ("attachment", _MACHINE)
 
 Targets = Mapping[str, Target]
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What was seen of a store; ``targets`` is the gateway's error where it did not answer."""
+    """What was seen of a store; ``targets`` is the gateway's error where it did not answer.
+
+    ``disks`` are the names of the images that machines boot from: they don't grow, so that it is
+    enough to know that they are there. To open each, each second that a boot is waited for, would
+    cost more than all else of it; so only those are opened that may have a note that it is over.
+    """
 
     observed_at: datetime
     images: Mapping[str, RbdImage]
     targets: Targets | ColobusError
+    disks: frozenset[str] = frozenset()
 
 
 def observation_of(thing: StoredThing, kit: Kit, seen: Seen) -> StorageObserved:
     """Return what was seen of one thing. Pure. Raises the error for which it can't be said."""
     kind = kind_of(thing.resource_id)
-    image = seen.images.get(kit.names.image(thing.tenant, thing.volume))
+    name = kit.names.image(thing.tenant, thing.volume)
+    image = seen.images.get(name)
     observe = {
         "volume": lambda: _of_volume(seen, image),
         "snapshot": lambda: _of_snapshot(seen, image, thing.resource_id),
         "attachment": lambda: _of_export(seen, image, _export(thing, kit)),
-        "machine": lambda: _of_machine(seen, image, _export(thing, kit)),
+        _MACHINE: lambda: _of_machine(seen, name, image, thing, kit),
     }.get(kind)
     if observe is None:
         detail = f"{thing.resource_id} is nothing that a store has."
@@ -76,32 +84,45 @@ def _of_snapshot(seen: Seen, image: RbdImage | None, snapshot_id: str) -> Storag
 
 
 def _export(thing: StoredThing, kit: Kit) -> Export:
-    if kind_of(thing.resource_id) == "machine":
+    if kind_of(thing.resource_id) == _MACHINE:
         return kit.disks_export(thing.tenant, thing.resource_id)
     whose = (thing.tenant, thing.resource_id, thing.volume)
     return kit.export(*whose, thing.initiator_iqn, thing.machine)
 
 
 def _of_export(seen: Seen, image: RbdImage | None, export: Export) -> StorageObserved:
+    target = _target(seen, export)
+    outdated = image is not None and target is not None and target.is_outdated([image])
+    return _offer(seen, export, target, gone=image is None, outdated=outdated)
+
+
+def _of_machine(
+    seen: Seen, disk: str, image: RbdImage | None, thing: StoredThing, kit: Kit
+) -> StorageObserved:
+    export = _export(thing, kit)
+    observed = _offer(seen, export, _target(seen, export), gone=disk not in seen.disks)
+    if not thing.phones_home:
+        return observed
+    return replace(observed, phoned_home=image is not None and PHONED_HOME in image.notes)
+
+
+def _target(seen: Seen, export: Export) -> Target | None:
     if isinstance(seen.targets, ColobusError):
         raise seen.targets
-    target = seen.targets.get(export.target_iqn)
+    return seen.targets.get(export.target_iqn)
+
+
+def _offer(
+    seen: Seen, export: Export, target: Target | None, *, gone: bool, outdated: bool = False
+) -> StorageObserved:
     sessions = target.sessions if target else ()
     return StorageObserved(
         observed_at=seen.observed_at,
-        gone=image is None,
+        gone=gone,
         offered=export.is_offered_by(target),
         initiators=tuple(one.initiator_iqn for one in sessions),
         systems=tuple(one.initiator_iqn for one in sessions if one.of_system),
-        outdated=image is not None and target is not None and target.is_outdated([image]),
-    )
-
-
-def _of_machine(seen: Seen, image: RbdImage | None, export: Export) -> StorageObserved:
-    notes = image.notes if image else {}
-    asked = notes.get(PROOF) == PHONE_HOME
-    return msgspec.structs.replace(
-        _of_export(seen, image, export), phoned_home=PHONED_HOME in notes if asked else None
+        outdated=outdated,
     )
 
 
@@ -131,8 +152,14 @@ async def inspect_storage(
 async def _look(store: Store, kit: Kit, things: Sequence[StoredThing]) -> Seen:
     # Before the question, not after the answer: what changes in between is not seen.
     observed_at = datetime.now(UTC)
-    names = {kit.names.image(thing.tenant, thing.volume) for thing in things}
-    images = await store.rbd.images(sorted(names))
+    kinds = {kind_of(one.resource_id) for one in things}
+    opened = {
+        kit.names.image(one.tenant, one.volume)
+        for one in things
+        if kind_of(one.resource_id) != _MACHINE or one.phones_home
+    }
+    images = await store.rbd.images(sorted(opened)) if opened else {}
+    disks = frozenset(await store.rbd.names() if _MACHINE in kinds else ())
     targets: Targets | ColobusError = {}
     offered = [one for one in things if kind_of(one.resource_id) in _OFFERED]
     if offered:
@@ -141,7 +168,7 @@ async def _look(store: Store, kit: Kit, things: Sequence[StoredThing]) -> Seen:
             targets = await store.gateway.targets(asked)
         except ColobusError as error:
             targets = error
-    return Seen(observed_at, images, targets)
+    return Seen(observed_at, images, targets, disks)
 
 
 def _failed(

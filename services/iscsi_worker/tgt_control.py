@@ -14,6 +14,7 @@ import struct
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 from services.iscsi_worker.metrics import GATEWAY_CALLS, GATEWAY_SECONDS
 from services.iscsi_worker.stores_file import TgtAccess
@@ -38,13 +39,19 @@ _MAX_DETAIL = 500
 
 
 class TgtControl:
-    """One tgtd. Orders are given one at a time: it carries them out one after the other anyway."""
+    """One tgtd. Orders are given one at a time: it carries them out one after the other anyway.
+
+    What is only to be shown is asked for once for all who wait for it: each has asked before it is
+    looked at. Where fifty targets are made at once, most of tgtd's time would else go into listing
+    all of them for each.
+    """
 
     def __init__(self, store: str, access: TgtAccess, *, seconds: float) -> None:
         self._store = store
         self._access = access
         self._seconds = seconds
         self._turn = asyncio.Lock()
+        self._asked: dict[Sequence[str], asyncio.Task[str]] = {}
 
     async def __call__(self, deadline: Deadline, *arguments: str) -> str:
         """Run ``tgtadm`` with these arguments; return what it printed.
@@ -52,12 +59,36 @@ class TgtControl:
         Raises `NotFound`, `Conflict`, `Refused`, or `BackendUnavailable` when nobody answers.
         """
         deadline.check()
-        return await self._bounded(lambda: self._run(arguments), changes="show" not in arguments)
+        if "show" in arguments:
+            return await self._shown(arguments)
+        return await self._bounded(lambda: self._run(arguments), changes=True)
 
     async def make_account(self, deadline: Deadline, account: Account) -> None:
         """Make a CHAP account; `Conflict` when there is one of that name."""
         deadline.check()
         await self._bounded(lambda: self._send_account(account), changes=True)
+
+    async def _shown(self, arguments: Sequence[str]) -> str:
+        """Share what is about to be looked at, unless that has begun."""
+        asked = self._asked.get(arguments)
+        if asked is None:
+            asked = asyncio.create_task(
+                self._bounded(lambda: self._look(arguments), changes=False), name="tgtd shows"
+            )
+            self._asked[arguments] = asked
+            asked.add_done_callback(partial(self._forget, arguments))
+        return await asyncio.shield(asked)  # whoever gives up leaves it to the others
+
+    async def _look(self, arguments: Sequence[str]) -> str:
+        self._asked.pop(arguments, None)  # who asks from here on may mean what changes meanwhile
+        return await self._run(arguments)
+
+    def _forget(self, arguments: Sequence[str], asked: asyncio.Task[str]) -> None:
+        """It has never begun, if it is still there."""
+        if self._asked.get(arguments) is asked:
+            del self._asked[arguments]
+        if not asked.cancelled():
+            asked.exception()  # all who waited may have given up
 
     async def _bounded(self, order: Callable[[], Awaitable[str]], *, changes: bool) -> str:
         """Wait for our turn and carry out one order; who is silent too long is given up."""
@@ -139,4 +170,6 @@ def fault_of(complaint: str) -> ColobusError:
         return NotFound(detail)
     if any(words in detail for words in _STANDING):
         return Conflict(detail, code="active" if "active" in detail else "exists")
-    return Refused(detail or "tgtadm failed without a word")
+    if not detail:  # it ends so (by SIGPIPE) where tgtd dies while it is being spoken to
+        return BackendUnavailable("tgtd was gone before it could answer.")
+    return Refused(detail)

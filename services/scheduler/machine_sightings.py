@@ -24,10 +24,12 @@ from shared.contract.messages import (
     StoredThing,
 )
 from shared.contract.problems import Problem, Reason
-from shared.contract.resources import Operation, Verb
+from shared.contract.resources import Operation, Phase, Verb
 
 #: The step that offers the disks.
 TARGET = "target"
+#: The handle that says that its system is told to phone home.
+PHONES_HOME = "phones_home"
 #: The handles that say how far the boot has come, as far as was seen.
 _DEPLOYED, _REACHED, _LOGGED_IN = "deployed", "disk_reached", "system_logged_in"
 #: Ironic's words for a node that nothing is deployed on (its states documentation).
@@ -85,10 +87,17 @@ def inspect_disks(store: str, states: Sequence[ResourceState]) -> InspectStorage
             resource_id=state.resource.id,
             tenant=state.resource.tenant,
             volume=state.resource.id,
+            phones_home=_is_silent(state),
         )
         for state in states
     )
     return InspectStorage(store=store, things=tuple(things))
+
+
+def _is_silent(state: ResourceState) -> bool:
+    """Tell whether its system has still to phone home; what is active has."""
+    booting = state.resource.status.phase is Phase.PROVISIONING
+    return booting and PHONES_HOME in state.handles
 
 
 def is_about(state: ResourceState, seen: Seen) -> bool:
@@ -111,11 +120,11 @@ def booted(state: ResourceState, seen: Seen) -> Sighting:
             retryable=True,
         )
         return Sighting(failed=(Reason.REMOVED_EXTERNALLY, problem))
-    silent = seen.phoned_home is False
-    up = seen.phoned_home or (seen.systems and not silent)
+    phones = PHONES_HOME in state.handles
+    up = seen.phoned_home if phones else seen.systems
     if up and state.handles.get(_DEPLOYED):
         return Sighting(done=True)
-    if seen.systems and silent:
+    if seen.systems and phones:
         return Sighting(unproven=True, handles={_REACHED: "yes", _LOGGED_IN: "yes"})
     if seen.initiators:
         return Sighting(unproven=True, handles={_REACHED: "yes"})

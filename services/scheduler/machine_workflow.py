@@ -16,6 +16,7 @@ from services.scheduler.definitions import (
     WorkflowDefinition,
 )
 from services.scheduler.machine_sightings import (
+    PHONES_HOME,
     TARGET,
     booted,
     condition,
@@ -109,6 +110,11 @@ def _provision_config(state: ResourceState) -> Message:
     )
 
 
+def _config_provisioned(event: ConfigVolumeProvisioned) -> Absorbed:
+    phones = {PHONES_HOME: "yes"} if event.phones_home else {}
+    return Absorbed(handles={"config_image": event.rbd_image, **phones})
+
+
 def hostname_of(name: str) -> str:
     """Return a machine's name as one label of a host name (RFC 1123 §2.1)."""
     return re.sub(r"[^a-z0-9-]+", "-", name.lower()).strip("-")[:63].rstrip("-")
@@ -181,11 +187,7 @@ MACHINE_WORKFLOW = WorkflowDefinition(
             worker=STORAGE_WORKER,
             place=store_of,
             make=_provision_config,
-            made_by={
-                ConfigVolumeProvisioned: lambda event: Absorbed(
-                    handles={"config_image": event.rbd_image}
-                )
-            },
+            made_by={ConfigVolumeProvisioned: _config_provisioned},
             undo=lambda state: DeprovisionConfigVolume(store=store_of(state)),
             undone_by={ConfigVolumeDeprovisioned: lambda _: Absorbed()},
         ),

@@ -27,7 +27,8 @@ REST = frozenset({Phase.ACTIVE, Phase.FAILED, Phase.DELETED})
 class Progress:
     """How much of the burst is done: each VM goes through six stages, four of them in making.
 
-    Accepted, its port made, its server asked for, at rest; then its deletion begun, and gone.
+    Accepted, its port made, its server asked for, at rest; then its deletion begun, and gone. Of a
+    machine the second is that it has a node, and the third that its boot is ordered.
     """
 
     STAGES = 6
@@ -57,8 +58,19 @@ def stage_of(resource: Resource, *, unmaking: bool) -> int:
         return 6
     if _rests(resource):
         return 4
-    outputs = resource.status.outputs
-    return 3 if "server_id" in outputs else 2 if "mac_address" in outputs else 1
+    return 3 if _is_building(resource) else 2 if _PREPARED[resource.kind](resource) else 1
+
+
+def _is_building(resource: Resource) -> bool:
+    if resource.kind == "vm":
+        return "server_id" in resource.status.outputs
+    return any(s.name == "boot" and s.state != "pending" for s in resource.status.steps)
+
+
+_PREPARED: dict[str, Callable[[Resource], bool]] = {
+    "vm": lambda it: "mac_address" in it.status.outputs,
+    "machine": lambda it: "node" in it.status.outputs,
+}
 
 
 @dataclass
@@ -120,7 +132,7 @@ class Burst:
         if plan.by_bus:  # the scheduler has accepted it; the front door hears of it a little later
             await self._seen(vm, lambda it: bool(it.id))
         if plan.ending is Ending.IN_BUILD:
-            await self._seen(vm, lambda it: "server_id" in it.status.outputs or _rests(it))
+            await self._seen(vm, lambda it: _is_building(it) or _rests(it))
         if plan.ending in {Ending.AT_ONCE, Ending.IN_BUILD}:
             await client.delete(vm)
             await self._seen(vm, lambda it: it.status.phase is Phase.DELETED)
@@ -128,14 +140,14 @@ class Burst:
         self.note(f"{plan.key} is {self.newest[vm].status.phase}")
 
     async def _by_http(self, plan: Plan) -> str:
-        request = plan.request(self.world.receiver.url())
+        request = plan.request(self.world.receiver.url(), self.world.wares)
         client = self.clients[plan.tenant]
-        return (await client.create_vm(request, idempotency_key=plan.key)).id
+        return (await client.create(request, idempotency_key=plan.key)).id
 
     async def _by_bus(self, plan: Plan) -> str:
         """Publish the same event until it is answered, which is all that a CI system has to do."""
         url = self.world.colobus.amqp_url(plan.tenant)
-        event = plan.event(self.world.receiver.url())
+        event = plan.event(self.world.receiver.url(), self.world.wares)
         while True:
             # TimeoutError is an OSError; how long this may go on is said for all of the VM's making
             with contextlib.suppress(OSError, aiormq.AMQPError):

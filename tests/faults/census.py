@@ -1,4 +1,4 @@
-"""The judgement: do Nova, Neutron, ledger, read model, streams and webhooks agree? Pure.
+"""The judgement: do clouds, metals, stores, ledger, read model and webhooks agree? Pure.
 
 Each rule returns a line for each thing that is wrong: a request lost or doubled, an object leaked,
 a resource stuck, a webhook that never came.
@@ -6,11 +6,12 @@ a resource stuck, a webhook that never came.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
 from colobus.models import Phase
-from tests.faults.facts import Evidence, Row, Told
+from tests.faults.facts import Evidence, Held, Reservation, Row, Told
 from tests.faults.plan import Ending, Plan
 
 #: Why a VM may fail when Nova itself was killed or paused in the middle of its builds: where Nova
@@ -19,6 +20,35 @@ from tests.faults.plan import Ending, Plan
 #: deleted server Nova doesn't remember even that.
 NOVAS_WORDS = frozenset({"no_valid_host"})
 NOVAS_SILENCE = frozenset({"build_failed", "server_error", "deadline_exceeded"})
+#: Why a machine may fail when Ironic itself was killed: its conductor gives up what it was at, and
+#: a machine is made once (decision 0038). Ironic must have said so.
+IRONICS_WORDS = frozenset({"deploy_failed"})
+#: What an active machine has, one of each; a VM has floating IPs besides, where it asked for one.
+WHOLE = {
+    "vm": ("server", "port"),
+    "machine": (
+        *("node", "allocation", "volume_connector", "volume_target"),
+        *("root_image", "config_image", "iscsi_target", "account", "system", "port"),
+    ),
+}
+#: How it is when it is whole.
+STATES = {
+    "server": "ACTIVE",
+    "port": "ACTIVE",
+    "node": "active, power on",
+    "allocation": "active",
+    "iscsi_target": "2 disks to 1",
+}
+#: What each serves. A machine's port is bound by no host here, so that it isn't ACTIVE.
+SERVES = {
+    "port": "server",
+    "floating_ip": "port",
+    "allocation": "node",
+    "volume_connector": "node",
+    "volume_target": "node",
+    "account": "iscsi_target",
+    "system": "node",
+}
 
 
 def judge(evidence: Evidence) -> list[str]:
@@ -68,7 +98,9 @@ def _rests_rightly(evidence: Evidence, plan: Plan, row: Row) -> bool:
     if row.phase is Phase.FAILED:
         if plan.ending is Ending.HURRY and row.reason == "deadline_exceeded":
             return True
-        return evidence.nova_may_lose and _nova_lost_it(evidence, row)
+        return (evidence.nova_may_lose and _nova_lost_it(evidence, row)) or (
+            evidence.ironic_may_lose and _ironic_lost_it(evidence, row)
+        )
     return row.phase in plan.settles_in
 
 
@@ -86,34 +118,68 @@ def _nova_lost_it(evidence: Evidence, row: Row) -> bool:
     return False
 
 
+def _ironic_lost_it(evidence: Evidence, row: Row) -> bool:
+    """Tell whether Ironic's own history of the node bears out why the machine has failed."""
+    said = [one for one in evidence.instances if one.resource_id == row.id and one.fault]
+    return row.reason in IRONICS_WORDS and bool(said)
+
+
 def cloud_agrees(evidence: Evidence) -> Iterator[str]:
-    """Exactly one server, port and floating IP (where asked for) of what is active; else none."""
+    """Exactly one of each that makes up what is active (floating IPs where asked); else none."""
     held: dict[str, Counter[str]] = defaultdict(Counter)
     for one in evidence.held:
         held[one.resource_id][one.what] += 1
     active = {row.id for row in evidence.ledger if row.phase is Phase.ACTIVE}
     for id in sorted(active | set(held)):
-        plan = evidence.accepted.get(id)
-        ips = 1 if plan is not None and plan.floating_ip else 0
-        wanted = {"server": 1, "port": 1, "floating_ip": ips} if id in active else {}
-        for what in ("server", "port", "floating_ip"):
-            found, right = held[id][what], wanted.get(what, 0)
+        wanted = _wanted(id, evidence.accepted.get(id)) if id in active else Counter[str]()
+        for what in sorted({*wanted, *held[id]}):
+            found, right = held[id][what], wanted[what]
             if found != right:
                 yield f"{_wrong(found, right)}: {id} has {found} {what}s, not {right}"
 
 
+def _wanted(id: str, plan: Plan | None) -> Counter[str]:
+    wanted = Counter(WHOLE[_kind(id)])
+    if plan is not None and plan.floating_ip:
+        wanted["floating_ip"] = 1
+    return wanted
+
+
+def _kind(id: str) -> str:
+    return id.partition("-")[0]
+
+
 def what_is_active_is_whole(evidence: Evidence) -> Iterator[str]:
-    """The server runs, its port is up and on it, and the floating IP is on that port."""
+    """All of it is in the state that it should be in, and on what it should be on."""
     active = {row.id for row in evidence.ledger if row.phase is Phase.ACTIVE}
     ids = {(one.resource_id, one.what): one.id for one in evidence.held}
-    below = {"port": "server", "floating_ip": "port"}
     for one in evidence.held:
-        if one.resource_id not in active:
+        if one.resource_id not in active or _is_unbound(one):
             continue
-        if one.what in {"server", "port"} and one.status != "ACTIVE":
+        if one.status != STATES.get(one.what, one.status):
             yield f"{one.resource_id} is active, but its {one.what} is {one.status}"
-        if one.what in below and one.on != ids.get((one.resource_id, below[one.what])):
-            yield f"the {one.what} of {one.resource_id} is not on its {below[one.what]}"
+        below = SERVES.get(one.what)
+        if below is not None and one.on != ids.get((one.resource_id, below)):
+            yield f"the {one.what} of {one.resource_id} is not on its {below}"
+
+
+def _is_unbound(one: Held) -> bool:
+    return one.what == "port" and _kind(one.resource_id) == "machine"
+
+
+def no_node_was_handed_out_twice(evidence: Evidence) -> Iterator[str]:
+    """No two machines ever had one node at the same time."""
+    by_node: dict[str, list[Reservation]] = defaultdict(list)
+    for one in evidence.reservations:
+        by_node[one.node].append(one)
+    for node, taken in by_node.items():
+        taken.sort(key=lambda one: one.since)
+        for earlier, later in itertools.pairwise(taken):
+            if earlier.until is None or later.since < earlier.until:
+                yield (
+                    f"doubled: node {node} was {earlier.resource_id}'s until {earlier.until}, and "
+                    f"{later.resource_id}'s from {later.since}"
+                )
 
 
 def _wrong(found: int, right: int) -> str:
@@ -189,6 +255,7 @@ RULES: tuple[Rule, ...] = (
     rests_rightly,
     cloud_agrees,
     what_is_active_is_whole,
+    no_node_was_handed_out_twice,
     usage_agrees,
     nothing_left_over,
     timeline_is_whole,

@@ -1,11 +1,11 @@
-"""Gathering the evidence: from PostgreSQL, Nova, Neutron, the broker and the requesters."""
+"""Gathering the evidence: from PostgreSQL, the clouds, the broker and the requesters."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import aiohttp
@@ -17,8 +17,9 @@ from colobus.models import Phase
 from shared.contract.kinds import demand_of
 from tests.faults import nova
 from tests.faults.burst import Burst
-from tests.faults.facts import Evidence, Held, Instance, Row, Told
+from tests.faults.facts import Evidence, Held, Instance, Reservation, Row, Told
 from tests.faults.queues import queued
+from tests.faults.schedule import Fault, touches_ironic, touches_nova
 from tests.faults.world import World
 
 #: What asking PostgreSQL, the broker or the cloud raises while they are being restarted.
@@ -84,7 +85,12 @@ async def look_before(world: World) -> Before:
 
 
 async def gather(
-    burst: Burst, before: Before, *, unsettled: list[str], nova_may_lose: bool, unmade: bool
+    burst: Burst,
+    before: Before,
+    faults: Sequence[Fault],
+    *,
+    unsettled: list[str],
+    unmade: bool,
 ) -> Evidence:
     """Return everything that there is to be judged."""
     world = burst.world
@@ -95,6 +101,7 @@ async def gather(
         timeline = await _timeline(connection, before)
         usage = await _usage(connection)
         servers = await _servers(connection, before)
+        reservations = tuple(await _reservations(connection, before))
         left = {what: await connection.fetchval(query, *([list(before.ids)] * ("$1" in query)))
                 for what, query in _LEFT_OVER.items()}  # fmt: skip
     finally:
@@ -115,8 +122,10 @@ async def gather(
         left_over={**left, **await queued(world.colobus.admin, all_quiet=unmade)},
         unsettled=tuple(unsettled),
         ended=tuple(world.ended()),
-        instances=await asyncio.to_thread(_instances, world, list(rows), servers),
-        nova_may_lose=nova_may_lose,
+        instances=await asyncio.to_thread(_instances, world, list(rows), servers, reservations),
+        reservations=reservations,
+        nova_may_lose=touches_nova(faults),
+        ironic_may_lose=touches_ironic(faults),
         unmade=unmade,
         ledger=tuple(rows),
         demands={row.id: demand for row, demand in rows.items()},
@@ -153,8 +162,51 @@ async def _servers(connection: Any, before: Before) -> dict[str, str]:
     return {row["server_id"]: row["resource_id"] for row in rows if row["server_id"]}
 
 
-def _instances(world: World, rows: list[Row], servers: dict[str, str]) -> tuple[Instance, ...]:
-    return tuple(nova.instances(world.supervisor.site, [row.id for row in rows], servers))
+async def reservations(world: World, before: Before) -> list[Reservation]:
+    """Which machine had which node, and when."""
+    connection = await asyncpg.connect(_dsn(world))
+    try:
+        return list(await _reservations(connection, before))
+    finally:
+        await connection.close()
+
+
+async def _reservations(connection: Any, before: Before) -> Iterable[Reservation]:
+    rows = await connection.fetch(
+        """SELECT resource_id, document::text FROM front_door.events
+        WHERE resource_id LIKE 'machine-%' AND resource_id <> ALL($1)
+        ORDER BY resource_id, sequence""",
+        list(before.ids),
+    )
+    return reserved((row["resource_id"], json.loads(row["document"])) for row in rows)
+
+
+def reserved(told: Iterable[tuple[str, dict[str, Any]]]) -> Iterable[Reservation]:
+    """Return who held which node from when to when, from what was told of each, in order. Pure.
+
+    It begins when it was told (then Ironic had given the node already) and ends when the release
+    was told to be ordered (it came after that): what overlaps by this, overlapped.
+    """
+    found: list[Reservation] = []
+    for id, resource in told:
+        state = next((s["state"] for s in resource["status"]["steps"] if s["name"] == "node"), "")
+        holds = found[-1] if found and found[-1].resource_id == id else None
+        if state == "done" and (holds is None or holds.until is not None):
+            node = resource["status"]["outputs"]["node"]
+            found.append(Reservation(id, node, resource["updated_at"]))
+        elif state != "done" and holds is not None and holds.until is None:
+            found[-1] = replace(holds, until=resource["updated_at"])
+    return found
+
+
+def _instances(
+    world: World,
+    rows: list[Row],
+    servers: dict[str, str],
+    reservations: Iterable[Reservation],
+) -> tuple[Instance, ...]:
+    found = tuple(nova.instances(world.supervisor.site, [row.id for row in rows], servers))
+    return found if world.metal is None else (*found, *world.metal.deployments(reservations))
 
 
 async def _read_model(connection: Any, before: Before) -> tuple[Row, ...]:
@@ -202,7 +254,7 @@ def webhooks(world: World, before: Before) -> tuple[Told, ...]:
 
 
 def held(world: World) -> list[Held]:
-    """What the cloud's administrator sees of the installation, object by object."""
+    """What the administrators of cloud, metal and store see of the installation."""
     marks, holdings = world.cloud.marks, world.cloud.holds()
 
     def owner(tags: Iterable[str] | None, description: str | None = None) -> str:
@@ -221,6 +273,7 @@ def held(world: World) -> list[Held]:
             Held("floating_ip", one.id, owner(one.tags, one.description), one.port_id, one.status)
             for one in holdings.floating_ips
         ),
+        *(() if world.metal is None else world.metal.held()),
     ]
 
 

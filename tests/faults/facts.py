@@ -31,9 +31,10 @@ class Told:
 
 @dataclass(frozen=True)
 class Held:
-    """One object in the cloud, of a resource of ours. ``what``: server, port or floating_ip.
+    """One object in cloud, metal or store, of a resource of ours. ``what``: server, node, port, …
 
-    ``on`` is what it serves: the server of a port, the port of a floating IP.
+    ``on`` is what it serves: the server of a port, the port of a floating IP, the node of an
+    allocation or of a system that is logged in.
     """
 
     what: str
@@ -45,14 +46,28 @@ class Held:
 
 @dataclass(frozen=True)
 class Instance:
-    """One server as Nova's own database knows it, deleted or not.
+    """One server as Nova's own database knows it, deleted or not; or a machine's node, as Ironic's.
 
-    ``launched``: it once came out of BUILD; ``fault``: what Nova said when it put it in ERROR.
+    ``launched``: it once came out of BUILD; ``fault``: what Nova said when it put it in ERROR, or
+    what Ironic's history of the node has as an error.
     """
 
     resource_id: str
     launched: bool
     fault: str | None = None
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """A machine's hold on a node, as the ledger told it; times are those of RFC 3339.
+
+    ``until``: when it was first told that the node is being given back; None: it never was.
+    """
+
+    resource_id: str
+    node: str
+    since: str
+    until: str | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +93,9 @@ class Evidence:
     unsettled: tuple[str, ...] = ()
     ended: tuple[str, ...] = ()
     instances: tuple[Instance, ...] = ()
+    reservations: tuple[Reservation, ...] = ()
     nova_may_lose: bool = False
+    ironic_may_lose: bool = False
     unmade: bool = False
 
     @property

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import psutil
 
-from tests.faults.schedule import COMPONENTS, Fault, Kind
+from tests.faults.schedule import COMPONENTS, METAL_COMPONENTS, TGTD, Fault, Kind
 from tests.faults.trees import resume, suspend
 from tests.faults.world import World
 
@@ -17,7 +17,10 @@ def fault(world: World, what: Fault) -> AbstractAsyncContextManager[None]:
     """Return the fault, to be entered when its time has come."""
     if what.kind is Kind.SILENCE:
         return silent(world, what.target, loses=what.loses)
-    return _BY_KIND[what.kind, what.target in COMPONENTS](world, what.target)
+    if what.target == TGTD:
+        return _OF_TGTD[what.kind](world)
+    of_cloud = what.target in {*COMPONENTS, *METAL_COMPONENTS}
+    return _BY_KIND[what.kind, of_cloud](world, what.target)
 
 
 @asynccontextmanager
@@ -67,6 +70,27 @@ async def paused_component(world: World, component: str) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def killed_tgtd(world: World) -> AsyncIterator[None]:
+    """Kill -9 the iSCSI target, which forgets everything; start it again at the end."""
+    tgtd = world.bare_metal.tgtd
+    await asyncio.to_thread(tgtd.kill)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(tgtd.start)
+
+
+@asynccontextmanager
+async def paused_tgtd(world: World) -> AsyncIterator[None]:
+    """SIGSTOP the iSCSI target, SIGCONT it at the end."""
+    world.bare_metal.tgtd.pause()
+    try:
+        yield
+    finally:
+        world.bare_metal.tgtd.go_on()
+
+
+@asynccontextmanager
 async def cut(world: World, cable: str) -> AsyncIterator[None]:
     """Reset all connections of a cable; new ones are taken at once."""
     await world.cables[cable].cut()
@@ -96,6 +120,10 @@ async def silent(world: World, cable: str, *, loses: bool) -> AsyncIterator[None
         world.cables[cable].release()
 
 
+_OF_TGTD: dict[Kind, Callable[[World], AbstractAsyncContextManager[None]]] = {
+    Kind.KILL: killed_tgtd,
+    Kind.PAUSE: paused_tgtd,
+}
 _Make = Callable[[World, str], AbstractAsyncContextManager[None]]
 #: By kind, and whether it is a component of devcloud's.
 _BY_KIND: dict[tuple[Kind, bool], _Make] = {

@@ -1,4 +1,4 @@
-"""What the twenty requests of a burst are: pure, and from the seed alone."""
+"""What the requests of a burst are: pure, and from the seed alone."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from colobus.models import CreateVm, Phase
+from colobus.models import CreateMachine, CreateVm, Phase
 
 #: What the tenants of the harness may hold: fewer floating IPs than they ask for, so some wait.
 QUOTAS = {"bigtop": {"vms": 12, "floating_ips": 4}, "openlab": {"vms": 8, "floating_ips": 3}}
+#: The same of machines. There are fewer nodes than machines are asked for, so some wait for one.
+MACHINE_QUOTAS = {
+    "bigtop": {"machines": 7, "volume_gib": 100},
+    "openlab": {"machines": 5, "volume_gib": 100},
+}
+NODES = 9
 #: What a VM has to be ready in when Nova itself may lose its build, in seconds: nothing but a
 #: deadline ends the wait for a server that stays in BUILD for ever. What is ours must fit in, or it
 #: would be taken for Nova's: a lost answer costs three minutes, and may be that of the VM whose
@@ -29,6 +35,15 @@ class Ending(enum.StrEnum):
 
 
 @dataclass(frozen=True)
+class Wares:
+    """What there is to be asked for; of ``slow`` something is seen being made."""
+
+    image: str = "debian-12"
+    flavor: str = "small"
+    slow: str = "slow"
+
+
+@dataclass(frozen=True)
 class Plan:
     """One request. ``key`` is its idempotency key; ``twice``: it is sent two times at once.
 
@@ -42,28 +57,30 @@ class Plan:
     twice: bool
     deadline: int | None = None
     by_bus: bool = False
+    kind: str = "vm"
 
-    def request(self, callback_url: str) -> CreateVm:
+    def request(self, callback_url: str, wares: Wares) -> CreateVm | CreateMachine:
         """Return the body of the request."""
         slow = self.ending in {Ending.IN_BUILD, Ending.HURRY}
-        return CreateVm(
-            image="debian-12",
-            flavor="slow" if slow else "small",
+        body, hurry = _BODIES[self.kind]
+        return body(
+            image=wares.image,
+            flavor=wares.slow if slow else wares.flavor,
             floating_ip=self.floating_ip,
-            deadline=10 if self.ending is Ending.HURRY else self.deadline,
+            deadline=hurry if self.ending is Ending.HURRY else self.deadline,
             callback_url=callback_url,
         )
 
-    def event(self, callback_url: str) -> dict[str, Any]:
+    def event(self, callback_url: str, wares: Wares) -> dict[str, Any]:
         """Return the same as the data of an event on the bus."""
-        request = self.request(callback_url)
+        request = self.request(callback_url, wares)
         spec = {
             "image": request.image,
             "flavor": request.flavor,
             "floating_ip": request.floating_ip,
         }
         common = {"callback_url": callback_url, "deadline": request.deadline}
-        return {"verb": "create", "kind": "vm", "spec": spec, **common}
+        return {"verb": "create", "kind": self.kind, "spec": spec, **common}
 
     @property
     def settles_in(self) -> frozenset[Phase]:
@@ -71,6 +88,9 @@ class Plan:
         return frozenset(_RESTS[self.ending])
 
 
+_Body = type[CreateVm] | type[CreateMachine]
+#: What is sent, and the deadline that can't be kept, in seconds: machines are never slow.
+_BODIES: dict[str, tuple[_Body, int]] = {"vm": (CreateVm, 10), "machine": (CreateMachine, 1)}
 _RESTS = {
     Ending.KEEP: {Phase.ACTIVE},
     Ending.AT_ONCE: {Phase.DELETED},
@@ -101,6 +121,29 @@ def plans(seed: int, *, nova_may_lose: bool = False, share: Sequence[int] = (12,
                 by_bus=draw.random() < 0.3,
             )
             for number, (ending, floating_ip) in enumerate(requests)
+        ]
+    draw.shuffle(made)
+    return made
+
+
+def machine_plans(seed: int, *, share: Sequence[int] = (7, 5)) -> list[Plan]:
+    """Return the burst of machines of ``seed``: all endings, and half of them are kept."""
+    draw = random.Random(f"machine plans {seed}")
+    made = []
+    for (tenant, _), count in zip(MACHINE_QUOTAS.items(), share, strict=True):
+        short = [ending for ending in Ending if ending is not Ending.KEEP]
+        endings = [*short, *[Ending.KEEP] * (count - len(short))]
+        made += [
+            Plan(
+                key=f"machines-{seed}-{tenant}-{number}",
+                tenant=tenant,
+                ending=ending,
+                floating_ip=False,
+                twice=draw.random() < 0.3,
+                by_bus=draw.random() < 0.3,
+                kind="machine",
+            )
+            for number, ending in enumerate(endings)
         ]
     draw.shuffle(made)
     return made

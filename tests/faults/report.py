@@ -46,7 +46,15 @@ class Report:
 
     def _table(self) -> Table:
         table = Table(title="Faults in a burst", title_justify="left")
-        for column in ("seed", "faults", "outcome", "servers", "doubles", "unanswered", "webhooks"):
+        for column in (
+            "seed",
+            "faults",
+            "outcome",
+            "servers/nodes",
+            "doubles",
+            "unanswered",
+            "webhooks",
+        ):
             table.add_column(column)
         for column in ("seconds", "settled after"):
             table.add_column(column, justify="right")

@@ -19,7 +19,7 @@ from tests.faults.facts import Evidence
 from tests.faults.faults import fault
 from tests.faults.plan import Plan
 from tests.faults.queues import RENEWED
-from tests.faults.schedule import MADE, Fault, touches_nova
+from tests.faults.schedule import MADE, Fault
 from tests.faults.world import World
 from tests.support.conditions import eventually
 
@@ -145,7 +145,11 @@ async def _run(world: World, plans: list[Plan], result: Result, bring: Bring) ->
     await world.count_duplicates("vm_worker")
     result.duplicates += world.duplicates
     ids = {id for ids in burst.answers.values() for id in ids}
-    made = await asyncio.to_thread(nova.servers_made, world.supervisor.site, ids)
+    if world.metal is None:
+        made = await asyncio.to_thread(nova.servers_made, world.supervisor.site, ids)
+    else:
+        taken = await evidence.reservations(world, before)
+        made = Counter(one.resource_id for one in taken)
     result.servers_made, result.servers_wanted = made.total(), len(made)
     result.unanswered = await evidence.unanswered(world, ids)
     result.webhooks = len(evidence.webhooks(world, before))
@@ -167,14 +171,11 @@ async def _judged(
     The second look is for what the first can't know yet, such as the queues' newest figures. Where
     something never came to rest, one look is enough: it is wrong whatever else arrives.
     """
-    nova_may_lose = touches_nova(faults)
     settling = Deadline.after(SETTLING)
     clean = False
     while True:
         try:
-            found = await evidence.gather(
-                burst, before, unsettled=unsettled, nova_may_lose=nova_may_lose, unmade=unmade
-            )
+            found = await evidence.gather(burst, before, faults, unsettled=unsettled, unmade=unmade)
             was_clean, clean = clean, not judge(replace(found, unsettled=()))
             if (clean and was_clean) or unsettled or settling.expired:
                 return found

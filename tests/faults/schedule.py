@@ -6,7 +6,7 @@ import enum
 import itertools
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.support.installation import SERVICES
@@ -31,17 +31,51 @@ CABLES = (
     *(f"{service}-database" for service in SERVICES if service != "vm_worker"),
     *(f"vm_worker-{api}" for api in ("keystone", "nova", "neutron")),
 )
+#: What machines need besides: who makes them, what these ask, and the ways there.
+METAL_SERVICES = (*SERVICES, "iscsi_worker", "baremetal_worker")
+IRONIC, TGTD = "ironic", "tgtd"
+METAL_COMPONENTS = ("rabbitmq", "postgresql", IRONIC, TGTD)
+METAL_CABLES = ("iscsi_worker-broker", "baremetal_worker-broker", "baremetal_worker-ironic")
 #: So many seeds share a hand of faults, in which nothing is missing.
 ROW = 10
-#: How often each kind strikes in a row of seeds, what it may hit, and for how long (seconds, from
-#: and to).
-_DRAWS: dict[Kind, tuple[int, Sequence[str], tuple[float, float]]] = {
-    Kind.KILL: (27, (*SERVICES, *COMPONENTS), (0.2, 4)),
-    Kind.PAUSE: (18, (*SERVICES, *COMPONENTS), (1, 8)),
-    Kind.CUT: (13, CABLES, (0, 0)),
-    Kind.REFUSE: (10, CABLES, (1, 6)),
-    Kind.SILENCE: (12, CABLES, (2, 8)),
-}
+_Draws = Mapping[Kind, tuple[int, Sequence[str], tuple[float, float]]]
+
+
+@dataclass(frozen=True)
+class Deck:
+    """How often each kind of fault strikes in a row of seeds, what, and for how long.
+
+    ``draws``: {kind: (how often in ``row`` seeds, whom, seconds from and to)}; ``name`` tells its
+    seeds from those of others.
+    """
+
+    draws: _Draws
+    row: int
+    name: str = ""
+
+
+VMS = Deck(
+    {
+        Kind.KILL: (27, (*SERVICES, *COMPONENTS), (0.2, 4)),
+        Kind.PAUSE: (18, (*SERVICES, *COMPONENTS), (1, 8)),
+        Kind.CUT: (13, CABLES, (0, 0)),
+        Kind.REFUSE: (10, CABLES, (1, 6)),
+        Kind.SILENCE: (12, CABLES, (2, 8)),
+    },
+    ROW,
+)
+#: Three seeds, eight faults each: all of them are killed, and whom machines need is paused too.
+MACHINES = Deck(
+    {
+        Kind.KILL: (10, (*METAL_SERVICES, *METAL_COMPONENTS), (0.2, 4)),
+        Kind.PAUSE: (5, ("scheduler", "iscsi_worker", "baremetal_worker", IRONIC, TGTD), (1, 8)),
+        Kind.CUT: (3, METAL_CABLES, (0, 0)),
+        Kind.REFUSE: (3, METAL_CABLES, (1, 6)),
+        Kind.SILENCE: (3, METAL_CABLES, (2, 8)),
+    },
+    row=3,
+    name="machines ",
+)
 #: Between making and unmaking everything is counted; progress then stands at this share.
 MADE = 2 / 3
 
@@ -65,28 +99,29 @@ class Fault:
         return f"at {self.at:4.0%} of the burst: {self.kind} {self.target}{lasting}{lost}"
 
 
-def schedule(seed: int) -> tuple[Fault, ...]:
+def schedule(seed: int, deck: Deck = VMS) -> tuple[Fault, ...]:
     """Return what goes wrong under ``seed``, in order of time: eight faults.
 
     The seeds of a row (1 to 10, 11 to 20, …) share a hand in which every kind of fault strikes
     everything that it may hit; dealt out in turns, each of them has about as much of each kind.
     """
-    row, number = divmod(seed - 1, ROW)
-    draw = random.Random(f"faults {seed}")
-    return tuple(sorted(_fault(draw, kind, target) for kind, target in _hand(row)[number::ROW]))
+    row, number = divmod(seed - 1, deck.row)
+    draw = random.Random(f"{deck.name}faults {seed}")
+    dealt = _hand(deck, row)[number :: deck.row]
+    return tuple(sorted(_fault(draw, deck, kind, target) for kind, target in dealt))
 
 
-def _hand(row: int) -> list[tuple[Kind, str]]:
-    draw = random.Random(f"row {row}")
+def _hand(deck: Deck, row: int) -> list[tuple[Kind, str]]:
+    draw = random.Random(f"{deck.name}row {row}")
     hand = []
-    for kind, (count, targets, _) in _DRAWS.items():
+    for kind, (count, targets, _) in deck.draws.items():
         rounds = [draw.sample(targets, len(targets)) for _ in range(-(-count // len(targets)))]
         hand += [(kind, target) for target in itertools.chain(*rounds)][:count]
     return hand
 
 
-def _fault(draw: random.Random, kind: Kind, target: str) -> Fault:
-    shortest, longest = _DRAWS[kind][2]
+def _fault(draw: random.Random, deck: Deck, kind: Kind, target: str) -> Fault:
+    shortest, longest = deck.draws[kind][2]
     return Fault(
         at=round(draw.uniform(0.02, 0.95), 2),
         kind=kind,
@@ -101,5 +136,12 @@ def touches_nova(faults: Sequence[Fault]) -> bool:
     return any(fault.target in NOVA and fault.kind in {Kind.KILL, Kind.PAUSE} for fault in faults)
 
 
+def touches_ironic(faults: Sequence[Fault]) -> bool:
+    """Tell whether Ironic itself may lose a deployment: a conductor that dies doesn't go on."""
+    return any(fault.target == IRONIC and fault.kind is Kind.KILL for fault in faults)
+
+
 if __name__ == "__main__":
-    sys.stdout.writelines(f"{fault}\n" for fault in schedule(int(sys.argv[1])))
+    _seed, *_of = sys.argv[1:]
+    _deck = MACHINES if _of == ["machines"] else VMS
+    sys.stdout.writelines(f"{fault}\n" for fault in schedule(int(_seed), _deck))

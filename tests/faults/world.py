@@ -16,8 +16,17 @@ import aiohttp
 import yaml
 
 from devcloud.api import Supervisor
-from tests.faults.plan import QUOTAS
-from tests.faults.schedule import CABLES, COMPONENTS
+from services.admin.environment import environment_of
+from tests.faults.bare_metal import PARTS as METAL_PARTS
+from tests.faults.bare_metal import BareMetal
+from tests.faults.plan import QUOTAS, Wares
+from tests.faults.schedule import (
+    CABLES,
+    COMPONENTS,
+    IRONIC,
+    METAL_CABLES,
+    METAL_SERVICES,
+)
 from tests.faults.trees import below, resume
 from tests.support import devcloud
 from tests.support.balancer import Balancer
@@ -40,7 +49,8 @@ class World:
     """``url``: where requesters go; ``cables`` is empty where nothing is to be cut.
 
     ``duplicates``: {what: how many second objects the workers have found and removed};
-    ``gave_up``: the services that were to be killed, and had ended by themselves before.
+    ``gave_up``: the services that were to be killed, and had ended by themselves before. ``metal``:
+    where machines are made; None where only VMs are.
     """
 
     colobus: Installation
@@ -50,12 +60,28 @@ class World:
     cables: dict[str, Proxy] = field(default_factory=dict)
     duplicates: Counter[str] = field(default_factory=Counter)
     gave_up: list[str] = field(default_factory=list)
+    metal: BareMetal | None = None
     _abandoned: bool = False
 
     @property
     def supervisor(self) -> Supervisor:
         """Who starts and stops the parts of the cloud."""
         return self.cloud.supervisor
+
+    @property
+    def bare_metal(self) -> BareMetal:
+        """Where machines are made; there is one where a fault asks for it."""
+        assert self.metal is not None
+        return self.metal
+
+    @property
+    def wares(self) -> Wares:
+        """What there is to be asked for."""
+        return Wares() if self.metal is None else self.metal.wares
+
+    @property
+    def _components(self) -> tuple[str, ...]:
+        return COMPONENTS if self.metal is None else (*COMPONENTS, IRONIC)
 
     def pids(self, component: str) -> list[int]:
         """Return the first process of each daemon of a part of the cloud that runs."""
@@ -65,9 +91,11 @@ class World:
 
     def go_on(self) -> None:
         """Resume what is paused of the cloud."""
-        for component in COMPONENTS:
+        for component in self._components:
             self.supervisor.resume(component)
             resume(below(self.pids(component)))
+        if self.metal is not None:
+            self.metal.tgtd.go_on()
 
     async def abandon(self) -> None:
         """Kill the services, for nobody knows what they are at; bring the cloud up again."""
@@ -75,7 +103,7 @@ class World:
         for process in self.colobus.processes.values():
             process.kill()
         self.go_on()
-        await asyncio.to_thread(devcloud.up, *PARTS)
+        await asyncio.to_thread(devcloud.up, *PARTS, *(() if self.metal is None else METAL_PARTS))
 
     def leave(self) -> None:
         """Remove all that is left, the networks too: only of what was abandoned may there be any.
@@ -129,9 +157,17 @@ def _ended(name: str, process: subprocess.Popen[bytes]) -> str:
 
 
 @asynccontextmanager
-async def installed(environment: Mapping[str, str], folder: Path) -> AsyncIterator[Installation]:
-    """Install a Colobus, not running yet: in another thread, where it has a loop of its own."""
-    made = installation(environment, folder, QUOTAS)
+async def installed(
+    environment: Mapping[str, str],
+    folder: Path,
+    quotas: Mapping[str, Mapping[str, int]] = QUOTAS,
+    **places: Any,
+) -> AsyncIterator[Installation]:
+    """Install a Colobus, not running yet: in another thread, where it has a loop of its own.
+
+    ``places``: its stores and metals, as `installation` takes them.
+    """
+    made = installation(environment, folder, quotas, **places)
     colobus = await asyncio.to_thread(made.__enter__)
     try:
         yield colobus
@@ -141,21 +177,25 @@ async def installed(environment: Mapping[str, str], folder: Path) -> AsyncIterat
 
 @asynccontextmanager
 async def a_world(
-    environment: dict[str, str], colobus: Installation, cloud: Cloud
+    environment: dict[str, str],
+    colobus: Installation,
+    cloud: Cloud,
+    metal: BareMetal | None = None,
 ) -> AsyncIterator[World]:
     """Run ``colobus`` behind proxies; the cloud is empty at the end."""
+    services = SERVICES if metal is None else METAL_SERVICES
     async with AsyncExitStack() as stack:
         receiver = await stack.enter_async_context(receiving())
         cables = {
             name: await stack.enter_async_context(Proxy.to(target))
-            for name, target in _targets(environment, colobus, cloud).items()
+            for name, target in _targets(environment, colobus, cloud, services).items()
         }
-        assert set(cables) == set(CABLES)
-        _lead_through(colobus, cables)
-        world = World(colobus, cloud, receiver, colobus.url, cables)
+        assert set(cables) == {*CABLES, *(() if metal is None else METAL_CABLES)}
+        _lead_through(colobus, cables, services)
+        world = World(colobus, cloud, receiver, colobus.url, cables, metal=metal)
         stack.push_async_callback(asyncio.to_thread, world.leave)
         world.go_on()  # a run that was killed may have left something paused
-        await stack.enter_async_context(running(colobus, SERVICES))
+        await stack.enter_async_context(running(colobus, services))
         yield world
 
 
@@ -186,28 +226,35 @@ async def running(colobus: Installation, processes: Sequence[str]) -> AsyncItera
         await asyncio.to_thread(colobus.stop)
 
 
-def _targets(environment: dict[str, str], colobus: Installation, cloud: Cloud) -> dict[str, str]:
+def _targets(
+    environment: dict[str, str], colobus: Installation, cloud: Cloud, services: Sequence[str]
+) -> dict[str, str]:
     """Return where each cable leads."""
     found = {"vm_worker-keystone": environment["DEVCLOUD_AUTH_URL"]}
     for api, kind in (("nova", "compute"), ("neutron", "network")):
         found[f"vm_worker-{api}"] = cloud.admin.session.get_endpoint(service_type=kind)
-    for service in SERVICES:
-        variables = colobus.environment(service)
+    if "baremetal_worker" in services:
+        endpoint = cloud.admin.session.get_endpoint(service_type="baremetal")
+        found["baremetal_worker-ironic"] = endpoint
+    for service in services:
+        variables = environment_of(service, colobus.admin)
         found[f"{service}-broker"] = variables["COLOBUS_AMQP_URLS"]
         if "COLOBUS_DATABASE_DSN" in variables:
             found[f"{service}-database"] = variables["COLOBUS_DATABASE_DSN"]
     return found
 
 
-def _lead_through(colobus: Installation, cables: dict[str, Proxy]) -> None:
-    for service in SERVICES:
+def _lead_through(colobus: Installation, cables: dict[str, Proxy], services: Sequence[str]) -> None:
+    for service in services:
         variables = colobus.extra.setdefault(service, {})
         variables["COLOBUS_AMQP_URLS"] = cables[f"{service}-broker"].url
         if f"{service}-database" in cables:
             variables["COLOBUS_DATABASE_DSN"] = cables[f"{service}-database"].url
     worker = colobus.extra["vm_worker"]
     clouds = yaml.safe_load(Path(worker["COLOBUS_CLOUDS_FILE"]).read_text())
-    worker["COLOBUS_CLOUDS_FILE"] = str(_clouds_file(colobus.folder, clouds, cables))
+    file = str(_clouds_file(colobus.folder, clouds, cables))
+    for one in {"vm_worker", "baremetal_worker"} & set(services):
+        colobus.extra[one]["COLOBUS_CLOUDS_FILE"] = file
     colobus.extra["webhook_worker"] |= _WEBHOOKS
 
 
@@ -217,6 +264,9 @@ def _clouds_file(folder: Path, clouds: dict[str, Any], cables: dict[str, Proxy])
     auth["auth_url"] = cables["vm_worker-keystone"].instead_of(auth["auth_url"])
     devcloud["compute_endpoint_override"] = cables["vm_worker-nova"].url
     devcloud["network_endpoint_override"] = cables["vm_worker-neutron"].url
+    if "baremetal_worker-ironic" in cables:
+        metal = clouds["clouds"]["devcloud-bare-metal"]
+        metal["baremetal_endpoint_override"] = cables["baremetal_worker-ironic"].url
     path = folder / "clouds.yaml"
     path.write_text(yaml.safe_dump(clouds))
     return path

@@ -48,7 +48,9 @@ async def deploy_machine(metal: Metal, kit: Kit, command: Command[DeployMachine]
         raise RefusedForNow(detail, reason=Reason.NODE_MAINTENANCE)
     if node.provision_state != State.AVAILABLE:
         raise busy(node)
-    await metal.change_node(node.id, _fields(kit, node, order, owner))
+    fields = fields_to_set(kit, node, order, owner)
+    if fields:
+        await metal.change_node(node.id, fields)
     await prepare_disk(metal, kit, node, order, owner)
     await _attach(metal, node, order.port_id)
     faults = await metal.faults(node.id, _VALIDATED)
@@ -73,12 +75,16 @@ async def _check_disk(metal: Metal, node: Node, order: DeployMachine, owner: Own
         raise Refused(f"Node {node.name} is {node.provision_state}, but not from this disk.")
 
 
-def _fields(kit: Kit, node: Node, order: DeployMachine, owner: Owner) -> dict[str, Any]:
-    """What of the node itself is set: its mark comes before all that can't be undone without it."""
-    fields: dict[str, Any] = {
-        PATH: kit.marks.mark(owner),
-        "/instance_info/display_name": order.name or owner.resource_id,
-    }
+def fields_to_set(kit: Kit, node: Node, order: DeployMachine, owner: Owner) -> dict[str, Any]:
+    """Return what of the node itself is to be changed; often nothing: Ironic locks it for that.
+
+    Its mark comes before all that can't be undone without it. Pure.
+    """
+    fields: dict[str, Any] = {}
+    if kit.marks.owner_of(node.extra) != owner:
+        fields[PATH] = kit.marks.mark(owner)
+    if order.name:
+        fields["/instance_info/display_name"] = order.name
     if node.storage_interface != _STORAGE:
         fields["/storage_interface"] = _STORAGE
     return fields

@@ -23,21 +23,23 @@ from shared.worker.errors import Conflict, NotFound
 
 async def provision_config_volume(
     store: Store, kit: Kit, command: Command[ProvisionConfigVolume]
-) -> str:
-    """Return the name of the disk's image, proven by reading all of it.
+) -> tuple[str, bool]:
+    """Return the name of the disk's image, proven by reading all of it, and whether it tells the
+    system to phone home.
 
     Raises `UnreadableSecret`, `TemporaryError` (in_use), `PermanentError` where the image's systems
     phone home and nobody would hear them.
     """
     name = kit.names.config_image(command.tenant, command.resource_id)
-    content = _content(kit, command, await _vendor_data(store, kit, command))
+    vendor_data = await _vendor_data(store, kit, command)
+    content = _content(kit, command, vendor_data)
     async with kit.alone(store, name):
         try:
             await _ensure(store, kit, name, content)
         except (Conflict, NotFound) as error:
             # Another worker is at it too, or has just taken it away: the next attempt sees.
             raise TemporaryError(error.detail, reason=Reason.IN_USE, retry_after=1) from error
-    return name
+    return name, vendor_data is not None
 
 
 async def _vendor_data(

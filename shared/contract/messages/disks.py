@@ -38,9 +38,13 @@ class WithdrawDisks(Message, frozen=True):
 
 
 class ConfigVolumeProvisioned(Message, frozen=True):
-    """The machine's second disk is there. ``rbd_image`` is its name in the store's pool."""
+    """The machine's second disk is there. ``rbd_image`` is its name in the store's pool.
+
+    ``phones_home``: its system is told to phone home, since its image says so.
+    """
 
     rbd_image: str
+    phones_home: bool = False
 
 
 class ConfigVolumeDeprovisioned(Message, frozen=True):

@@ -70,6 +70,7 @@ class StoredThing(Message, frozen=True):
     """One resource on a store to look at. ``volume`` is the id of the volume it is about.
 
     An attachment is for ``initiator_iqn``, or for the initiator of ``machine`` (its id).
+    ``phones_home``: of a machine, whether its system is to do so and has not been heard yet.
     """
 
     resource_id: str
@@ -77,6 +78,7 @@ class StoredThing(Message, frozen=True):
     volume: str
     initiator_iqn: str | None = None
     machine: str | None = None
+    phones_home: bool = False
 
 
 class InspectStorage(Message, frozen=True):
@@ -140,8 +142,8 @@ class StorageObserved(Message, frozen=True):
     an attachment or a machine: ``offered``: the gateway has its target, LUNs and access (it forgets
     them when it is restarted); ``initiators`` are those logged in; ``systems`` are those of them
     that are an operating system, and no firmware; ``outdated``: the volume has grown, and its LUN
-    has the size of before; ``gone``: its volume is no more. ``phoned_home``: of a machine whose
-    image says that its systems do so, whether this one has; None where the image says nothing.
+    has the size of before; ``gone``: its volume is no more. ``phoned_home``: whether a machine's
+    system has; None where it was not asked for.
     """
 
     observed_at: Moment

@@ -61,6 +61,7 @@ class Machine:
     user_data: str = "#cloud-config\nruncmd: [date]\n"
     tenant: str = TENANT
     image: str | None = None
+    phones_home: bool = False
 
     @property
     def offer(self) -> Export:
@@ -82,7 +83,9 @@ class Machine:
             ssh_keys=(KEY,),
             sealed_user_data=seal(self.replica.world.sealing.public_key, self.user_data.encode()),
         )
-        return only(await self._do(order), ConfigVolumeProvisioned)
+        made = only(await self._do(order), ConfigVolumeProvisioned)
+        self.phones_home = made.phones_home
+        return made
 
     async def export(self) -> DisksExported:
         """Offer both."""
@@ -103,7 +106,9 @@ class Machine:
 
     async def look(self) -> StorageObserved:
         """Inspect it."""
-        return await self.replica.look(self.id, self.id, tenant=self.tenant)
+        return await self.replica.look(
+            self.id, self.id, tenant=self.tenant, phones_home=self.phones_home
+        )
 
     async def _do(self, order: Message) -> list[Answer]:
         return await self.replica.do(self.id, order, tenant=self.tenant)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -45,7 +46,9 @@ class Tgtd:
     def start(self) -> None:
         """Start it and wait until it takes orders."""
         options = f"portal={self.portal},{self.nop}"
-        argv = ["tgtd", "-f", "-t2", "-C", str(_PORT), "--iscsi", options]
+        _, files = resource.getrlimit(resource.RLIMIT_NOFILE)  # a LUN needs about eleven
+        limit = ["prlimit", f"--nofile={'unlimited' if files < 0 else files}:"]
+        argv = [*limit, "tgtd", "-f", "-t2", "-C", str(_PORT), "--iscsi", options]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(argv, env=self._environment, stdout=log, stderr=log)
         eventually_sync(lambda: "ready" in self.order("--mode", "sys", "--op", "show"), what="tgtd")

@@ -216,11 +216,16 @@ class Replica:
         return await take_census(store, self.context.kit.names)
 
     async def look(
-        self, resource_id: str, volume: str, initiator: str | None = None, tenant: str = TENANT
+        self,
+        resource_id: str,
+        volume: str,
+        initiator: str | None = None,
+        tenant: str = TENANT,
+        **fields: Any,
     ) -> StorageObserved:
         """Inspect one thing."""
         thing = StoredThing(
-            resource_id=resource_id, tenant=tenant, volume=volume, initiator_iqn=initiator
+            resource_id=resource_id, tenant=tenant, volume=volume, initiator_iqn=initiator, **fields
         )
         message = InspectStorage(store=STORE, things=(thing,))
         return only(await self.do("inspection", message, tenant="colobus"), StorageObserved)

@@ -7,8 +7,20 @@ from collections import Counter
 
 import pytest
 
-from tests.faults.plan import QUOTAS, Ending, plans
-from tests.faults.schedule import CABLES, COMPONENTS, ROW, Kind, schedule, touches_nova
+from tests.faults.plan import MACHINE_QUOTAS, NODES, QUOTAS, Ending, machine_plans, plans
+from tests.faults.schedule import (
+    CABLES,
+    COMPONENTS,
+    MACHINES,
+    METAL_CABLES,
+    METAL_COMPONENTS,
+    METAL_SERVICES,
+    ROW,
+    Kind,
+    schedule,
+    touches_ironic,
+    touches_nova,
+)
 from tests.support.installation import SERVICES
 
 
@@ -64,4 +76,31 @@ def test_a_burst_is_more_than_the_quotas_hold_and_what_is_kept_fits(seed: int) -
         assert len(asked) <= quota["vms"]
         kept_ips, asked_ips = (sum(plan.floating_ip for plan in some) for some in (kept, asked))
         assert kept_ips < quota["floating_ips"] < asked_ips
+        assert {plan.ending for plan in asked} == set(Ending)
+
+
+@pytest.mark.parametrize("first", [1, 4, 91])
+def test_three_seeds_of_machines_kill_all_who_make_them(first: int) -> None:
+    """And pause, cut off, refuse and silence those that machines need more than VMs do."""
+    seeds = range(first, first + MACHINES.row)
+    struck = {(f.kind, f.target) for seed in seeds for f in schedule(seed, MACHINES)}
+    killed = {(Kind.KILL, target) for target in (*METAL_SERVICES, *METAL_COMPONENTS)}
+    cables = itertools.product((Kind.CUT, Kind.REFUSE, Kind.SILENCE), METAL_CABLES)
+    paused = {(Kind.PAUSE, target) for target in ("scheduler", "ironic", "tgtd")}
+    assert killed | set(cables) | paused <= struck
+    assert all(len(schedule(seed, MACHINES)) == 8 for seed in seeds)
+    assert any(touches_ironic(schedule(seed, MACHINES)) for seed in seeds)
+    assert not any(touches_nova(schedule(seed, MACHINES)) for seed in seeds)
+
+
+@pytest.mark.parametrize("seed", range(1, 7))
+def test_more_machines_are_asked_for_than_there_are_nodes(seed: int) -> None:
+    """Some wait for one that is given back; and all that is kept can be active together."""
+    burst = machine_plans(seed)
+    assert burst == machine_plans(seed)
+    kept = [plan for plan in burst if plan.ending is Ending.KEEP]
+    assert len(kept) < NODES < len(burst)
+    for tenant, quota in MACHINE_QUOTAS.items():
+        asked = [plan for plan in burst if plan.tenant == tenant]
+        assert len(asked) <= quota["machines"]
         assert {plan.ending for plan in asked} == set(Ending)

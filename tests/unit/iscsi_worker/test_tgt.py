@@ -189,7 +189,7 @@ def test_what_tgtd_would_not_write_is_not_guessed_at(text: str) -> None:
         ("tgtadm: this access control rule already exists", Conflict),
         ("tgtadm: this target is still active", Conflict),
         ("tgtadm: invalid request", Refused),
-        ("", Refused),
+        ("", BackendUnavailable),  # tgtd died while it was being spoken to
         (
             "tgtadm: failed to send request hdr to tgt daemon, Transport endpoint is not connected",
             BackendUnavailable,

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.scheduler import operations, workflow
+from services.scheduler.machine_sightings import inspect_disks
 from services.scheduler.machine_workflow import MACHINE_WORKFLOW, hostname_of
 from services.scheduler.state import Ending, Goal
 from shared.contract.messages import (
@@ -185,7 +186,10 @@ def test_where_the_image_says_so_a_system_must_phone_home() -> None:
     order = machine.command("ProvisionConfigVolume").message
     assert isinstance(order, ProvisionConfigVolume)
     assert order.image == SPEC["image"]
+    told = ConfigVolumeProvisioned(rbd_image="c", phones_home=True)
+    machine.answer(told, "ProvisionConfigVolume")
     machine.work()
+    assert [one.phones_home for one in inspect_disks("rack", [machine.state]).things] == [True]
     machine.store(phoned_home=True)
     assert machine.phase() is Phase.PROVISIONING
     machine.ironic("active")
@@ -193,6 +197,7 @@ def test_where_the_image_says_so_a_system_must_phone_home() -> None:
     assert machine.phase() is Phase.PROVISIONING
     machine.store(phoned_home=True)
     assert machine.phase() is Phase.ACTIVE
+    assert [one.phones_home for one in inspect_disks("rack", [machine.state]).things] == [False]
 
 
 @pytest.mark.parametrize(
@@ -213,6 +218,9 @@ def test_where_the_image_says_so_a_system_must_phone_home() -> None:
 def test_who_is_too_late_is_told_how_far_it_came(seen: tuple[str, ...], words: str) -> None:
     """A wrong secret, a portal that can't be reached and a blank disk are told apart."""
     machine = Machine(deadline=60)
+    if "silent" in seen:
+        told = ConfigVolumeProvisioned(rbd_image="c", phones_home=True)
+        machine.answer(told, "ProvisionConfigVolume")
     machine.work()
     if "active" in seen:
         machine.ironic("active")
