@@ -40,7 +40,9 @@ _NOT_READY = re.compile(r"cannot be used to perform|gateways must exist|gateways
 _FULL = re.compile(r"Disk limit of \d+ reached")
 _GONE = re.compile(r"does not exist|not found|not defined|nothing to delete|not mapped", re.I)
 _LOGGED_IN = re.compile(r"is logged in to|unable to delete|allocated to", re.I)
-_STANDING = re.compile(r"already (exists|defined|mapped|in use)|is already|must be unmapped", re.I)
+_STANDING = re.compile(
+    r"already (exists|defined|mapped|in use)|is already|must be unmapped|must be larger", re.I
+)
 
 
 class CephIscsiApi:

@@ -7,10 +7,10 @@ import pytest
 from services.iscsi_worker.backend import Session
 from shared.contract.problems import Reason
 from shared.runtime.errors import TemporaryError
-from tests.unit.iscsi_worker.scene import DISKS, Scene
+from tests.unit.iscsi_worker.scene import DISKS, POOL, Scene
 
 TARGET, INITIATOR = DISKS.target_iqn, DISKS.initiator_iqn
-ROOT, CONFIG = (f"volumes/{image}" for image in DISKS.images)
+ROOT, CONFIG = (f"{POOL}/{image}" for image in DISKS.images)
 CLIENT = f"{TARGET}/{INITIATOR}"
 MAKING = [
     f"PUT target/{TARGET}",
