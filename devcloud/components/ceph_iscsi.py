@@ -17,8 +17,9 @@ from typing import ClassVar
 
 from aiohttp import encode_basic_auth
 
-from devcloud.ceph_settings import POOL, TARGET, entity_key, settings
-from devcloud.cephx import render_keyring
+from devcloud.ceph_daemon import administer
+from devcloud.ceph_settings import POOL, entity_key, settings
+from devcloud.cephx import Capabilities, render_keyring
 from devcloud.component import Component, answers_http
 from devcloud.images.ceph_iscsi_image import CephIscsiImage
 from devcloud.ini import Sections, render_ini
@@ -29,6 +30,13 @@ from devcloud.site import Site
 #: What the host is called, to itself too, and who may use its API.
 GATEWAY, USER = "gateway-1.devcloud.test", "admin"
 API_PORT, ISCSI_PORT = 5000, 3260
+#: Its user in Ceph. A gateway that died loses its locks and is blocklisted for that; when it comes
+#: back it lets itself in again. Without the right to, rbd-target-api doesn't start.
+ENTITY = "client.colobus-ceph-iscsi"
+RIGHTS: Capabilities = {
+    "mon": "profile rbd, allow command 'osd blocklist', allow command 'osd blacklist'",
+    "osd": f"profile rbd pool={POOL}",
+}
 #: What the VM runs.
 INIT = Path(__file__).with_suffix(".sh")
 #: QEMU's user network: the VM, and this machine as the VM sees it.
@@ -55,7 +63,7 @@ def gateway_settings(site: Site) -> Sections:
     """Return iscsi-gateway.cfg. Its settings are in the pool too, as the object `gateway.conf`."""
     return {
         "config": {
-            "cluster_client_name": TARGET,
+            "cluster_client_name": ENTITY,
             "pool": POOL,
             "minimum_gateways": 1,
             "api_secure": False,
@@ -80,7 +88,7 @@ def ceph_settings(site: Site) -> Sections:
             "keyring": "/etc/ceph/keyring",
             "admin socket": "",
         },
-        TARGET: {"rbd cache": False},
+        ENTITY: {"rbd cache": False},
     }
 
 
@@ -111,10 +119,10 @@ class CephIscsi(Component):
 
     def render(self) -> None:
         """Write what the VM is told; it reads that when it starts."""
-        site = self.site
+        site, keys = self.site, {ENTITY: entity_key(self.site, ENTITY)}
         files = {
             "ceph.conf": render_ini(ceph_settings(site)),
-            "keyring": render_keyring({TARGET: entity_key(site, TARGET)}, {}),
+            "keyring": render_keyring(keys, {}),
             "iscsi-gateway.cfg": render_ini(gateway_settings(site)),
             "hostname": f"{GATEWAY}\n",
             "hosts": f"{HOST} localhost\n{GUEST} {GATEWAY}\n",
@@ -124,6 +132,7 @@ class CephIscsi(Component):
         }
         for name, text in files.items():
             site.write_config(f"ceph-iscsi/told/{name}", text)
+        site.write_config("ceph-iscsi/user", render_keyring(keys, {ENTITY: RIGHTS}))
         site.write_config("ceph-iscsi/password", site.credentials[self.name] + "\n")
 
     def configured(self) -> bool:
@@ -131,7 +140,9 @@ class CephIscsi(Component):
         return self.running()
 
     def configure(self) -> None:
-        """Have the image built, unless it is in the cache."""
+        """Make its user, and have the image built, unless it is in the cache."""
+        user = str(self.site.paths.etc / "ceph-iscsi" / "user")
+        administer(self, "ceph", "auth", "import", f"--in-file={user}")
         image = CephIscsiImage(self.site).build()
         self.site.account.own(self._folder)
         (self._folder / "image").write_text(f"{image}\n")

@@ -33,7 +33,7 @@ from shared.worker.errors import Conflict, NotFound, Refused
 #: How long a URL that could not be reached is asked last, in seconds.
 _REST = 30.0
 _MAX_DETAIL = 500
-_UNKNOWN_NAME = re.compile(r"^Unhandled exception: '[^']*'$")
+_UNKNOWN_NAME = re.compile(r"(?:^|^failed on \S+\. )Unhandled exception: '[^']*'$")
 _PARTLY = re.compile(r"\bfailed on \S+, applied to |aborted ")
 #: The host that was asked, or another one, is not ready for it: the operator's.
 _NOT_READY = re.compile(r"cannot be used to perform|gateways must exist|gateways? defined", re.I)

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from devcloud.ceph_settings import POOL, RBD_ONLY
 from devcloud.components.ceph_iscsi import (
+    ENTITY,
     GUEST,
+    RIGHTS,
     CephIscsi,
     ceph_settings,
     gateway_settings,
@@ -54,13 +57,18 @@ def test_each_cloud_has_a_portal_of_its_own(site: Site) -> None:
     assert "127.0.0.1" not in addresses
 
 
-def test_it_uses_the_pool_as_the_other_target_does(site: Site) -> None:
-    """With the same rights in Ceph, and nothing kept back from it."""
-    settings = ceph_settings(site)
-    assert settings["client.colobus-tgt"] == {"rbd cache": False}
-    assert settings["global"]["mon host"] == f"[v2:127.0.0.1:{site.ports['ceph-mon']}/0]"
-    assert gateway_settings(site)["config"]["cluster_client_name"] == "client.colobus-tgt"
-    assert gateway_settings(site)["config"]["pool"] == "colobus"
+def test_it_has_the_pool_and_little_else(site: Site) -> None:
+    """In Ceph it may do what the other target may, and let a gateway in again that had died."""
+    assert ceph_settings(site)[ENTITY] == {"rbd cache": False}
+    assert ceph_settings(site)["global"]["mon host"] == f"[v2:127.0.0.1:{site.ports['ceph-mon']}/0]"
+    assert gateway_settings(site)["config"]["cluster_client_name"] == ENTITY
+    assert gateway_settings(site)["config"]["pool"] == POOL
+    assert RIGHTS["osd"] == RBD_ONLY["osd"]
+    assert RIGHTS["mon"].startswith(RBD_ONLY["mon"] + ",")
+    _command(site)
+    told = (site.paths.etc / "ceph-iscsi" / "told" / "keyring").read_text()
+    assert "caps" not in told
+    assert "caps mon" in (site.paths.etc / "ceph-iscsi" / "user").read_text()
 
 
 def test_it_passes_on_what_it_has_for_ceph(site: Site) -> None:

@@ -26,8 +26,8 @@ class Playback(Stage):
     """``moments`` are still to come; ``faults`` tells what came instead of one of them."""
 
     moments: list[Moment]
-    access: CephIscsiAccess
-    api: CephIscsiApi
+    access: CephIscsiAccess = field(init=False)
+    api: CephIscsiApi = field(init=False)
     faults: list[str] = field(default_factory=list)
 
     @property
@@ -67,18 +67,17 @@ async def playback(recording: Recording, folder: Path) -> AsyncIterator[Playback
     """Play it back; in the end all of it has to have been asked for, and nothing else."""
     password = folder / "password"
     password.write_text("a-password\n")
-    app = web.Application()
+    app, made = web.Application(), Playback(list(recording.moments))
+    app.router.add_route("*", "/api/{path:.+}", made.answer)
     async with TestServer(app) as server:
-        access = CephIscsiAccess(
+        made.access = CephIscsiAccess(
             urls=(f"http://{server.host}:{server.port}",),
             username="admin",
             password_file=password,
             portals=(CephIscsiPortal(gateway=GATEWAY, address=PORTAL),),
         )
-        api = CephIscsiApi("rack", access, seconds=5)
-        made = Playback(list(recording.moments), access, api)
-        app.router.add_route("*", "/api/{path:.+}", made.answer)
+        made.api = CephIscsiApi("rack", made.access, seconds=5)
         yield made
-        await api.close()
+        await made.api.close()
         assert made.faults == []
         assert made.moments == []
