@@ -71,9 +71,12 @@ async def recorded(world: World, name: str) -> AsyncIterator[RealStage]:
             access = load_stores(world.stores_file())[STORE].gateway
             assert isinstance(access, CephIscsiAccess)
             api = CephIscsiApi(STORE, access, seconds=world.gateway_seconds)
-            async with world.replica() as replica:
-                yield RealStage(world, replica, api, recording)
-            await api.close()
+            try:
+                async with world.replica() as replica:
+                    yield RealStage(world, replica, api, recording)
+            finally:
+                await api.close()
     finally:
+        world.urls = []
         world.forget()
         world.clear_volumes()
