@@ -6,6 +6,14 @@ import json
 
 from devcloud.ceph_settings import POOL, TARGET, WORKER, conf_path
 from devcloud.components.ceph import Ceph
+from devcloud.components.ceph_iscsi import (
+    GATEWAY,
+    ISCSI_PORT,
+    USER,
+    CephIscsi,
+    password_path,
+    portal_address,
+)
 from devcloud.components.colobus import broker_user, token_name
 from devcloud.components.postgresql import DATABASE, SUPERUSER, PostgreSQL
 from devcloud.components.rabbitmq import RabbitMQ
@@ -30,6 +38,8 @@ def cloud_environment(site: Site) -> dict[str, str]:
     if tgtadm_path(site).exists():
         found["DEVCLOUD_TGTADM"] = str(tgtadm_path(site))
         found["DEVCLOUD_TGT_PORTALS"] = ",".join(offered_at(site))
+    if password_path(site).exists():
+        found |= _ceph_iscsi(site)
     if site.paths.nodes_yaml.exists():
         found["DEVCLOUD_NODES_YAML"] = str(site.paths.nodes_yaml)
     if site.paths.tenants_json.exists():
@@ -58,6 +68,17 @@ def _ceph(site: Site) -> dict[str, str]:
         "COLOBUS_CEPH_CONF": str(conf_path(site)),
         "COLOBUS_CEPH_POOL": POOL,
         "COLOBUS_CEPH_USER": WORKER.removeprefix("client."),
+    }
+
+
+def _ceph_iscsi(site: Site) -> dict[str, str]:
+    """Return what the gateway's entry in a stores file is made of."""
+    return {
+        "DEVCLOUD_CEPH_ISCSI_URL": site.ports.url(CephIscsi.name),
+        "DEVCLOUD_CEPH_ISCSI_USER": USER,
+        "DEVCLOUD_CEPH_ISCSI_PASSWORD_FILE": str(password_path(site)),
+        "DEVCLOUD_CEPH_ISCSI_GATEWAY": GATEWAY,
+        "DEVCLOUD_CEPH_ISCSI_PORTAL": f"{portal_address(site)}:{ISCSI_PORT}",
     }
 
 

@@ -44,6 +44,7 @@ OFFSETS: dict[str, int] = {
     # An OSD takes the first free ones of its range, and others when it binds anew.
     **{f"ceph-osd-{number}": 51 + number for number in range(OSD_PORTS)},
     "tgt": 65,
+    "ceph-iscsi": 66,
 }
 
 

@@ -7,6 +7,7 @@ from devcloud.components.bare_metal import BareMetal
 from devcloud.components.bmc import Bmc
 from devcloud.components.catalog import Catalog
 from devcloud.components.ceph import Ceph, CephMon, CephOsd
+from devcloud.components.ceph_iscsi import CephIscsi
 from devcloud.components.cloud_rabbitmq import CloudRabbitMQ
 from devcloud.components.colobus import ColobusInstall
 from devcloud.components.colobus_services import (
@@ -74,6 +75,7 @@ COMPONENTS: tuple[type[Component], ...] = (
     Ceph,
     GoldenImage,
     Tgt,
+    CephIscsi,
     # Bare metal.
     ProvisioningNetwork,
     Bmc,

@@ -227,10 +227,11 @@ class Gateway(Protocol):
     async def shut(self, target_iqn: str) -> None:
         """Let nobody log in any more; who is logged in works on. Without a target: nothing."""
 
-    async def show_size(self, image: str, size: int) -> None:
-        """Show initiators that an image has grown, where that needs no new LUN.
+    async def grow(self, image: str, size: int) -> None:
+        """Grow an image that is offered, where only the gateway can show that to who is logged in.
 
-        Elsewhere nothing: the target is outdated then, and is made anew.
+        ``size`` is in bytes. Elsewhere nothing: the target is outdated when the image has grown,
+        and is made anew.
         """
 
     async def disconnect(self, target: Target) -> None:

@@ -33,14 +33,16 @@ from shared.worker.errors import Conflict, NotFound, Refused
 #: How long a URL that could not be reached is asked last, in seconds.
 _REST = 30.0
 _MAX_DETAIL = 500
-_UNKNOWN_NAME = re.compile(r"^Unhandled exception: '[^']*'$")
+_UNKNOWN_NAME = re.compile(r"(?:^|^failed on \S+\. )Unhandled exception: '[^']*'$")
 _PARTLY = re.compile(r"\bfailed on \S+, applied to |aborted ")
 #: The host that was asked, or another one, is not ready for it: the operator's.
 _NOT_READY = re.compile(r"cannot be used to perform|gateways must exist|gateways? defined", re.I)
 _FULL = re.compile(r"Disk limit of \d+ reached")
 _GONE = re.compile(r"does not exist|not found|not defined|nothing to delete|not mapped", re.I)
 _LOGGED_IN = re.compile(r"is logged in to|unable to delete|allocated to", re.I)
-_STANDING = re.compile(r"already (exists|defined|mapped|in use)|is already|must be unmapped", re.I)
+_STANDING = re.compile(
+    r"already (exists|defined|mapped|in use)|is already|must be unmapped|must be larger", re.I
+)
 
 
 class CephIscsiApi:

@@ -70,9 +70,8 @@ class CephIscsiGateway:
             await self._put(f"target/{iqn}")
             settings = await self._settings()
         target = settings["targets"].get(iqn, {})
-        for portal in self._access.portals:
-            if portal.gateway not in target.get("portals", {}):
-                await self._add_host(iqn, portal)
+        for portal in await self._in_order(target.get("portals", {})):
+            await self._add_host(iqn, portal)
         for disk in map(self._disk, export.images):
             if disk not in settings["disks"]:
                 await self._put(f"disk/{disk}", mode="create", create_image="false")
@@ -102,11 +101,15 @@ class CephIscsiGateway:
             if client["auth"]["username"] != _SHUT:
                 await self._set_account(target_iqn, initiator, _SHUT, secrets.token_hex(8))
 
-    async def show_size(self, image: str, size: int) -> None:
-        """Every host tells those who are logged in, too; the API takes whole GiB."""
-        disk = self._disk(image)
-        if disk in (await self._settings())["disks"]:
-            await self._put(f"disk/{disk}", mode="resize", size=f"{size >> 30}G")
+    async def grow(self, image: str, size: int) -> None:
+        """The API grows image and LUN at once, and refuses to where the image is as large already.
+
+        It takes whole GiB. All hosts tell those who are logged in.
+        """
+        disk, settings = self._disk(image), await self._settings()
+        if any(disk in target["disks"] for target in settings["targets"].values()):
+            with suppress(NotFound):  # it was let go of just now
+                await self._put(f"disk/{disk}", mode="resize", size=f"{size >> 30}G")
 
     async def disconnect(self, target: Target) -> None:
         """Take the target off its hosts; with the last one go its clients and LUNs."""
@@ -137,6 +140,14 @@ class CephIscsiGateway:
         mapped = any(disk in target["disks"] for target in settings["targets"].values())
         if disk in settings["disks"] and not mapped:
             await self._delete(f"disk/{disk}", preserve_image="true")
+
+    async def _in_order(self, present: Collection[str]) -> list[CephIscsiPortal]:
+        """The hosts that are missing. The one whose API answers us has to be a target's first."""
+        missing = [one for one in self._access.portals if one.gateway not in present]
+        if present or len(missing) < 2:
+            return missing
+        ours = (await self._api.get(self._deadline, "sysinfo/hostname"))["data"]
+        return sorted(missing, key=lambda portal: portal.gateway != ours)
 
     async def _add_host(self, iqn: str, portal: CephIscsiPortal) -> None:
         address = portal.address.rpartition(":")[0].strip("[]")

@@ -77,7 +77,7 @@ class TgtGateway:
         if shown is not None:
             await self._unbind(shown, shown.initiators)
 
-    async def show_size(self, image: str, size: int) -> None:
+    async def grow(self, image: str, size: int) -> None:
         """A LUN has the size that its image had when it was opened: `targets` tells."""
 
     async def disconnect(self, target: Target) -> None:

@@ -42,12 +42,14 @@ async def grow_volume(store: Store, kit: Kit, command: Command[GrowVolume]) -> i
     """Return the volume's size in bytes when it is as large as wanted, proven by reading from it.
 
     Raises `NotFound` (volume_not_found). Who logs in from now on sees the new size; under somebody
-    who is logged in the LUN is left as it is.
+    who is logged in the LUN is left as it is, or grows, by gateway. The gateway comes first: one
+    that shows what has grown shows it only where it did the growing itself.
     """
     order = command.message
     name = kit.names.image(command.tenant, command.resource_id)
     async with kit.alone(store, name):
         try:
+            await store.gateway.grow(name, order.size_gib * GIB)
             await store.rbd.grow(name, order.size_gib * GIB)
             size = await store.rbd.prove(name)
         except NotFound as error:
@@ -55,7 +57,6 @@ async def grow_volume(store: Store, kit: Kit, command: Command[GrowVolume]) -> i
             raise NotFound(missing, reason=Reason.VOLUME_NOT_FOUND) from error
         except Conflict as error:  # another worker is at it, or takes it away
             raise TemporaryError(error.detail, reason=Reason.IN_USE, retry_after=1) from error
-    await store.gateway.show_size(name, size)
     with suppress(PermanentError):  # the attachment's own trouble; the volume has grown
         await reopen_target(store, kit, command.tenant, command.resource_id)
     return size

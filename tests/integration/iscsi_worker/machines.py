@@ -115,7 +115,7 @@ class Machine:
 
     def login(self, lun: int) -> Login:
         """What the machine itself is told, for one of its disks."""
-        offer, portals = self.offer, self.replica.world.tgtd.portal
+        offer, portals = self.offer, self.replica.world.portal
         return Login(
             portal=portals,
             target=offer.target_iqn,

@@ -65,13 +65,15 @@ def _session(portal: str, target: str, alias: str, number: int) -> Iterator[None
         yield
 
 
-async def test_a_crafted_alias_makes_no_target_and_no_session(replica: Replica) -> None:
+async def test_a_crafted_alias_makes_no_target_and_no_session(
+    replica: Replica, world: World
+) -> None:
     """Neither a new target, nor another's session, of a target that is or of one that isn't."""
     victim, forger = await made_machine(replica), await made_machine(replica)
     await victim.export()
     await forger.export()
     before = await _targets(replica)
-    shown = replica.world.tgtd.targets()
+    shown = world.tgtd.targets()
     named = re.search(rf"Target (\d+): {re.escape(victim.offer.target_iqn)}\n", shown)
     assert named is not None
     with logged_in(victim.login(1)):
@@ -79,7 +81,7 @@ async def test_a_crafted_alias_makes_no_target_and_no_session(replica: Replica) 
             forged = "none\n" + SHORT.format(tid=tid, iqn=iqn)
             with system(forger.login(1), forged[:255]):
                 assert f"\nTarget {tid}: {iqn}\n    System information:\n    I_T" in (
-                    replica.world.tgtd.targets()
+                    world.tgtd.targets()
                 )
                 now = await _targets(replica)
                 assert now.keys() == before.keys()

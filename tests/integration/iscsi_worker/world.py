@@ -1,4 +1,6 @@
-"""A store of the tests' own on the real Ceph and a real tgtd, and the worker's rooms without a bus.
+"""A store of the tests' own on the real Ceph, and the worker's rooms without a bus.
+
+Its gateway is a real tgtd; `tests/gateway` has another.
 
 Commands go straight to the handlers: what is tested is what happens in Ceph and on the gateway. The
 way over the bus is in ``tests/integration/worker``.
@@ -9,6 +11,7 @@ from __future__ import annotations
 import base64
 import importlib
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -65,16 +68,28 @@ def only(answers: list[Answer], kind: type[M]) -> M:
 
 
 @dataclass
-class World:
+class StoreWorld(ABC):
     """``pool`` is the pool as an administrator uses it: librados' I/O context."""
 
     installation: str
     ceph: CephAccess
-    tgtd: Tgtd
     pool: Any
     folder: Path
     golden: list[str] = field(default_factory=list)
     sealing: SealingKey = field(default_factory=SealingKey.generate)
+    #: Bounds of a worker's calls.
+    ceph_seconds: float = 2.5
+    gateway_seconds: float = 5
+
+    @property
+    @abstractmethod
+    def portal(self) -> str:
+        """Where initiators log in."""
+
+    @property
+    @abstractmethod
+    def gateway(self) -> dict[str, object]:
+        """What a stores file says of the gateway."""
 
     @property
     def rbd(self) -> Any:
@@ -91,8 +106,8 @@ class World:
             "stores_file": self.stores_file(),
             "chap_key": Secret(base64.b64encode(b"k" * 32).decode()),
             "sealing_key_file": self.sealing_key_file(),
-            "ceph_seconds": 2.5,
-            "gateway_seconds": 5,
+            "ceph_seconds": self.ceph_seconds,
+            "gateway_seconds": self.gateway_seconds,
         }
         context = make_context(IscsiWorkerSettings(**{**fields, **changes}))
         try:
@@ -102,18 +117,10 @@ class World:
 
     def stores(self, **gateway: str) -> dict[str, dict[str, object]]:
         """What a stores file says; ``gateway`` is more of the gateway's entry."""
-        tgt, ceph = self.tgtd.access, self.ceph
+        ceph = self.ceph
         store: dict[str, object] = {
             "ceph": {"conf": str(ceph.conf), "user": ceph.user, "pool": ceph.pool},
-            "gateway": {
-                "type": "tgt",
-                "socket": str(tgt.socket),
-                "control_port": tgt.control_port,
-                "portals": list(tgt.portals),
-                "ceph_conf": str(tgt.ceph_conf),
-                "ceph_user": tgt.ceph_user,
-                **gateway,
-            },
+            "gateway": {**self.gateway, **gateway},
         }
         return {STORE: store}
 
@@ -179,10 +186,35 @@ class World:
 
 
 @dataclass
+class World(StoreWorld):
+    """A store whose gateway is a tgtd of the tests' own."""
+
+    tgtd: Tgtd = field(kw_only=True)
+
+    @property
+    def portal(self) -> str:
+        """Where initiators log in."""
+        return self.tgtd.portal
+
+    @property
+    def gateway(self) -> dict[str, object]:
+        """What a stores file says of it."""
+        tgt = self.tgtd.access
+        return {
+            "type": "tgt",
+            "socket": str(tgt.socket),
+            "control_port": tgt.control_port,
+            "portals": list(tgt.portals),
+            "ceph_conf": str(tgt.ceph_conf),
+            "ceph_user": tgt.ceph_user,
+        }
+
+
+@dataclass
 class Replica:
     """One worker process, as far as Ceph and gateway can tell."""
 
-    world: World
+    world: StoreWorld
     context: Context
 
     async def do(
@@ -321,24 +353,31 @@ class Attachment:
 
 
 @contextmanager
-def make_world(environment: dict[str, str], folder: Path, **gateway: str) -> Iterator[World]:
-    """A store of its own; it is taken away with all that is in it. ``gateway``: see `own_tgtd`."""
+def open_pool(environment: dict[str, str]) -> Iterator[tuple[CephAccess, Any]]:
+    """How the worker reaches the pool, and the pool itself."""
     rados = importlib.import_module("rados")
     ceph = CephAccess(
         conf=Path(environment["DEVCLOUD_CEPH_CONF"]),
         pool=environment["DEVCLOUD_CEPH_POOL"],
         user=environment["DEVCLOUD_CEPH_USER"].removeprefix("client."),
     )
-    target_user = environment["DEVCLOUD_CEPH_TGT_USER"].removeprefix("client.")
     options = {"client_mount_timeout": "20", "rados_osd_op_timeout": "20"}
     options["rbd_default_clone_format"] = "2"
     with (
         rados.Rados(conffile=str(ceph.conf), rados_id=ceph.user, conf=options) as cluster,
         cluster.open_ioctx(ceph.pool) as pool,
     ):
+        yield ceph, pool
+
+
+@contextmanager
+def make_world(environment: dict[str, str], folder: Path, **gateway: str) -> Iterator[World]:
+    """A store of its own; it is taken away with all that is in it. ``gateway``: see `own_tgtd`."""
+    target_user = environment["DEVCLOUD_CEPH_TGT_USER"].removeprefix("client.")
+    with open_pool(environment) as (ceph, pool):
         installation = f"t{secrets.token_hex(4)}"
         with own_tgtd(ceph.conf, target_user, **gateway) as tgtd:
-            world = World(installation, ceph, tgtd, pool, folder)
+            world = World(installation, ceph, pool, folder, tgtd=tgtd)
             try:
                 yield world
             finally:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, cast
 
 import pytest
 
-from devcloud.images import IMAGES, debian_image, debs, tiny_image
+from devcloud.images import IMAGES, ceph_iscsi_image, debian_image, debs, tiny_image
 from devcloud.images.disk import BOOT_SECTOR, MIB, SECTOR, Layout
 from devcloud.images.image import GoldenImage
 from devcloud.paths import Paths
@@ -65,7 +65,9 @@ def test_a_build_that_fails_leaves_no_image(note: Note) -> None:
     assert [path.suffix for path in note.build().parent.iterdir() if path.is_dir()] == [".building"]
 
 
-@pytest.mark.parametrize("layout", [tiny_image.LAYOUT, debian_image.LAYOUT])
+@pytest.mark.parametrize(
+    "layout", [tiny_image.LAYOUT, debian_image.LAYOUT, ceph_iscsi_image.LAYOUT]
+)
 def test_partitions_follow_one_another(layout: Layout) -> None:
     """The second begins where the first ends, at a whole MiB, since it is copied in such pieces."""
     boot_ends = BOOT_SECTOR + layout.boot_mib * MIB // SECTOR

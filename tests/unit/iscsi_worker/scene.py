@@ -1,13 +1,15 @@
-"""A store whose gateway is the scripted ceph-iscsi, and what is done with it."""
+"""What is done with a store before ceph-iscsi: real, played back, or scripted."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Collection
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from services.iscsi_worker.backend import RbdBackend, RbdImage, Store, Target
+from services.iscsi_worker.backend import Export, Gateway, RbdBackend, RbdImage, Store, Target
 from services.iscsi_worker.ceph_iscsi_api import CephIscsiApi
 from services.iscsi_worker.ceph_iscsi_gateway import CephIscsiGateway
 from services.iscsi_worker.names import Names
@@ -33,14 +35,16 @@ VOLUME = "volume-01jgz000000000000000000000"
 ONE, OTHER = "attachment-01jgz000000000000000000001", "attachment-01jgz000000000000000000002"
 MACHINE = "machine-01jgz000000000000000000003"
 INITIATOR = "iqn.2026-11.org.test:one"
-KIT = Kit(Names("i1"), Chap(bytes(32)), SealingKey.generate())
+INSTALLATION, POOL = "recorded", "colobus"
+KIT = Kit(Names(INSTALLATION), Chap(bytes(32)), SealingKey.generate())
 IMAGE = KIT.names.image("bigtop", VOLUME)
-DISK, TARGET = f"volumes/{IMAGE}", KIT.names.target("bigtop", ONE)
+DISK, TARGET = f"{POOL}/{IMAGE}", KIT.names.target("bigtop", ONE)
+EXPORT = KIT.export("bigtop", ONE, VOLUME, INITIATOR)
 DISKS = KIT.disks_export("bigtop", MACHINE)
 CLIENT = f"{TARGET}/{INITIATOR}"
 
 
-class _Rbd:
+class FakeRbd:
     """The volume's image, and a machine's two."""
 
     async def names(self) -> list[str]:
@@ -50,20 +54,28 @@ class _Rbd:
         return {one: RbdImage(one, 1 << 30) for one in await self.names() if one in names}
 
 
-@dataclass
-class Scene:
-    """A store whose gateway is the scripted one."""
+class Stage(ABC):
+    """A store; ``api`` asks its gateway past the worker's rooms."""
 
-    server: ScriptedApi
-    access: CephIscsiAccess
     api: CephIscsiApi
 
     @property
+    @abstractmethod
     def store(self) -> Store:
         """For one command."""
-        ceph = CephAccess(conf=Path("/c"), pool="volumes")
-        gateway = CephIscsiGateway(self.api, self.access, ceph, Deadline.after(20))
-        return Store("rack", cast(RbdBackend, _Rbd()), gateway)
+
+    @abstractmethod
+    def logged_in(self, export: Export, alias: str = "") -> AbstractAsyncContextManager[None]:
+        """Its initiator is logged in for a while."""
+
+    @property
+    def gateway(self) -> Gateway:
+        """For one command."""
+        return self.store.gateway
+
+    async def seen(self, iqn: str = TARGET) -> Target:
+        """A target, with who is logged in."""
+        return (await self.gateway.targets([iqn]))[iqn]
 
     async def attach(self, id: str = ONE) -> Any:
         """Attach the volume."""
@@ -84,9 +96,38 @@ class Scene:
         await withdraw_disks(self.store, KIT, _command(WithdrawDisks(store="rack"), MACHINE))
 
 
+def fake_store(api: CephIscsiApi, access: CephIscsiAccess) -> Store:
+    """A store whose gateway is at this API, for one command."""
+    ceph = CephAccess(conf=Path("/c"), pool=POOL)
+    gateway = CephIscsiGateway(api, access, ceph, Deadline.after(20))
+    return Store("rack", cast(RbdBackend, FakeRbd()), gateway)
+
+
+@dataclass
+class Scene(Stage):
+    """A store whose gateway is the scripted one."""
+
+    server: ScriptedApi
+    access: CephIscsiAccess
+    api: CephIscsiApi
+
+    @property
+    def store(self) -> Store:
+        """For one command."""
+        return fake_store(self.api, self.access)
+
+    @asynccontextmanager
+    async def logged_in(self, export: Export, alias: str = "") -> AsyncIterator[None]:
+        """Its initiator is logged in for a while."""
+        self.server.logged_in, self.server.aliases = {export.initiator_iqn}, {}
+        self.server.aliases[export.initiator_iqn] = alias
+        yield
+        self.server.logged_in = set()
+
+
 def _command(message: Message, id: str) -> Command[Any]:
     envelope = envelope_for(message, source="scheduler", subject=id, tenant="bigtop")
-    return Command(message, envelope, False, Deadline.after(20))
+    return Command(message, envelope, False, Deadline.after(120))
 
 
 def access_of(folder: Path, *urls: str) -> CephIscsiAccess:
