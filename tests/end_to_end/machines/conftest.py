@@ -8,20 +8,15 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from colobus.client import Client
-from colobus.golden_images import GoldenImages
 from devcloud.images import TinyImage
-from devcloud.provisioning import network_of
-from tests.end_to_end.machines.seen import METAL, STORE
-from tests.integration.iscsi_worker.world import World, make_world
+from tests.integration.iscsi_worker.world import World
 from tests.support import devcloud
 from tests.support.bare_metal import Metal
 from tests.support.cloud import Cloud
-from tests.support.installation import SERVICES, Installation, installation
-from tests.support.installation import Metal as MetalEntry
+from tests.support.installation import Installation
+from tests.support.metal_house import metal_house, metal_store, offer
 
 QUOTAS = {"bigtop": {"machines": 4, "floating_ips": 2, "volume_gib": 60}}
-#: Patient: on a busy host an emulated processor may stand still for long.
-NOP = "nop_interval=5,nop_count=12"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -42,22 +37,14 @@ def metal(environment: dict[str, str]) -> Metal:
 @pytest.fixture(scope="package")
 def world(metal: Metal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """The pool as an administrator sees it, and a tgtd of these tests' own in the machines' net."""
-    address = network_of(metal.site).portal
-    folder = tmp_path_factory.mktemp("store")
-    with make_world(devcloud.up("ceph"), folder, address=address, nop=NOP) as made:
+    with metal_store(metal, tmp_path_factory.mktemp("store")) as made:
         yield made
 
 
 @pytest.fixture(scope="package")
 def tiny(metal: Metal, world: World) -> str:
     """A golden image with the smallest Linux there is."""
-    name = f"{world.installation}-tiny"
-    path = TinyImage(metal.site).build()
-    with path.open("rb") as file:
-        images = GoldenImages(world.rbd, world.pool)
-        images.add(name, file, path.stat().st_size, replace=False, progress=lambda _: None)
-    world.golden.append(name)
-    return name
+    return offer(TinyImage(metal.site), world)
 
 
 @pytest.fixture(scope="package")
@@ -66,13 +53,7 @@ def house(
 ) -> Iterator[Installation]:
     """All services with a metal; the worker's marks are those of `world`."""
     folder = tmp_path_factory.mktemp("machines")
-    (access,) = world.stores().values()
-    entry = MetalEntry({"store": STORE, "cloud": "devcloud"}, {"cloud": "devcloud-bare-metal"})
-    with installation(
-        environment, folder, QUOTAS, stores={STORE: access}, metals={METAL: entry}
-    ) as made:
-        world.installation = made.name
-        made.start(*SERVICES, "iscsi_worker", "baremetal_worker")
+    with metal_house(environment, world, folder, QUOTAS) as made:
         yield made
 
 
