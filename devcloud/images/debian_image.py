@@ -23,6 +23,7 @@ PACKAGES = (
     "open-iscsi",
     "openssh-server",
     "procps",
+    "sudo",
     "systemd-sysv",
     "udev",
 )

@@ -65,7 +65,7 @@ def test_a_build_that_fails_leaves_no_image(note: Note) -> None:
     assert [path.suffix for path in note.build().parent.iterdir() if path.is_dir()] == [".building"]
 
 
-@pytest.mark.parametrize("layout", [tiny_image.LAYOUT, debian_image.LAYOUT])
+@pytest.mark.parametrize("layout", [tiny_image.LAYOUT, tiny_image.UEFI_LAYOUT, debian_image.LAYOUT])
 def test_partitions_follow_one_another(layout: Layout) -> None:
     """The second begins where the first ends, at a whole MiB, since it is copied in such pieces."""
     boot_ends = BOOT_SECTOR + layout.boot_mib * MIB // SECTOR
