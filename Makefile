@@ -5,7 +5,7 @@ CACHE := $(or $(COLOBUS_CACHE_DIR),$(if $(filter 0,$(shell id -u)),/var/cache/co
 export UV_CACHE_DIR := $(CACHE)/uv
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help init lock lint format test test-fast test-storage test-compose faults soak demo up down status models bench
+.PHONY: help init lock lint format test test-fast test-storage test-compose test-diskless faults soak demo up down status models bench
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -48,6 +48,9 @@ test-storage: init ## Ceph, the iSCSI target, Ironic, and the workers that own t
 
 test-compose: init ## the image and compose.yaml, with a container engine of its own where there is none
 	$(PY) -m pytest tests/compose
+
+test-diskless: init ## a real Debian on a machine without a disk, and one for arm64; needs root
+	$(PY) -m pytest --log-cli-level=INFO tests/diskless
 
 test-fast: init ## unit, contract, and integration against RabbitMQ and PostgreSQL
 	$(PY) -m pytest --hypothesis-profile=quick $(QUICK)
