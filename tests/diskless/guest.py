@@ -59,7 +59,7 @@ class Guest:
     address: str
     key: Key
 
-    async def run(self, command: str, *, within: float = 120) -> str:
+    async def run(self, command: str, *, within: float = 300) -> str:
         """Run a shell command as root and return what it prints.
 
         Raises `CommandFailed`, `TimeoutError`, or `OSError` where nobody lets us in.
@@ -78,7 +78,7 @@ class Guest:
             try:
                 if other_than:
                     self.close()  # a login to what was switched off would be waited for
-                boot = await self.run("cat /proc/sys/kernel/random/boot_id", within=90)
+                boot = await self.run("cat /proc/sys/kernel/random/boot_id", within=180)
             except (OSError, TimeoutError):
                 return None
             return boot if boot != other_than else None

@@ -61,7 +61,7 @@ async def test_cloud_init_applies_keys_and_user_data_from_the_second_disk(
 ) -> None:
     """And nothing of them is in a log."""
     run = box.guest.run
-    assert "status: done" in await run("cloud-init status --wait", within=300)
+    assert "status: done" in await run("cloud-init status --wait", within=600)
     assert await run("cat /etc/colobus-test") == SECRET_LINE
     assert await run("cat /var/lib/colobus-runs") == "ran"
     assert await run("hostname") == NAME
@@ -150,7 +150,7 @@ async def test_a_gateway_that_is_killed_under_it_loses_nothing(
         await _written(guest, file, beyond=0)
     counting = "; ".join(f"wc -l < {file}" for file in files)
     noticed = f"{_until('detected conn error')}; {counting}"
-    noticing = asyncio.create_task(guest.run(noticed, within=120))
+    noticing = asyncio.create_task(guest.run(noticed, within=300))
     await asyncio.to_thread(world.tgtd.kill)
     counts = [int(count) for count in (await noticing).split()]
     started = time.monotonic()
@@ -187,7 +187,7 @@ async def _written(guest: Guest, file: str, *, beyond: int) -> None:
         except (CommandFailed, OSError, TimeoutError):
             return False
 
-    await eventually(more, within=300, what=f"{file} is written on")
+    await eventually(more, within=600, what=f"{file} is written on")
 
 
 async def _is_told_whole(client: Client, *ids: str) -> None:
@@ -211,7 +211,7 @@ async def test_what_was_written_is_there_after_a_reboot(client: Client, box: Box
     await guest.comes_up(other_than=first)
     LOG.info("reboot to ssh: %.1f s", time.monotonic() - started)
     assert await guest.run("cat /root/marker") == "kept"
-    await guest.run("cloud-init status --wait", within=300)
+    await guest.run("cloud-init status --wait", within=600)
     assert await guest.run("cat /var/lib/colobus-runs") == "ran"
 
     async def done() -> bool:
