@@ -5,7 +5,7 @@ CACHE := $(or $(COLOBUS_CACHE_DIR),$(if $(filter 0,$(shell id -u)),/var/cache/co
 export UV_CACHE_DIR := $(CACHE)/uv
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help init lock lint format test test-fast test-storage test-compose test-gateway faults soak demo up down status models bench
+.PHONY: help init lock lint format test test-fast test-storage test-compose test-gateway test-diskless faults soak demo up down status models bench
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -51,6 +51,9 @@ test-compose: init ## the image and compose.yaml, with a container engine of its
 
 test-gateway: init ## the iscsi_worker before the real ceph-iscsi, in a VM; RECORD=1 keeps its answers
 	$(PY) -m pytest tests/gateway $(if $(RECORD),--record-exchanges)
+
+test-diskless: init ## a real Debian on a machine without a disk, and one for arm64; needs root
+	$(PY) -m pytest --log-cli-level=INFO tests/diskless
 
 test-fast: init ## unit, contract, and integration against RabbitMQ and PostgreSQL
 	$(PY) -m pytest --hypothesis-profile=quick $(QUICK)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -10,19 +12,23 @@ import yaml
 from colobus.nodes.node_list import FAKE, REDFISH, ListedNode, NoBoard, NodeEntry
 from devcloud.components.bmc import USER
 from devcloud.credentials import write_private
-from devcloud.machines import MACHINES
+from devcloud.machines import MACHINES, Machine
 from devcloud.site import Site
 
-RESOURCE_CLASS = "diskless"
+RESOURCE_CLASS = MACHINES[0].resource_class
 CREDENTIALS_FILE = "bmc.yaml"
 
 
-def machines(bmc_address: str) -> list[dict[str, Any]]:
-    """Return the entries of this cloud's machines."""
+def machines(
+    bmc_address: str,
+    of: Sequence[Machine] = MACHINES,
+    credentials_file: str = CREDENTIALS_FILE,
+) -> list[dict[str, Any]]:
+    """Return the entries of these machines of this cloud."""
     return [
         {
             "name": machine.name,
-            "resource_class": RESOURCE_CLASS,
+            "resource_class": machine.resource_class,
             "arch": machine.arch,
             "boot_mode": machine.boot_mode,
             "ports": [machine.mac],
@@ -30,10 +36,10 @@ def machines(bmc_address: str) -> list[dict[str, Any]]:
                 "driver": REDFISH,
                 "address": bmc_address,
                 "system": f"/redfish/v1/Systems/{machine.system_id}",
-                "credentials_file": CREDENTIALS_FILE,
+                "credentials_file": credentials_file,
             },
         }
-        for machine in MACHINES
+        for machine in of
     ]
 
 
@@ -73,10 +79,8 @@ def fakes(
     ]
 
 
-def write(site: Site) -> None:
-    """Write the list, and the credentials that it refers to, into the cloud's folder."""
-    entries = {"nodes": machines(site.ports.url("bmc"))}
-    write_private(site.paths.nodes_yaml, yaml.safe_dump(entries, sort_keys=False))
-    file = site.paths.nodes_yaml.with_name(CREDENTIALS_FILE)
-    login = {"username": USER, "password": site.credentials["bmc"]}
-    write_private(file, yaml.safe_dump(login, sort_keys=False))
+def write(site: Site, path: Path, board: str, entries: Sequence[dict[str, Any]]) -> None:
+    """Write a list, and beside it the credentials of the board that its machines have."""
+    write_private(path, yaml.safe_dump({"nodes": list(entries)}, sort_keys=False))
+    login = {"username": USER, "password": site.credentials[board]}
+    write_private(path.with_name(f"{board}.yaml"), yaml.safe_dump(login, sort_keys=False))

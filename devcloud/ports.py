@@ -33,6 +33,7 @@ OFFSETS: dict[str, int] = {
     "neutron": 24,
     "ironic": 25,
     "bmc": 26,
+    "bmc-arm64": 27,
     "front_door": 40,
     "scheduler": 41,
     "vm_worker": 42,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from devcloud.component import Component
-from devcloud.components.bare_metal import BareMetal
-from devcloud.components.bmc import Bmc
+from devcloud.components.bare_metal import Arm64BareMetal, BareMetal
+from devcloud.components.bmc import Arm64Bmc, Bmc
 from devcloud.components.catalog import Catalog
 from devcloud.components.ceph import Ceph, CephMon, CephOsd
 from devcloud.components.ceph_iscsi import CephIscsi
@@ -82,6 +82,8 @@ COMPONENTS: tuple[type[Component], ...] = (
     IronicDatabase,
     Ironic,
     BareMetal,
+    Arm64Bmc,
+    Arm64BareMetal,
     # Colobus.
     ColobusInstall,
     FrontDoor,

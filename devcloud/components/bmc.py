@@ -11,7 +11,7 @@ from typing import ClassVar
 import devcloud.plugins
 from devcloud.cloud_venv import venv_path
 from devcloud.component import Component, answers_http
-from devcloud.machines import MACHINES, Machine, console, run_folder
+from devcloud.machines import ARM64, MACHINES, Machine, console, run_folder
 from devcloud.openstack_service import environment
 from devcloud.plugins.colobus_devcloud_machines import Hardware, power_off
 from devcloud.ports import HOST
@@ -25,6 +25,11 @@ EMULATORS = {
     "x86_64": ("qemu-system-x86", "ipxe-qemu"),
     "aarch64": ("qemu-system-arm", "qemu-efi-aarch64"),
 }
+
+
+def emulators(machines: Sequence[Machine]) -> tuple[str, ...]:
+    """Return the Debian packages that emulate these machines."""
+    return tuple(sorted({package for m in machines for package in EMULATORS[m.arch]}))
 
 
 def hardware(site: Site, machine: Machine) -> Hardware:
@@ -52,9 +57,8 @@ class Bmc(Component):
     by_default = False
     requires: ClassVar[tuple[str, ...]] = ("provisioning-network",)
     needs_cloud_venv = True
-    packages: ClassVar[tuple[str, ...]] = tuple(
-        sorted({package for m in MACHINES for package in EMULATORS[m.arch]})
-    )
+    machines: ClassVar[tuple[Machine, ...]] = MACHINES
+    packages: ClassVar[tuple[str, ...]] = emulators(machines)
 
     def render(self) -> None:
         """Write what the emulator shall know of the machines."""
@@ -66,9 +70,9 @@ class Bmc(Component):
             "user": USER,
             "password": site.credentials[self.name],
             "folder": str(site.account.own(site.paths.data / self.name)),
-            "machines": [asdict(hardware(site, machine)) for machine in MACHINES],
+            "machines": [asdict(hardware(site, machine)) for machine in self.machines],
         }
-        site.write_config("bmc.json", json.dumps(settings, indent=1) + "\n")
+        site.write_config(f"{self.name}.json", json.dumps(settings, indent=1) + "\n")
 
     def daemons(self) -> Sequence[Daemon]:
         """Return the emulator: inside the network, where its machines are, but heard outside."""
@@ -77,7 +81,7 @@ class Bmc(Component):
         return (
             Daemon(
                 self.name,
-                [python, program, str(self.site.paths.etc / "bmc.json")],
+                [python, program, str(self.site.paths.etc / f"{self.name}.json")],
                 environment(self.site),
                 enter=network_of(self.site).enter,
                 listen=(HOST, self.site.ports[self.name]),
@@ -86,7 +90,7 @@ class Bmc(Component):
 
     def start(self) -> None:
         """Plug the machines in, and start the emulator."""
-        for machine in MACHINES:
+        for machine in self.machines:
             network_of(self.site).add_tap(machine.name)
         super().start()
 
@@ -97,5 +101,13 @@ class Bmc(Component):
     def stop(self) -> None:
         """Stop the emulator, then pull every machine's power."""
         super().stop()
-        for machine in MACHINES:
+        for machine in self.machines:
             power_off(hardware(self.site, machine))
+
+
+class Arm64Bmc(Bmc):
+    """The same for the machine that is of another architecture than most hosts."""
+
+    name = main_port = "bmc-arm64"
+    machines: ClassVar[tuple[Machine, ...]] = (ARM64,)
+    packages: ClassVar[tuple[str, ...]] = emulators(machines)

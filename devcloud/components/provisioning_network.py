@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import devcloud.plugins
 from devcloud.component import Component
-from devcloud.machines import MACHINES
+from devcloud.machines import ALL_MACHINES
 from devcloud.processes import Daemon
 from devcloud.provisioning import BRIDGE, HTTP_PORT, ISCSI_PORT, Network, network_of
 from devcloud.site import Site
@@ -44,7 +44,7 @@ def dnsmasq_settings(network: Network, folder: Path, tftp: Path) -> str:
     iPXE waits for an advertisement before it goes on, and for proxy DHCP servers unless option 176
     of its own says that there are none.
     """
-    hosts = [f"dhcp-host={machine.mac},{network.address(machine.host)}" for machine in MACHINES]
+    hosts = [f"dhcp-host={machine.mac},{network.address(machine.host)}" for machine in ALL_MACHINES]
     loaders = []
     for loader, arch in BOOT_LOADERS.items():
         if arch:

@@ -21,6 +21,7 @@ PACKAGES = (
     "open-iscsi",
     "openssh-server",
     "procps",
+    "sudo",
     "systemd-sysv",
     "udev",
 )

@@ -1,4 +1,7 @@
-"""Debian packages as material: fetched and unpacked, never installed."""
+"""Debian packages as material: fetched and unpacked, never installed.
+
+``options`` are apt's, where it is to ask for others than this machine's (`archive.lists_of`).
+"""
 
 from __future__ import annotations
 
@@ -22,26 +25,26 @@ class Deb:
     digest: str
 
 
-def resolve(packages: Sequence[str]) -> list[Deb]:
-    """Return the files that apt would fetch now, of this machine's architecture."""
-    shown = _apt("apt-get", "download", "--print-uris", *packages)
+def resolve(packages: Sequence[str], options: Sequence[str] = ()) -> list[Deb]:
+    """Return the files that apt would fetch now."""
+    shown = _apt("apt-get", "download", "--print-uris", *packages, *options)
     found = [_deb(line) for line in shown.splitlines() if line.startswith("'")]
     return sorted(found, key=lambda deb: deb.file)
 
 
-def depended_on(package: str, prefix: str) -> str:
+def depended_on(package: str, prefix: str, options: Sequence[str] = ()) -> str:
     """Return the dependency of a package whose name begins so: of `linux-image-…`, the kernel."""
-    shown = _apt("apt-cache", "depends", package)
+    shown = _apt("apt-cache", "depends", package, *options)
     names = [line.split()[-1] for line in shown.splitlines() if "Depends:" in line]
     return next(name for name in names if name.startswith(prefix))
 
 
-def unpack(debs: Iterable[Deb], folder: Path) -> Path:
+def unpack(debs: Iterable[Deb], folder: Path, options: Sequence[str] = ()) -> Path:
     """Fetch packages and unpack them over one another into `folder / "root"`, which is returned."""
     root = folder / "root"
     root.mkdir()
     for deb in debs:
-        _apt("apt-get", "download", deb.package, cwd=folder)
+        _apt("apt-get", "download", deb.package, *options, cwd=folder)
         subprocess.run(["dpkg-deb", "--extract", deb.file, str(root)], cwd=folder, check=True)
     return root
 

@@ -24,6 +24,8 @@ class Layout:
     boot_mib: int
     root_mib: int
     label: str
+    #: The boot partition's type: FAT16 for a BIOS, or an EFI system partition.
+    boot_type: str = "e"
 
     @property
     def root_sector(self) -> int:
@@ -32,8 +34,8 @@ class Layout:
 
     def table(self) -> str:
         """Return the partition table for sfdisk: FAT to boot from, and Linux."""
-        boot = f"start={BOOT_SECTOR}, size={self.boot_mib * MIB // SECTOR}, type=e, bootable"
-        return f"label: dos\n{boot}\nstart={self.root_sector}, type=83\n"
+        boot = f"start={BOOT_SECTOR}, size={self.boot_mib * MIB // SECTOR}, type={self.boot_type}"
+        return f"label: dos\n{boot}, bootable\nstart={self.root_sector}, type=83\n"
 
 
 def bios_disk(
@@ -48,20 +50,43 @@ def bios_disk(
         boot: Files of the boot partition by their names there.
         root: The tree of the root file system.
     """
+    disk = _partitioned(image, folder, layout, boot)
+    _overwrite(disk, 0, BOOT_RECORD.read_bytes()[:BOOT_RECORD_BYTES])
+    image.run("syslinux", "--install", "--offset", str(BOOT_SECTOR * SECTOR), str(disk))
+    _copy_root(image, folder, layout, root, disk)
+    return disk
+
+
+def uefi_disk(
+    image: GoldenImage, folder: Path, layout: Layout, boot: Mapping[str, Path], root: Path
+) -> Path:
+    """Return a disk for UEFI, which starts what is called `EFI/BOOT/BOOT….EFI` among `boot`.
+
+    The arguments are those of `bios_disk`.
+    """
+    disk = _partitioned(image, folder, layout, boot)
+    _copy_root(image, folder, layout, root, disk)
+    return disk
+
+
+def _partitioned(
+    image: GoldenImage, folder: Path, layout: Layout, boot: Mapping[str, Path]
+) -> Path:
+    """Make a disk with both partitions, and fill the one to boot from."""
     disk = folder / "disk.raw"
     with disk.open("wb") as file:
         file.truncate(layout.root_sector * SECTOR + layout.root_mib * MIB)
     table = folder / "table"
     table.write_text(layout.table())
     image.run("sh", "-c", f"sfdisk --quiet {disk} < {table}")
-    _overwrite(disk, 0, BOOT_RECORD.read_bytes()[:BOOT_RECORD_BYTES])
     blocks = str(layout.boot_mib * 1024)
-    offset = str(BOOT_SECTOR * SECTOR)
     image.run("mkfs.vfat", "-F16", "-n", "BOOT", f"--offset={BOOT_SECTOR}", str(disk), blocks)
+    place = f"{disk}@@{BOOT_SECTOR * SECTOR}"
+    parents = {str(parent) for name in boot for parent in Path(name).parents} - {"."}
+    for parent in sorted(parents):
+        image.run("mmd", "-i", place, f"::{parent}")
     for name, source in boot.items():
-        image.run("mcopy", "-i", f"{disk}@@{offset}", str(source), f"::{name}")
-    image.run("syslinux", "--install", "--offset", offset, str(disk))
-    _copy_root(image, folder, layout, root, disk)
+        image.run("mcopy", "-i", place, str(source), f"::{name}")
     return disk
 
 

@@ -7,13 +7,16 @@ Then it says on the console what it has seen, for tests to read.
 
 from __future__ import annotations
 
+import platform
 import shutil
 import subprocess
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
 from devcloud.images import debs, disk
+from devcloud.images.archive import OWN, lists_of
 from devcloud.images.image import GoldenImage, contents
 
 SCRIPTS = Path(__file__).with_name("tiny")
@@ -45,6 +48,15 @@ LABEL tiny
  APPEND initrd=initrd.gz console=ttyS0,115200 quiet loglevel=3 panic=5 net.ifnames=0 \
 mitigations=off tsc=reliable no_timer_check
 """
+#: Kernels for arm64 are not compressed.
+UEFI_LAYOUT = disk.Layout(boot_mib=95, root_mib=24, label="colobus-root", boot_type="ef")
+UEFI_LOADER = "systemd-boot-efi"
+SYSTEMD_BOOT = """\
+title tiny
+linux /vmlinuz
+initrd /initrd.gz
+options console=ttyAMA0 quiet loglevel=3 panic=5 net.ifnames=0 mitigations=off
+"""
 
 
 class TinyImage(GoldenImage):
@@ -56,8 +68,21 @@ class TinyImage(GoldenImage):
     def debs(self) -> list[debs.Deb]:
         """Return the packages it is made of."""
         kernel = f"linux-image-cloud-{debs.DEBIAN_ARCH[self.arch]}"
-        names = [debs.depended_on(kernel, "linux-image-"), "busybox-static", "open-iscsi"]
-        return debs.resolve([*names, *LIBRARIES])
+        names = [debs.depended_on(kernel, "linux-image-", self._apt), "busybox-static"]
+        loaders = [] if self._bios else [UEFI_LOADER]
+        return debs.resolve([*names, "open-iscsi", *loaders, *LIBRARIES], self._apt)
+
+    @property
+    def _bios(self) -> bool:
+        return self.arch == "x86_64"
+
+    @cached_property
+    def _apt(self) -> list[str]:
+        """Return how apt is asked for packages of the image's architecture."""
+        if self.arch == platform.machine():
+            return []
+        arch = debs.DEBIAN_ARCH[self.arch]
+        return lists_of(self.site.paths.cache / "images" / f"apt-{arch}", OWN, arch)
 
     def inputs(self) -> Iterable[bytes]:
         """Return the packages, the scripts and the settings."""
@@ -67,14 +92,20 @@ class TinyImage(GoldenImage):
 
     def assemble(self, folder: Path) -> Path:
         """Unpack, pick, and put the disk together."""
-        packages = debs.unpack(self.debs(), folder)
+        packages = debs.unpack(self.debs(), folder, self._apt)
         boot = {
             "vmlinuz": next((packages / "boot").glob("vmlinuz-*")),
             "initrd.gz": self._initramfs(packages, folder),
-            "syslinux.cfg": folder / "syslinux.cfg",
         }
-        boot["syslinux.cfg"].write_text(SYSLINUX)
-        return disk.bios_disk(self, folder, LAYOUT, boot, self._root(packages, folder))
+        root = self._root(packages, folder)
+        if self._bios:
+            boot["syslinux.cfg"] = _text(folder / "syslinux.cfg", SYSLINUX)
+            return disk.bios_disk(self, folder, LAYOUT, boot, root)
+        (loader,) = packages.glob("usr/lib/systemd/boot/efi/systemd-boot*.efi")
+        boot[f"EFI/BOOT/BOOT{loader.stem.removeprefix('systemd-boot').upper()}.EFI"] = loader
+        boot["loader/loader.conf"] = _text(folder / "loader.conf", "timeout 0\n")
+        boot["loader/entries/tiny.conf"] = _text(folder / "tiny.conf", SYSTEMD_BOOT)
+        return disk.uefi_disk(self, folder, UEFI_LAYOUT, boot, root)
 
     def _root(self, packages: Path, folder: Path) -> Path:
         tree = folder / "system"
@@ -118,3 +149,8 @@ def _script(name: str, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(SCRIPTS / name, target)
     target.chmod(0o755)
+
+
+def _text(file: Path, text: str) -> Path:
+    file.write_text(text)
+    return file

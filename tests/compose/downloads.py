@@ -7,11 +7,11 @@ import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from devcloud.images import debs
+from devcloud.images.archive import lists_of
+
 #: The release whose package of Compose version 2 runs on Debian 12 as well.
 _COMPOSE_FROM = "trixie"
-_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-#: The release whose source of packages, as this machine knows it, has the others too.
-_OWN = "bookworm"
 #: This machine's trust store: it may be behind a registry with a certificate of its own.
 _TRUST = "/etc/ssl/certs/ca-certificates.crt"
 #: What Debian's own slim image leaves out, too.
@@ -44,38 +44,10 @@ def compose_plugin(cache: Path) -> Path:
     made = _folder(cache) / "docker-compose"
     if not made.exists():
         with TemporaryDirectory(dir=made.parent) as folder:
-            apt = _apt(Path(folder))
-            _run([*apt, "update"], folder)
-            _run([*apt, "download", "docker-compose"], folder)
-            (package,) = Path(folder).glob("docker-compose_*.deb")
-            _run(["dpkg", "-x", str(package), "unpacked"], folder)
-            unpacked = Path(folder, "unpacked/usr/libexec/docker/cli-plugins/docker-compose")
-            unpacked.replace(made)
+            options = lists_of(Path(folder, "apt"), _COMPOSE_FROM)
+            root = debs.unpack(debs.resolve(["docker-compose"], options), Path(folder), options)
+            (root / "usr/libexec/docker/cli-plugins/docker-compose").replace(made)
     return made
-
-
-def _mirror() -> str:
-    """Return where this machine has its own packages from."""
-    command = ["apt-get", "indextargets", "--format", "$(REPO_URI)"]
-    wanted = ["Created-By: Packages", f"Codename: {_OWN}", "Component: main"]
-    found = subprocess.run([*command, *wanted], capture_output=True, text=True, check=True)
-    return found.stdout.split()[0]
-
-
-def _apt(folder: Path) -> list[str]:
-    """Return apt-get with lists and sources of its own: the machine's stay as they are."""
-    sources = folder / "sources.list"
-    sources.write_text(f"deb [signed-by={_KEYRING}] {_mirror()} {_COMPOSE_FROM} main\n")
-    for part in ("lists/partial", "cache/archives/partial"):
-        (folder / part).mkdir(parents=True)
-    options = {
-        "Dir::Etc::sourcelist": sources,
-        "Dir::Etc::sourceparts": "/dev/null",
-        "Dir::State::lists": folder / "lists",
-        "Dir::Cache": folder / "cache",
-        "APT::Sandbox::User": "root",
-    }
-    return ["apt-get", "-qq", *(part for o, v in options.items() for part in ("-o", f"{o}={v}"))]
 
 
 def _folder(cache: Path) -> Path:

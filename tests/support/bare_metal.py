@@ -13,7 +13,7 @@ from colobus.nodes.node_list import arch_trait
 from devcloud.api import Site, open_devcloud
 from devcloud.components.bmc import hardware
 from devcloud.keystone_client import connect_admin
-from devcloud.machines import MACHINES, Machine, console
+from devcloud.machines import ALL_MACHINES, MACHINES, Machine, console
 from devcloud.nodes import RESOURCE_CLASS
 from devcloud.plugins.colobus_devcloud_machines import pid
 from devcloud.provisioning import network_of
@@ -107,7 +107,7 @@ class Metal:
         try:
             made = self.ironic.wait_for_allocation(made, timeout=60)
             node = self.ironic.get_node(made.node_id)
-            yield node, next(m for m in MACHINES if m.name == node.name)
+            yield node, next(m for m in ALL_MACHINES if m.name == node.name)
         finally:
             if made.node_id:
                 self.release(made.node_id)

@@ -15,12 +15,12 @@ from colobus.client import Client
 from colobus.models import CreateMachine, Phase, Reason, Resource
 from devcloud.machines import MACHINES
 from devcloud.nodes import RESOURCE_CLASS
-from tests.end_to_end.machines.seen import BOOTS_WITHIN, fails, leaves_nothing, machine_of, words
 from tests.integration.iscsi_worker.world import World
 from tests.support.bare_metal import Metal
 from tests.support.cloud import NOTHING, Cloud
 from tests.support.conditions import eventually, eventually_sync
 from tests.support.installation import Installation
+from tests.support.machines import BOOTS_WITHIN, fails, leaves_nothing, machine_of, words
 from tests.support.waiting import waited
 
 #: Long enough for Ironic's word and the firmware's, in seconds.

@@ -12,18 +12,18 @@ import hashlib
 from colobus.client import Client
 from colobus.models import CreateMachine, Phase, Resource
 from devcloud.nodes import RESOURCE_CLASS
-from tests.end_to_end.machines.seen import (
+from tests.integration.iscsi_worker.world import World
+from tests.support.bare_metal import Console, Metal
+from tests.support.cloud import Cloud
+from tests.support.conditions import eventually
+from tests.support.installation import Installation
+from tests.support.machines import (
     BOOTS_WITHIN,
     Systems,
     consoles,
     leaves_nothing,
     machine_of,
 )
-from tests.integration.iscsi_worker.world import World
-from tests.support.bare_metal import Console, Metal
-from tests.support.cloud import Cloud
-from tests.support.conditions import eventually
-from tests.support.installation import Installation
 from tests.support.waiting import waited
 from tests.support.webhooks import Receiver
 

@@ -66,7 +66,8 @@ def test_a_build_that_fails_leaves_no_image(note: Note) -> None:
 
 
 @pytest.mark.parametrize(
-    "layout", [tiny_image.LAYOUT, debian_image.LAYOUT, ceph_iscsi_image.LAYOUT]
+    "layout",
+    [tiny_image.LAYOUT, tiny_image.UEFI_LAYOUT, debian_image.LAYOUT, ceph_iscsi_image.LAYOUT],
 )
 def test_partitions_follow_one_another(layout: Layout) -> None:
     """The second begins where the first ends, at a whole MiB, since it is copied in such pieces."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from devcloud.machines import MACHINES
+from devcloud.machines import ALL_MACHINES
 from devcloud.plugins.colobus_devcloud_machines import (
     Hardware,
     MachineFailed,
@@ -116,7 +117,22 @@ def test_a_machine_without_a_disk_boots_from_the_network_only_when_told(machine:
     assert not any("-drive" in word for word in command(machine, network_boot=True))
 
 
+def test_an_arm64_machine_boots_from_the_network_by_its_card_alone(
+    machine: Hardware, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """UEFI has no order on the command line: the card is the first to boot from, or none is."""
+    monkeypatch.setattr("devcloud.plugins.colobus_devcloud_machines.FIRMWARE_ARM64", tmp_path)
+    (tmp_path / "AAVMF_VARS.fd").write_text("variables")
+    Path(machine.folder).mkdir()
+    arm64 = replace(machine, arch="aarch64")
+    argv = command(arm64, network_boot=True)
+    assert argv[0] == "qemu-system-aarch64"
+    assert argv[argv.index("-machine") + 1] == "virt"
+    assert any(word.endswith("romfile=,bootindex=0") for word in argv)
+    assert not any("bootindex" in word for word in command(arm64, network_boot=False))
+
+
 def test_no_two_machines_share_a_name_or_an_address() -> None:
     """Neither on the network nor at the controller."""
     for facts in ("name", "mac", "host", "system_id"):
-        assert len({getattr(machine, facts) for machine in MACHINES}) == len(MACHINES)
+        assert len({getattr(machine, facts) for machine in ALL_MACHINES}) == len(ALL_MACHINES)

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from colobus.nodes.node_list import FAKE, load_nodes
-from devcloud.machines import MACHINES
+from devcloud.machines import ARM64, MACHINES
 from devcloud.nodes import CREDENTIALS_FILE, fakes, machines
 
 
@@ -21,6 +21,14 @@ def test_a_list_can_be_shown_to_anybody_and_is_as_colobus_reads_it(tmp_path: Pat
     nodes = load_nodes(tmp_path / "nodes.yaml")
     assert [node.name for node in nodes] == [machine.name for machine in MACHINES]
     assert nodes[0].fields()["driver_info"]["redfish_password"] == "s3cret"
+
+
+def test_the_machine_for_arm64_is_of_a_class_of_its_own() -> None:
+    """Who asks for just any machine must not be given one that can't run its image."""
+    (entry,) = machines("http://127.0.0.1:21027", (ARM64,), "bmc-arm64.yaml")
+    assert (entry["arch"], entry["boot_mode"]) == ("aarch64", "uefi")
+    assert entry["bmc"]["credentials_file"] == "bmc-arm64.yaml"
+    assert entry["resource_class"] not in {machine.resource_class for machine in MACHINES}
 
 
 def test_a_fake_has_no_board() -> None:

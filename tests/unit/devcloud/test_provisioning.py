@@ -10,7 +10,7 @@ import pytest
 
 from devcloud.account import Account
 from devcloud.components.provisioning_network import dnsmasq_settings
-from devcloud.machines import MACHINES
+from devcloud.machines import ALL_MACHINES
 from devcloud.ports import FIRST_BASE, LAST_BASE, SPAN
 from devcloud.provisioning import PREFIX, NeedsRoot, Network, why_impossible
 
@@ -47,7 +47,7 @@ def test_machines_have_addresses_of_their_own_outside_of_the_leases() -> None:
     """What a stranger is given is never a machine's."""
     inside = ipaddress.IPv4Network(f"{NETWORK.gateway}/{PREFIX}", strict=False)
     first, last = (ipaddress.IPv4Address(a) for a in NETWORK.leases)
-    for machine in MACHINES:
+    for machine in ALL_MACHINES:
         address = ipaddress.IPv4Address(NETWORK.address(machine.host))
         assert address in inside
         assert not first <= address <= last

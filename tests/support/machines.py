@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from colobus.client import Client
 from colobus.models import CreateMachine, Phase, Resource
-from devcloud.machines import MACHINES, Machine
+from devcloud.machines import ALL_MACHINES, Machine
 from tests.integration.iscsi_worker.world import World
 from tests.support.bare_metal import Console, Metal
 from tests.support.cloud import NOTHING, Cloud
@@ -23,13 +23,13 @@ BOOTS_WITHIN = 300
 def machine_of(resource: Resource) -> Machine:
     """The machine that the resource is on."""
     name = resource.status.outputs["node"]
-    return next(machine for machine in MACHINES if machine.name == name)
+    return next(machine for machine in ALL_MACHINES if machine.name == name)
 
 
 @contextmanager
 def consoles(metal: Metal) -> Iterator[dict[str, Console]]:
     """What each machine says from now on, by its name."""
-    yield {machine.name: Console(metal.site, machine) for machine in MACHINES}
+    yield {machine.name: Console(metal.site, machine) for machine in ALL_MACHINES}
 
 
 class Systems:
@@ -63,7 +63,7 @@ async def leaves_nothing(metal: Metal, world: World, network: Cloud, node: str) 
         *metal.ironic.volume_connectors(node=node),
     ] == []
     assert list(metal.ironic.allocations()) == []
-    machine = next(one for one in MACHINES if one.name == node)
+    machine = next(one for one in ALL_MACHINES if one.name == node)
     assert metal.process(machine) is None
     assert world.images() == []
     assert "Target" not in world.tgtd.targets()
