@@ -15,9 +15,11 @@ with ``boots=True``)
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,13 +132,20 @@ class Looks:
         self.now = switched_on(nodes, self._cards)
 
     def go_on(self) -> None:
-        """Look for ever."""
-        while True:
-            try:
-                self.look()
-            except (ClientException, RequestException, KeyError, ValueError) as error:
-                say(f"Ironic can't be asked: {error!r}")
-            time.sleep(LOOK_SECONDS)
+        """Look for ever. Whatever else goes wrong is the end of the process: somebody sees that."""
+        try:
+            while True:
+                self._look_or_tell()
+                time.sleep(LOOK_SECONDS)
+        finally:
+            traceback.print_exc()
+            os._exit(1)
+
+    def _look_or_tell(self) -> None:
+        try:
+            self.look()
+        except (ClientException, RequestException, KeyError, ValueError) as error:
+            say(f"Ironic can't be asked: {error!r}")
 
     def _get(self, path: str) -> Any:
         answer = self.ironic.get(

@@ -66,6 +66,8 @@ class Node:
     last_error: str = ""
     storage_interface: str | None = None
     has_instance_info: bool = False
+    #: What is deployed on it is called, as far as its operators are told.
+    display_name: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

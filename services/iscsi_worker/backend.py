@@ -71,6 +71,9 @@ class RbdBackend(Protocol):
     async def images(self, names: Collection[str]) -> dict[str, RbdImage]:
         """Return those of the images that are there."""
 
+    async def present(self, names: Collection[str]) -> frozenset[str]:
+        """Return which of these names are taken: far cheaper than to open the images."""
+
     async def find_snapshot(self, images: Collection[str], snapshot: str) -> str | None:
         """Return which of the images has this snapshot."""
 

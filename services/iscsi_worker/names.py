@@ -25,7 +25,8 @@ NOTES = "colobus."
 #: The note on a golden image that says what proves its systems, and the one value that it has:
 #: without it, that their own login does.
 PROOF, PHONE_HOME = f"{NOTES}proof", "phone-home"
-#: The note on a machine's root disk that says when its system phoned home.
+#: The note on a machine's root disk that its system has phoned home: the machine's id, since
+#: whatever is copied of the disk has the note, too.
 PHONED_HOME = f"{NOTES}phoned-home"
 
 

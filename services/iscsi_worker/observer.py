@@ -103,7 +103,11 @@ def _of_machine(
     observed = _offer(seen, export, _target(seen, export), gone=disk not in seen.disks)
     if not thing.phones_home:
         return observed
-    return replace(observed, phoned_home=image is not None and PHONED_HOME in image.notes)
+    return replace(observed, phoned_home=_has_phoned(image, thing.resource_id))
+
+
+def _has_phoned(image: RbdImage | None, machine: str) -> bool:
+    return image is not None and image.notes.get(PHONED_HOME) == machine
 
 
 def _target(seen: Seen, export: Export) -> Target | None:
@@ -152,14 +156,18 @@ async def inspect_storage(
 async def _look(store: Store, kit: Kit, things: Sequence[StoredThing]) -> Seen:
     # Before the question, not after the answer: what changes in between is not seen.
     observed_at = datetime.now(UTC)
-    kinds = {kind_of(one.resource_id) for one in things}
+    booted_from = {
+        kit.names.image(one.tenant, one.volume)
+        for one in things
+        if kind_of(one.resource_id) == _MACHINE
+    }
     opened = {
         kit.names.image(one.tenant, one.volume)
         for one in things
         if kind_of(one.resource_id) != _MACHINE or one.phones_home
     }
     images = await store.rbd.images(sorted(opened)) if opened else {}
-    disks = frozenset(await store.rbd.names() if _MACHINE in kinds else ())
+    disks = await store.rbd.present(sorted(booted_from)) if booted_from else frozenset()
     targets: Targets | ColobusError = {}
     offered = [one for one in things if kind_of(one.resource_id) in _OFFERED]
     if offered:

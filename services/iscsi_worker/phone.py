@@ -17,8 +17,8 @@ from shared.worker.cloud_config import HEADER
 #: Below `Phone.url`: ``<store>/<tenant>/<machine>/<token>``.
 PATH = "/phone-home"
 _TOKEN_BYTES = 24
-#: cloud-init waits a little longer after each of them in vain.
-_TRIES = 20
+#: cloud-init waits 3 s after each in vain, and never comes back after the last: half an hour.
+_TRIES = 600
 
 
 class Phone:

@@ -43,6 +43,14 @@ class CephRbd:
 
         return await self._look(look)
 
+    async def present(self, names: Collection[str]) -> frozenset[str]:
+        """By the object that librbd keeps an image's id in, however many images there are."""
+
+        def look(pool: Pool) -> frozenset[str]:
+            return frozenset(name for name in names if _taken_at(pool, name) is not None)
+
+        return await self._look(look)
+
     async def find_snapshot(self, images: Collection[str], snapshot: str) -> str | None:
         """Open them at the snapshot until one has it."""
 
@@ -98,11 +106,8 @@ class CephRbd:
         """Librbd keeps an image's id in an object that it writes first, and never again."""
 
         def look(pool: Pool) -> float | None:
-            try:
-                _, taken_at = pool.ioctx.stat(f"rbd_id.{name}")
-            except vendor().rados.ObjectNotFound:
-                return None
-            return max(0.0, time.time() - time.mktime(taken_at))
+            taken_at = _taken_at(pool, name)
+            return None if taken_at is None else max(0.0, time.time() - taken_at)
 
         return await self._look(look)
 
@@ -206,6 +211,14 @@ def _unless_gone(call: Callable[[], T]) -> T | None:
         return call()
     except vendor().rbd.ImageNotFound:
         return None
+
+
+def _taken_at(pool: Pool, name: str) -> float | None:
+    try:
+        _, taken_at = pool.ioctx.stat(f"rbd_id.{name}")
+    except vendor().rados.ObjectNotFound:
+        return None
+    return time.mktime(taken_at)
 
 
 def _image(pool: Pool, name: str) -> RbdImage:

@@ -12,6 +12,9 @@ from shared.runtime.settings import CommonSettings, Secret
 _Seconds = Annotated[float, Meta(gt=0, le=600, description="seconds, up to 600")]
 
 
+_Base = Annotated[str, Meta(pattern=r"^https?://[^/?#\s]+/?$", description="http(s)://host:port")]
+
+
 class IscsiWorkerSettings(CommonSettings, frozen=True, kw_only=True):
     """``stores_file`` says how each store is reached (`stores_file`).
 
@@ -26,7 +29,7 @@ class IscsiWorkerSettings(CommonSettings, frozen=True, kw_only=True):
     stores_file: Path
     chap_key: Secret
     sealing_key_file: Path
-    phone_home_url: str | None = None
+    phone_home_url: _Base | None = None
     phone_home_host: str = "127.0.0.1"
     phone_home_port: Annotated[int, Meta(ge=0, le=65535)] = 8088
     ceph_seconds: _Seconds = 5

@@ -138,7 +138,7 @@ class BareMetal:
             raise NotSeen(f"tgtd does not answer: {said}")
 
     def deployments(self, reservations: Iterable[Reservation]) -> Iterator[Instance]:
-        """What Ironic itself remembers of each machine's node, from its reservation on."""
+        """What Ironic itself remembers of each machine's node, while it was the machine's."""
         nodes = {node.name: node.id for node in self.machines.nodes()}
         for one in reservations:
             path = f"/nodes/{nodes[one.node]}/history?detail=true"
@@ -146,7 +146,9 @@ class BareMetal:
             said = [
                 entry["event"]
                 for entry in answer.json()["history"]
-                if entry["severity"] == "ERROR" and entry["created_at"][:19] >= one.since[:19]
+                if entry["severity"] == "ERROR"
+                and one.since[:19] <= entry["created_at"][:19]
+                and (one.until is None or entry["created_at"][:19] <= one.until[:19])
             ]
             yield Instance(one.resource_id, launched=not said, fault=said[0] if said else None)
 

@@ -83,8 +83,8 @@ def fields_to_set(kit: Kit, node: Node, order: DeployMachine, owner: Owner) -> d
     fields: dict[str, Any] = {}
     if kit.marks.owner_of(node.extra) != owner:
         fields[PATH] = kit.marks.mark(owner)
-    if order.name:
-        fields["/instance_info/display_name"] = order.name
+    if node.display_name != order.name:  # its own, or what an earlier machine has left
+        fields["/instance_info/display_name"] = order.name or owner.resource_id
     if node.storage_interface != _STORAGE:
         fields["/storage_interface"] = _STORAGE
     return fields

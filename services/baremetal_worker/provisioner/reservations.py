@@ -20,8 +20,9 @@ from shared.worker.command import Command
 from shared.worker.errors import Conflict, RefusedForNow
 
 _ACTIVE, _ERROR = "active", "error"
-#: Between two looks at an allocation in the making, in seconds.
-_PAUSE = 0.1
+#: Between the first two looks at an allocation in the making, and at most, in seconds. Each look
+#: takes of Ironic what it needs to choose.
+_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 
 
 async def reserve_node(
@@ -58,26 +59,29 @@ def wanted_allocation(metal: Metal, kit: Kit, command: Command[ReserveNode]) -> 
 
 
 async def _ensured(metal: Metal, kit: Kit, wanted: NewAllocation) -> Allocation:
-    found = await own_allocation(metal, kit.marks, wanted.name)
-    if found is not None and found.state == _ERROR:
-        await metal.deallocate(found.id)  # what was so then says nothing of now
-        found = None
-    if found is not None:
-        return found
+    """Ask for it at once: its name is the lock, and hardly ever it is there already."""
     try:
         return await metal.allocate(wanted)
     except Conflict as error:
         found = await own_allocation(metal, kit.marks, wanted.name)
         if found is None:
             raise TemporaryError(error.detail, reason=Reason.IN_USE, retry_after=1) from error
+    if found.state != _ERROR:
         return found
+    await metal.deallocate(found.id)  # what was so then says nothing of now
+    try:
+        return await metal.allocate(wanted)
+    except Conflict as error:  # somebody was faster
+        raise TemporaryError(error.detail, reason=Reason.IN_USE, retry_after=1) from error
 
 
 async def _settled(metal: Metal, kit: Kit, allocation: Allocation) -> Allocation:
     """Wait, within bounds, until Ironic has chosen or given up."""
     patience = Deadline.after(metal.deadline.remaining(kit.reserve_seconds))
+    pause = _PAUSE
     while allocation.state not in (_ACTIVE, _ERROR) and not patience.expired:
-        await asyncio.sleep(_PAUSE)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
         found = await metal.allocation(allocation.id)
         if found is None:
             detail = "The allocation was taken away while Ironic chose a node."

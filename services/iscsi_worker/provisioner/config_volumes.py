@@ -1,8 +1,9 @@
 """A machine's second disk: an RBD image of what cloud-init is to read (`nocloud`).
 
-What it has to hold follows from the command alone, byte by byte, and is compared with what is
-there: a worker may have died between the image and its content, or within the content. Such a disk
-is written again, but not under somebody who has it open.
+What it has to hold follows from the command, and from what the golden image says of its systems. It
+is compared byte by byte with what is there: a worker may have died between the image and its
+content, or within the content. Such a disk is written again, but not under somebody who has it
+open.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ async def provision_config_volume(
     """Return the name of the disk's image, proven by reading all of it, and whether it tells the
     system to phone home.
 
-    Raises `UnreadableSecret`, `TemporaryError` (in_use), `PermanentError` where the image's systems
+    Raises `UnreadableSecret`, `NotFound` (image_not_found), `TemporaryError` (in_use),
+    `PermanentError` where the image's systems
     phone home and nobody would hear them.
     """
     name = kit.names.config_image(command.tenant, command.resource_id)
@@ -46,8 +48,13 @@ async def _vendor_data(
     store: Store, kit: Kit, command: Command[ProvisionConfigVolume]
 ) -> str | None:
     image = command.message.image
-    golden = None if image is None else await store.rbd.image(golden_image(image))
-    if golden is None or golden.notes.get(PROOF) != PHONE_HOME:
+    if image is None:
+        return None
+    golden = await store.rbd.image(golden_image(image))
+    if golden is None:
+        detail = f"Store {store.name} has no image {image!r}."
+        raise NotFound(detail, reason=Reason.IMAGE_NOT_FOUND)
+    if golden.notes.get(PROOF) != PHONE_HOME:
         return None
     if kit.phone is None:
         detail = f"Systems of image {image!r} phone home, and this worker has no number for that."

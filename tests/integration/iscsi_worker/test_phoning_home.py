@@ -60,6 +60,24 @@ async def test_whoever_has_no_token_finds_nothing(world: World, listening: Repli
     assert (await other.look()).phoned_home is False
 
 
+async def test_a_note_that_was_copied_proves_nothing(world: World, listening: Replica) -> None:
+    """Of an image that was made of another machine's disk."""
+    first = await _made(listening, phoning(world))
+    async with door(listening) as phone:
+        assert (await phone.post(number_of(world, first))).status == 204
+    names = listening.context.kit.names
+    with world.rbd.Image(world.pool, names.image(TENANT, first.id), read_only=True) as disk:
+        notes = dict(disk.metadata_list())
+    image = world.make_golden(1 << 26, b"root")
+    with world.rbd.Image(world.pool, f"golden.{image}") as golden:
+        for key, value in notes.items():
+            golden.metadata_set(key, value)
+    second = await _made(listening, image)
+    assert second.phones_home
+    assert (await second.look()).phoned_home is False
+    assert (await first.look()).phoned_home is True
+
+
 async def test_without_anybody_to_listen_such_a_machine_is_refused(
     world: World, replica: Replica
 ) -> None:
