@@ -49,3 +49,7 @@ def test_what_is_otherwise_is_set() -> None:
         name="build-box",
     )
     assert fields_to_set(KIT, NODE, named, OWNER) == {"/instance_info/display_name": "build-box"}
+    left = replace(NODE, display_name="of-somebody-else")
+    assert fields_to_set(KIT, left, ORDER, OWNER) == {"/instance_info/display_name": "machine-1"}
+    its_own = replace(NODE, display_name="build-box")
+    assert fields_to_set(KIT, its_own, named, OWNER) == {}
