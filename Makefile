@@ -50,7 +50,7 @@ test-compose: init ## the image and compose.yaml, with a container engine of its
 	$(PY) -m pytest tests/compose
 
 test-gateway: init ## the iscsi_worker before the real ceph-iscsi, in a VM; RECORD=1 keeps its answers
-	$(PY) -m pytest tests/gateway $(if $(RECORD),--record-exchanges)
+	$(PY) -m pytest --timeout=1200 tests/gateway $(if $(RECORD),--record-exchanges)
 
 test-diskless: init ## a real Debian on a machine without a disk, and one for arm64; needs root
 	$(PY) -m pytest --log-cli-level=INFO tests/diskless

@@ -31,7 +31,8 @@ class World(StoreWorld):
     """
 
     ceph_seconds: float = 5
-    gateway_seconds: float = 60
+    gateway_seconds: float = 180
+    life: float = 800
     cloud: Supervisor = field(kw_only=True)
     environment: dict[str, str] = field(kw_only=True)
     urls: list[str] = field(default_factory=list, kw_only=True)

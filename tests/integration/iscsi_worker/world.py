@@ -80,6 +80,8 @@ class StoreWorld(ABC):
     #: Bounds of a worker's calls.
     ceph_seconds: float = 2.5
     gateway_seconds: float = 5
+    #: How long a command is of use, in seconds.
+    life: float = 60
 
     @property
     @abstractmethod
@@ -217,12 +219,10 @@ class Replica:
     world: StoreWorld
     context: Context
 
-    async def do(
-        self, resource_id: str, message: Message, *, tenant: str = TENANT, life: float = 60
-    ) -> list[Answer]:
+    async def do(self, resource_id: str, message: Message, *, tenant: str = TENANT) -> list[Answer]:
         """Handle one command, as the loop would."""
         envelope = envelope_for(message, source="scheduler", subject=resource_id, tenant=tenant)
-        command = Command(message, envelope, False, Deadline.after(life))
+        command = Command(message, envelope, False, Deadline.after(self.world.life))
         return list(await HANDLERS[type(message)](command, self.context))
 
     def impatient(self) -> Replica:
