@@ -184,7 +184,7 @@ async def _written(guest: Guest, file: str, *, beyond: int) -> None:
     async def more() -> bool:
         try:
             return int(await guest.run(f"wc -l < {file}")) > beyond + 10
-        except (CommandFailed, OSError, TimeoutError):
+        except (CommandFailed, OSError):
             return False
 
     await eventually(more, within=600, what=f"{file} is written on")
