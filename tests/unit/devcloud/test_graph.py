@@ -94,15 +94,19 @@ def test_ceph_and_tgt_come_up_alone() -> None:
 ARM64 = {"bmc-arm64", "bare-metal-arm64"}
 
 
+#: What an emulator of its own is needed for, and comes up only by its name.
+OTHERS = ARM64 | {"ceph-iscsi"}
+
+
 def test_bare_metal_comes_up_only_when_asked_for() -> None:
     """It needs root and costs a minute; nothing that comes up by default requires it."""
     needs = {c.name: (*c.requires, *c.wants) for c in COMPONENTS}
     default = closure([c.name for c in COMPONENTS if c.by_default], needs)
     metal = {"provisioning-network", "bmc", "ironic-database", "ironic", "bare-metal"}
-    assert set(needs) - default == metal | ARM64 | {"golden-image", "baremetal_worker"}
+    assert set(needs) - default == metal | OTHERS | {"golden-image", "baremetal_worker"}
 
 
 def test_the_baremetal_worker_brings_up_all() -> None:
     """Instead of a plain `up`, or after one; but for what another emulator is needed for."""
     needs = {c.name: (*c.requires, *c.wants) for c in COMPONENTS}
-    assert closure(["baremetal_worker"], needs) == set(needs) - ARM64
+    assert closure(["baremetal_worker"], needs) == set(needs) - OTHERS
