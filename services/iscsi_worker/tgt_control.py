@@ -38,8 +38,13 @@ _DEAD = ("failed to send", "can't connect", "failed to connect", "can't create a
 _MAX_DETAIL = 500
 
 
+#: How many orders are given at once. tgtd carries them out one after the other, but most of an
+#: order's time is `tgtadm`'s own start, which on a busy machine is not soon.
+_AT_ONCE = 4
+
+
 class TgtControl:
-    """One tgtd. Orders are given one at a time: it carries them out one after the other anyway.
+    """One tgtd. Few orders are given at once: it carries them out one after the other anyway.
 
     What is only to be shown is asked for once for all who wait for it: each has asked before it is
     looked at. Where fifty targets are made at once, most of tgtd's time would else go into listing
@@ -50,7 +55,7 @@ class TgtControl:
         self._store = store
         self._access = access
         self._seconds = seconds
-        self._turn = asyncio.Lock()
+        self._turn = asyncio.Semaphore(_AT_ONCE)
         self._asked: dict[Sequence[str], asyncio.Task[str]] = {}
 
     async def __call__(self, deadline: Deadline, *arguments: str) -> str:

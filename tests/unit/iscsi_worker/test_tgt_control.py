@@ -42,16 +42,17 @@ async def _all_have_asked() -> None:
 
 
 async def test_all_who_wait_share_one_look() -> None:
-    """While an order is carried out, three ask: tgtd is asked once."""
+    """While as many orders as may be are carried out, three ask: tgtd is asked once."""
     tgtd = Tgtd()
-    order = tgtd.asked(ORDER)
+    orders = [tgtd.asked(ORDER) for _ in range(4)]
     await _all_have_asked()
     looks = [tgtd.asked(SHOW) for _ in range(3)]
     await _all_have_asked()
+    assert tgtd.ran == [ORDER] * 4
     tgtd.let.set()
-    assert await asyncio.gather(*looks) == ["answer 2"] * 3
-    assert await order == "answer 1"
-    assert tgtd.ran == [ORDER, SHOW]
+    assert await asyncio.gather(*looks) == ["answer 5"] * 3
+    assert await asyncio.gather(*orders) == [f"answer {number}" for number in (1, 2, 3, 4)]
+    assert tgtd.ran == [*[ORDER] * 4, SHOW]
 
 
 async def test_who_asks_when_it_has_begun_gets_a_look_of_his_own() -> None:
@@ -80,9 +81,9 @@ async def test_who_gives_up_leaves_it_to_the_others() -> None:
 async def test_a_look_that_never_began_is_not_waited_for_again() -> None:
     """A tgtd that hangs is asked anew by who comes later."""
     tgtd = Tgtd(seconds=0.05)
-    hanging, waiting = tgtd.asked(ORDER), tgtd.asked(SHOW)
-    told = await asyncio.gather(hanging, waiting, return_exceptions=True)
-    assert isinstance(told[0], Exception)
+    hanging = [tgtd.asked(ORDER) for _ in range(4)]
+    told = await asyncio.gather(*hanging, tgtd.asked(SHOW), return_exceptions=True)
+    assert all(isinstance(one, Exception) for one in told[:4])
     tgtd.let.set()
     assert (await tgtd.asked(SHOW)).startswith("answer")
 
