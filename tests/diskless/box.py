@@ -94,16 +94,8 @@ async def log_in(guest: Guest, told: AttachmentCredentials) -> str:
     *commands, _ = iscsiadm(told)
     await guest.run(" && ".join(commands))
     disk = disk_of(told)
-    await guest.run(f"udevadm settle && test -b {disk} && {_without_write_same(disk)}")
+    await guest.run(f"udevadm settle && test -b {disk}")
     return disk
-
-
-def _without_write_same(disk: str) -> str:
-    """Have Linux write zeroes as it writes anything: tgtd takes its short form apart (0039)."""
-    setting = (
-        f"/sys/block/$(basename $(readlink -f {disk}))/device/scsi_disk/*/max_write_same_blocks"
-    )
-    return f"for file in {setting}; do echo 0 > $file; done"
 
 
 async def log_out(guest: Guest, told: AttachmentCredentials) -> None:

@@ -58,8 +58,8 @@ def world(metal: Metal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wo
 
 @pytest.fixture(scope="package")
 def debian(metal: Metal, world: World) -> str:
-    """A golden image with a Debian as users would have it."""
-    return offer(DebianImage(metal.site), world)
+    """A golden image with a Debian as users would have it, whose cloud-init phones home."""
+    return offer(DebianImage(metal.site), world, phones_home=True)
 
 
 @pytest.fixture(scope="package")

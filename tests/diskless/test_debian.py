@@ -35,6 +35,8 @@ NAME = "builder-1"
 #: Counts up in a file, each line on the disk before the next; {0}: the file.
 WRITER = 'i=0; while :; do i=$((i+1)); echo $i >> "{0}"; sync "{0}"; sleep 0.1; done'
 #: What Linux says of a disk that is lost.
+#: In memory: there are no disks when it counts.
+WATCHING = "/run/watching"
 LOSS = "I/O error|EXT4-fs error|rejecting I/O|[Rr]emounting|Aborting journal"
 
 
@@ -149,8 +151,9 @@ async def test_a_gateway_that_is_killed_under_it_loses_nothing(
     for file in files:
         await _written(guest, file, beyond=0)
     counting = "; ".join(f"wc -l < {file}" for file in files)
-    noticed = f"{_until('detected conn error')}; {counting}"
-    noticing = asyncio.create_task(guest.run(noticed, within=300))
+    noticed = f"dmesg --clear; {_until('detected conn error')}; {counting}"
+    noticing = asyncio.create_task(guest.run(noticed, within=600))
+    await _is_watching(guest)
     await asyncio.to_thread(world.tgtd.kill)
     counts = [int(count) for count in (await noticing).split()]
     started = time.monotonic()
@@ -175,7 +178,20 @@ async def test_a_gateway_that_is_killed_under_it_loses_nothing(
 def _until(words: str) -> str:
     """Wait in the system, with what is in its memory: its disks are away."""
     look = f"dmesg | grep -q '{words}'"
-    return f"{look}; sleep 0; until {look}; do sleep 1; done"
+    return f"{look}; sleep 0; touch {WATCHING}; until {look}; do sleep 1; done"
+
+
+async def _is_watching(guest: Guest) -> None:
+    """Wait until the command of `_until` is under way: it could not begin without disks."""
+
+    async def begun() -> bool:
+        try:
+            await guest.run(f"test -e {WATCHING}")
+        except CommandFailed:
+            return False
+        return True
+
+    await eventually(begun, within=300, what="the system watches its disks")
 
 
 async def _written(guest: Guest, file: str, *, beyond: int) -> None:
