@@ -34,9 +34,9 @@ runcmd: [[sh, -c, "echo ran >> /var/lib/colobus-runs"]]
 NAME = "builder-1"
 #: Counts up in a file, each line on the disk before the next; {0}: the file.
 WRITER = 'i=0; while :; do i=$((i+1)); echo $i >> "{0}"; sync "{0}"; sleep 0.1; done'
-#: What Linux says of a disk that is lost.
-#: In memory: there are no disks when it counts.
+#: A file in memory, since there are no disks when it counts.
 WATCHING = "/run/watching"
+#: What Linux says of a disk that is lost.
 LOSS = "I/O error|EXT4-fs error|rejecting I/O|[Rr]emounting|Aborting journal"
 
 
