@@ -19,6 +19,7 @@ from typing import Any
 
 from devcloud.api import Supervisor
 from tests.integration.iscsi_worker.world import StoreWorld, open_pool
+from tests.support.conditions import eventually_sync
 
 GATEWAY = "ceph-iscsi"
 
@@ -106,6 +107,16 @@ class World(StoreWorld):
         for disk in self.disks():
             self.asked("DELETE", f"disk/{disk}", preserve_image="true")
         assert (self.targets(), self.disks()) == ([], [])
+
+    def clear_volumes(self) -> None:
+        """Take away all volumes. What the gateway has let go is watched for a moment still."""
+        clear = super().clear_volumes
+
+        def all_gone() -> bool:
+            clear()
+            return self.images() == []
+
+        eventually_sync(all_gone, within=90, what="nobody holds the volumes any more")
 
     def drop(self, name: str) -> None:
         """Take an image away with its snapshots."""
