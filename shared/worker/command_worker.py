@@ -116,8 +116,13 @@ class CommandWorker(Generic[C]):
 
     @asynccontextmanager
     async def _alone(self, command: Command[Message]) -> AsyncIterator[None]:
-        """Two commands of one sort don't work on one subject side by side."""
-        key = (command.envelope.subject, type(command.message))
+        """Two commands of one step don't work on one subject side by side: they take turns.
+
+        A sender that was killed sends what it had sent again, and then the undo of it: that one
+        must not come first. What has no step takes turns with its own sort.
+        """
+        step = command.envelope.step
+        key = (command.envelope.subject, type(command.message) if step is None else step)
         async with AsyncExitStack() as held:
             try:
                 async with asyncio.timeout(command.deadline.remaining()):

@@ -228,6 +228,21 @@ async def test_two_deliveries_of_one_command_do_not_run_side_by_side(broker: Bro
     assert most == 1
 
 
+async def test_an_undo_waits_for_what_was_sent_again_before_it(broker: Broker) -> None:
+    """Else what is made a second time would be there after its end. Others' commands go on."""
+    cloud = Hanging()
+    async with scene(broker, cloud.act) as it:
+        again = await it.send(STOP, repeated=True)
+        await cloud.busy.wait()
+        undo = await it.send(DeprovisionVm(cloud="b"))
+        other = await it.send(DeprovisionVm(cloud="b"), subject="vm-2")
+        assert (await it.answer_to(other)).message == VmDeprovisioned()
+        assert [one.envelope.id for one in it.backend.commands] == [again, other]
+        cloud.release.set()
+        assert (await it.answer_to(undo)).message == VmDeprovisioned()
+        assert [one.envelope.id for one in it.backend.commands] == [again, other, undo]
+
+
 async def test_a_burst_never_exceeds_the_bound_of_its_cloud(broker: Broker) -> None:
     """Sixty commands at once reach the backend a few at a time, and all are answered."""
     inside, most = 0, 0
