@@ -3,7 +3,8 @@
 What a crash between any two of these steps leaves behind, and what becomes of it:
 
 - An open row with an Idempotency-Key is published in the end, by a retry under the same key or by
-  the republisher, always as the same message (same id, so the scheduler takes it once).
+  the republisher, always as the same message (same id, so the scheduler takes it once). A retry
+  waits a moment for whoever has claimed the row, but not for the claim of a dead process to lapse.
 - An open row without a key belongs to somebody who was told 503 or nothing at all, and who can't
   find it again. It is withdrawn: never published again and not shown. The broker may have taken
   it all the same, so a create is followed by a delete of the same resource.
@@ -30,6 +31,10 @@ from shared.contract.resources import Resource, Verb
 from shared.runtime import tracing
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import BackendUnavailable, ColobusError, TemporaryError
+
+#: How long who asks again waits for whoever has claimed its row, in seconds: more than a healthy
+#: broker takes to confirm.
+_OTHERS_TURN = 1.0
 
 _log = structlog.get_logger(__name__)
 
@@ -106,12 +111,18 @@ class Submitter:
             await self.settle(row)
 
     async def settle(self, row: RequestRow) -> None:
-        """Publish an open row, or wait for whoever is publishing it."""
-        deadline = Deadline.after(self._seconds)
+        """Publish an open row, or wait for whoever is publishing it.
+
+        That one may be dead. What would be published in the end anyhow is published without its
+        claim, then: twice is as good as once, and withdrawn it can't be.
+        """
+        deadline = Deadline.after(_OTHERS_TURN if row.outlives_its_answer else self._seconds)
         with self._wakeups.listen(request_topic(row.id)) as listener:
             while not await self._store.claim(row.id):
                 if await self._store.is_confirmed(row.id):
                     return
+                if deadline.expired and row.outlives_its_answer:
+                    break
                 if deadline.expired or self._wakeups.closed:
                     raise unconfirmed()
                 await listener.wait(deadline.remaining(at_most=1))

@@ -149,6 +149,17 @@ async def test_after_a_crash_before_publishing_the_republisher_publishes(
     assert (again.status, again.json["id"]) == (202, row.resource_id)
 
 
+async def test_a_retry_does_not_wait_for_the_claim_of_a_dead_process(
+    house: House, door: Door, neighbours: Neighbours, tenant: Tenant
+) -> None:
+    """Who lost the answer to a crash asks again at once, and is served as the same request."""
+    row, _ = await _row_left_behind(house, door, tenant, "a", claim_seconds=3600)
+    again = await door.post("/v1/vms", tenant, A_VM, headers=_key("a"))
+    assert (again.status, again.json["id"]) == (202, row.resource_id)
+    (delivery,) = await neighbours.deliveries(tenant, 1)
+    assert (delivery.envelope.id, delivery.repeated) == (row.id, True)
+
+
 async def test_after_a_crash_a_request_without_a_key_is_withdrawn(
     house: House, door: Door, neighbours: Neighbours, tenant: Tenant
 ) -> None:
