@@ -6,7 +6,7 @@ Errors come out as `TemporaryError` (`OutcomeUnknown` where it may yet be done) 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from services.baremetal_worker.metals_file import Flavor
@@ -92,9 +92,6 @@ class Metal(Protocol):
 
     async def detach_vif(self, node_id: str, port_id: str) -> None:
         """Undo it; that it is undone is fine."""
-
-    async def faults(self, node_id: str, interfaces: Collection[str]) -> dict[str, str]:
-        """Have Ironic check what is known of a node: {interface: what is wrong with it}."""
 
     async def provision(self, node_id: str, verb: Verb) -> None:
         """Order a change of the provision state; it goes on after this."""

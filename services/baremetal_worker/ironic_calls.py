@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -180,16 +180,6 @@ class IronicMetal:
     async def detach_vif(self, node_id: str, port_id: str) -> None:
         """DELETE /v1/nodes/{id}/vifs/{port}."""
         await self.calls.remove(lambda ironic: ironic.node.vif_detach(node_id, port_id))
-
-    async def faults(self, node_id: str, interfaces: Collection[str]) -> dict[str, str]:
-        """GET /v1/nodes/{id}/validate."""
-        found = await self.calls.read(lambda ironic: ironic.node.validate(node_id))
-        verdicts = {one: getattr(found, one, None) or {} for one in interfaces}
-        return {
-            one: str(verdict.get("reason") or "it is not known why")
-            for one, verdict in verdicts.items()
-            if not verdict.get("result")
-        }
 
     async def provision(self, node_id: str, verb: Verb) -> None:
         """PUT /v1/nodes/{id}/states/provision."""

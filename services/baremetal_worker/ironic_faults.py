@@ -21,7 +21,7 @@ _UNANSWERED = frozenset({500, 502, 504})
 #: Something else is under way on the node, or was: the next attempt looks again.
 _BUSY = re.compile(
     r"is locked by host|can ?not be performed on node|cannot remove allocation"
-    r"|while it is in state|is not available for updates",
+    r"|while it is in state|is not available for updates|while a state transition is in progress",
     re.IGNORECASE,
 )
 _MAINTENANCE = re.compile(r"in maintenance mode", re.IGNORECASE)

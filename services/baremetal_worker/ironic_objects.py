@@ -40,6 +40,7 @@ def node_of(found: Any) -> Node:
         fault=found.fault,
         last_error=found.last_error or "",
         storage_interface=getattr(found, "storage_interface", None),
+        network_interface=getattr(found, "network_interface", None),
         has_instance_info=bool(getattr(found, "instance_info", None)),
         display_name=(getattr(found, "instance_info", None) or {}).get("display_name"),
         extra=found.extra or {},

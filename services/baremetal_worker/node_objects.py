@@ -65,10 +65,16 @@ class Node:
     fault: str | None = None
     last_error: str = ""
     storage_interface: str | None = None
+    network_interface: str | None = None
     has_instance_info: bool = False
     #: What is deployed on it is called, as far as its operators are told.
     display_name: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def has_networks(self) -> bool:
+        """Whether its cards can be ports; Ironic's ``noop`` keeps none, and shows none."""
+        return self.network_interface != "noop"
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,12 @@ WORKER = "baremetal_worker"
 
 def _reserve(state: ResourceState) -> Message:
     spec = state.resource.spec
-    return ReserveNode(metal=state.place, flavor=spec["flavor"], arch=spec.get("arch"))
+    return ReserveNode(
+        metal=state.place,
+        flavor=spec["flavor"],
+        arch=spec.get("arch"),
+        name=state.resource.name,
+    )
 
 
 def _reserved(event: NodeReserved) -> Absorbed:

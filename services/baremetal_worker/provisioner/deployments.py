@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from services.baremetal_worker.backend import Metal
-from services.baremetal_worker.marks import PATH, Owner
+from services.baremetal_worker.marks import Owner
 from services.baremetal_worker.node_objects import Node, State, Verb
 from services.baremetal_worker.provisioner.belonging import busy, is_of, not_reserved, own_node
 from services.baremetal_worker.provisioner.disks import forget_disk, prepare_disk
 from services.baremetal_worker.provisioner.kit import Kit
+from services.baremetal_worker.provisioner.readiness import make_ready
 from services.baremetal_worker.provisioner.taking_down import Down, take_down
 from shared.contract.messages import DeployMachine, UndeployMachine
 from shared.contract.problems import Reason
 from shared.worker.command import Command
 from shared.worker.errors import Refused, RefusedForNow
 
-#: What of a node Ironic must find right before it is deployed.
-_VALIDATED = ("boot", "deploy", "power", "storage")
-_STORAGE = "external"
 #: An earlier deployment of this machine has ended here. It is not tried again in place: who logged
 #: in to its disk then may still be shown there, and would prove the second one (decision 0038).
 _FAILED = frozenset({State.DEPLOY_FAILED, State.ERROR})
@@ -48,20 +44,16 @@ async def deploy_machine(metal: Metal, kit: Kit, command: Command[DeployMachine]
         raise RefusedForNow(detail, reason=Reason.NODE_MAINTENANCE)
     if node.provision_state != State.AVAILABLE:
         raise busy(node)
-    fields = fields_to_set(kit, node, order, owner)
-    if fields:
-        await metal.change_node(node.id, fields)
+    await make_ready(metal, kit, node, owner, order.name)
     await prepare_disk(metal, kit, node, order, owner)
     await _attach(metal, node, order.port_id)
-    faults = await metal.faults(node.id, _VALIDATED)
-    if faults:
-        words = "; ".join(f"{name}: {why}" for name, why in faults.items())
-        raise Refused(f"Node {node.name} can't be deployed. {words}")
-    await metal.provision(node.id, Verb.ACTIVE)
+    await metal.provision(node.id, Verb.ACTIVE)  # which checks first what it knows of the node
 
 
 async def _attach(metal: Metal, node: Node, port_id: str | None) -> None:
     """Have the node use this port, and none that a machine before has left."""
+    if port_id is None and not node.has_networks:
+        return
     attached = await metal.vifs(node.id)
     for left in [one for one in attached if one != port_id]:
         await metal.detach_vif(node.id, left)
@@ -73,21 +65,6 @@ async def _check_disk(metal: Metal, node: Node, order: DeployMachine, owner: Own
     known = await metal.targets(node.id)
     if not any(one.iqn == order.target_iqn and one.volume_id == owner.resource_id for one in known):
         raise Refused(f"Node {node.name} is {node.provision_state}, but not from this disk.")
-
-
-def fields_to_set(kit: Kit, node: Node, order: DeployMachine, owner: Owner) -> dict[str, Any]:
-    """Return what of the node itself is to be changed; often nothing: Ironic locks it for that.
-
-    Its mark comes before all that can't be undone without it. Pure.
-    """
-    fields: dict[str, Any] = {}
-    if kit.marks.owner_of(node.extra) != owner:
-        fields[PATH] = kit.marks.mark(owner)
-    if node.display_name != order.name:  # its own, or what an earlier machine has left
-        fields["/instance_info/display_name"] = order.name or owner.resource_id
-    if node.storage_interface != _STORAGE:
-        fields["/storage_interface"] = _STORAGE
-    return fields
 
 
 async def undeploy_machine(metal: Metal, kit: Kit, command: Command[UndeployMachine]) -> bool:

@@ -14,6 +14,8 @@ from services.baremetal_worker.node_objects import Connector, Node, Power, Targe
 from services.baremetal_worker.provisioner.belonging import busy
 from services.baremetal_worker.provisioner.kit import Kit
 from shared.contract.messages import DeployMachine
+from shared.contract.problems import Reason
+from shared.runtime.errors import TemporaryError
 from shared.worker.errors import Conflict
 
 
@@ -51,7 +53,10 @@ async def prepare_disk(
         await metal.remove_target(wrong.id)
     if right is None:
         account = kit.chap.account(order.target_iqn, order.initiator_iqn)
-        await metal.add_target(wanted, account)
+        try:
+            await metal.add_target(wanted, account)
+        except Conflict as error:  # since we looked: another replica has the same command
+            raise _overtaken(error) from error
 
 
 async def _connect(metal: Metal, kit: Kit, node: Node, initiator_iqn: str, owner: Owner) -> None:
@@ -65,28 +70,26 @@ async def _connect(metal: Metal, kit: Kit, node: Node, initiator_iqn: str, owner
     extra = kit.marks.as_extra(owner)
     try:
         await metal.add_connector(node.id, initiator_iqn, extra)
-    except Conflict:
-        # The machine had another node before, which could not be given back clean.
-        elsewhere = await _elsewhere(metal, kit.marks, node, initiator_iqn, owner)
-        if elsewhere is None:
+    except Conflict as error:
+        holder = await _holder(metal, kit.marks, initiator_iqn, owner)
+        if holder is None:
             raise
-        await metal.remove_connector(elsewhere.id)
+        if holder.node_id == node.id:
+            raise _overtaken(error) from error
+        # The machine had another node before, which could not be given back clean.
+        await metal.remove_connector(holder.id)
         await metal.add_connector(node.id, initiator_iqn, extra)
 
 
-async def _elsewhere(
-    metal: Metal, marks: Marks, node: Node, initiator_iqn: str, owner: Owner
-) -> Connector | None:
-    return next(
-        (
-            one
-            for one in await metal.connectors()
-            if one.initiator_iqn == initiator_iqn
-            and one.node_id != node.id
-            and marks.are(owner.resource_id, one.extra)
-        ),
-        None,
-    )
+async def _holder(metal: Metal, marks: Marks, initiator_iqn: str, owner: Owner) -> Connector | None:
+    """Return what bears this name, where it is the resource's own."""
+    named = (one for one in await metal.connectors() if one.initiator_iqn == initiator_iqn)
+    return next((one for one in named if marks.are(owner.resource_id, one.extra)), None)
+
+
+def _overtaken(error: Conflict) -> TemporaryError:
+    """Another replica has the same command, and was faster: the next attempt sees what it did."""
+    return TemporaryError(error.detail, reason=Reason.IN_USE, retry_after=1)
 
 
 async def _must_be_off(metal: Metal, node: Node) -> None:

@@ -56,8 +56,7 @@ async def _give_back(
     # While it is reserved, all that it has is the resource's; else another's may come any time.
     await forget_disk(metal, kit.marks, node.id, None if node.instance_id else resource_id)
     if node.instance_id:
-        for port_id in await metal.vifs(node.id):
-            await metal.detach_vif(node.id, port_id)
+        await _let_go_of_ports(metal, node)
     await _unmark(metal, kit, node.id, resource_id, allocation)
     return None
 
@@ -84,10 +83,15 @@ async def _put_aside(metal: Metal, kit: Kit, node: Node, resource_id: str) -> st
     """Take from a node that is put aside what can be taken; it may be on, or not answer."""
     await _forget_what_can_be(metal, kit, node, resource_id)
     with suppress(Refused):
-        for port_id in await metal.vifs(node.id) if node.instance_id else ():
-            await metal.detach_vif(node.id, port_id)
+        if node.instance_id:
+            await _let_go_of_ports(metal, node)
     found = await metal.node(node.id)
     return quarantine_words(found or node, resource_id) or node.last_error
+
+
+async def _let_go_of_ports(metal: Metal, node: Node) -> None:
+    for port_id in await metal.vifs(node.id) if node.has_networks else ():
+        await metal.detach_vif(node.id, port_id)
 
 
 async def _forget_what_can_be(metal: Metal, kit: Kit, node: Node, resource_id: str) -> None:

@@ -8,10 +8,11 @@ import asyncio
 from collections.abc import Sequence
 
 from services.baremetal_worker.backend import Metal
-from services.baremetal_worker.marks import PATH, Owner
+from services.baremetal_worker.marks import Owner
 from services.baremetal_worker.node_objects import Allocation, NewAllocation, Node, State
 from services.baremetal_worker.provisioner.belonging import own_allocation
 from services.baremetal_worker.provisioner.kit import Kit
+from services.baremetal_worker.provisioner.readiness import make_ready
 from shared.contract.messages import ReserveNode
 from shared.contract.problems import Reason
 from shared.runtime.deadline import Deadline
@@ -98,9 +99,9 @@ async def _marked(
         detail = f"Node {node_id} is not the allocation's any more."
         raise TemporaryError(detail, reason=Reason.IN_USE, retry_after=1)
     known = kit.marks.owner_of(node.extra)
-    owner = Owner(command.tenant, command.resource_id, allocation.id)
-    if known is None or known.allocation_id != allocation.id:
-        await metal.change_node(node.id, {PATH: kit.marks.mark(owner)})
+    if known is None or known.allocation_id != allocation.id:  # else it may be deployed already
+        owner = Owner(command.tenant, command.resource_id, allocation.id)
+        await make_ready(metal, kit, node, owner, command.message.name)
     return node
 
 

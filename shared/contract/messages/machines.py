@@ -11,11 +11,15 @@ from shared.contract.resources import Moment, Verb
 
 
 class ReserveNode(Message, frozen=True):
-    """Have Ironic choose a free node of ``flavor`` (and ``arch``, in Nova's words) and keep it."""
+    """Have Ironic choose a free node of ``flavor`` (and ``arch``, in Nova's words) and keep it.
+
+    ``name`` is what the machine on it will be called, for the node's operators.
+    """
 
     metal: str
     flavor: str
     arch: str | None = None
+    name: str | None = None
 
 
 class ReleaseNode(Message, frozen=True):

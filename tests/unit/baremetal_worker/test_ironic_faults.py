@@ -19,6 +19,7 @@ IN_STATE = (
     'The requested action "deleted" can not be performed on node "1" while it is in state "x".'
 )
 ALLOCATED = "Cannot remove allocation 2 for node 1, because the node is active (…)"
+CHANGING = "Node 1 can not be updated while a state transition is in progress."
 MAINTENANCE = (
     "The provisioning operation can't be performed on node 1 because it's in maintenance mode."
 )
@@ -26,6 +27,7 @@ CASES = [
     (Fault(LOCKED, 409), TemporaryError, Reason.IN_USE),
     (Fault(IN_STATE, 400), TemporaryError, Reason.IN_USE),
     (Fault(ALLOCATED, 409), TemporaryError, Reason.IN_USE),
+    (Fault(CHANGING, 409), TemporaryError, Reason.IN_USE),
     (Fault(MAINTENANCE, 400), RefusedForNow, Reason.NODE_MAINTENANCE),
     (Fault("An allocation with name x already exists.", 409), Conflict, Reason.BACKEND_REFUSED),
     (Fault("Node x could not be found.", 404), NotFound, Reason.BACKEND_REFUSED),
