@@ -1,11 +1,14 @@
 # Colobus. `make demo` shows it working, `make test` proves it; `make help` lists the rest.
 SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 PY := .venv/bin/python
-CACHE := $(or $(COLOBUS_CACHE_DIR),$(if $(filter 0,$(shell id -u)),/var/cache/colobus,$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/colobus))
+ROOT := $(filter 0,$(shell id -u))
+CACHE := $(or $(COLOBUS_CACHE_DIR),$(if $(ROOT),/var/cache/colobus,$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/colobus))
+STATE := $(or $(COLOBUS_DEVCLOUD_DIR),$(if $(ROOT),/var/lib/colobus,$(or $(XDG_STATE_HOME),$(HOME)/.local/state)/colobus)/devcloud)
 export UV_CACHE_DIR := $(CACHE)/uv
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help init lock lint format test test-fast test-storage test-compose test-gateway test-diskless faults soak demo up down status models bench
+.PHONY: help init lock lint format test lane-cloud lane-metal test-fast test-storage test-compose test-gateway test-diskless faults soak demo up down status models bench
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -37,11 +40,27 @@ format: init ## let ruff format and fix what it can
 STORAGE := tests/integration/devcloud tests/integration/iscsi_worker tests/integration/baremetal_worker
 QUICK := -n 4 --dist loadfile $(STORAGE:%=--ignore %) tests/unit tests/contract tests/integration
 
-test: init ## every test, on the real parts; sets them up
+# Most of what these take is waiting, so they go side by side, each with a cloud of its own.
+METAL := tests/end_to_end/devcloud tests/end_to_end/machines tests/end_to_end/test_fifty.py \
+  tests/end_to_end/test_volumes.py
+METAL_FAULTS := tests/faults/test_machines.py
+METAL_STATE := $(STATE)-metal
+LANES ?= 2
+lane = 2>&1 | sed -u 's/^/$@: /'
+
+test: init ## every test, on the real parts; sets them up; LANES=1 where memory is short
 	$(PY) -m pytest $(QUICK)
-	$(PY) -m pytest $(STORAGE)
-	$(PY) -m pytest --maxfail=2 tests/end_to_end
-	$(PY) -m pytest --maxfail=2 tests/faults
+	@$(MAKE) --no-print-directory -j $(LANES) lane-cloud lane-metal
+
+lane-cloud:
+	$(PY) -m pytest --maxfail=2 $(METAL:%=--ignore %) tests/end_to_end $(lane)
+	$(PY) -m pytest --maxfail=2 $(METAL_FAULTS:%=--ignore %) tests/faults $(lane)
+
+lane-metal: export COLOBUS_DEVCLOUD_DIR := $(METAL_STATE)
+lane-metal:
+	$(PY) -m pytest $(STORAGE) $(lane)
+	$(PY) -m pytest --maxfail=2 $(METAL) $(lane)
+	$(PY) -m pytest --maxfail=2 $(METAL_FAULTS) $(lane)
 
 test-storage: init ## Ceph, the iSCSI target, Ironic, and the workers that own them
 	$(PY) -m pytest $(STORAGE)
@@ -82,6 +101,7 @@ up: init ## start the developer cloud and Colobus
 
 down: init ## stop what was started
 	$(PY) -m devcloud down
+	@test ! -d $(METAL_STATE) || COLOBUS_DEVCLOUD_DIR=$(METAL_STATE) $(PY) -m devcloud down
 
 status: init ## what runs
 	$(PY) -m devcloud status

@@ -34,7 +34,7 @@ async def read_body(request: web.Request, wanted: type[_S], check: Check | None 
     _check_media_type(request)
     body = await _read(request)
     value = _parse(body)
-    if _has_duplicates(body):
+    if _has_duplicates(body, value):
         raise bad_fields(list(islice(_duplicates(body), MAX_ERRORS)))
     more = await check(value) if check and isinstance(value, dict) else []
     try:
@@ -61,9 +61,12 @@ async def read_no_body(request: web.Request) -> None:
 
 
 def _check_media_type(request: web.Request) -> None:
+    headers = request.headers
+    if headers.get("Content-Type") == "application/json" and "Content-Encoding" not in headers:
+        return  # as nearly always; what follows takes headers apart
     charset = (request.charset or "utf-8").lower()
-    coding = request.headers.get("Content-Encoding", "identity").lower()
-    if request.content_type != "application/json" or "Content-Type" not in request.headers:
+    coding = headers.get("Content-Encoding", "identity").lower()
+    if request.content_type != "application/json" or "Content-Type" not in headers:
         detail = "The body must be application/json."
     elif charset not in ("utf-8", "utf8"):
         detail = "The body must be UTF-8 (RFC 8259 §8.1)."
@@ -115,9 +118,22 @@ def _unique(pairs: list[tuple[str, Any]]) -> None:
 _check_unique = json.JSONDecoder(object_pairs_hook=_unique).decode
 
 
-def _has_duplicates(body: bytes) -> bool:
-    """Tell whether `_duplicates` would find any, at a fraction of its cost."""
+def _names(value: Any) -> int:
+    """Return how many names there are in all objects of a value."""
+    if isinstance(value, dict):
+        return len(value) + sum(map(_names, value.values()))
+    return sum(map(_names, value)) if isinstance(value, list) else 0
+
+
+def _has_duplicates(body: bytes, value: Any) -> bool:
+    """Tell whether `_duplicates` would find any, at a fraction of its cost.
+
+    Most bodies have no colon but those behind names: where there are as many as names were read,
+    none came twice.
+    """
     try:
+        if body.count(b":") == _names(value):
+            return False
         _check_unique(body.decode())
     except _Twice:
         return True

@@ -31,9 +31,8 @@ def fields_to_set(kit: Kit, node: Node, owner: Owner, machine_name: str | None) 
     fields: dict[str, Any] = {}
     if kit.marks.owner_of(node.extra) != owner:
         fields[PATH] = kit.marks.mark(owner)
-    shown = machine_name or owner.resource_id
-    if node.display_name != shown:  # none, or what an earlier machine has left
-        fields["/instance_info/display_name"] = shown
+    if node.display_name != machine_name:  # its own, or what an earlier machine has left
+        fields["/instance_info/display_name"] = machine_name
     if node.storage_interface != _STORAGE:
         fields["/storage_interface"] = _STORAGE
     return fields

@@ -5,6 +5,7 @@ the lock.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 from services.baremetal_worker.backend import Metal
@@ -22,7 +23,7 @@ from shared.worker.errors import Conflict, RefusedForNow
 
 _ACTIVE, _ERROR = "active", "error"
 #: Between the first two looks at an allocation in the making, and at most, in seconds. Each look
-#: takes of Ironic what it needs to choose.
+#: takes of Ironic what it needs to choose; one that was slow to take the order is asked later.
 _PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 
 
@@ -35,7 +36,9 @@ async def reserve_node(
     (no_free_node, node_maintenance), `TemporaryError` while Ironic has not chosen.
     """
     wanted = wanted_allocation(metal, kit, command)
-    allocation = await _settled(metal, kit, await _ensured(metal, kit, wanted))
+    began = time.monotonic()
+    asked = await _ensured(metal, kit, wanted)
+    allocation = await _settled(metal, kit, asked, time.monotonic() - began)
     if allocation.state == _ERROR:
         await metal.deallocate(allocation.id)  # else its name stays taken
         raise why_none(wanted, await metal.nodes(wanted.resource_class), allocation.last_error)
@@ -76,10 +79,10 @@ async def _ensured(metal: Metal, kit: Kit, wanted: NewAllocation) -> Allocation:
         raise TemporaryError(error.detail, reason=Reason.IN_USE, retry_after=1) from error
 
 
-async def _settled(metal: Metal, kit: Kit, allocation: Allocation) -> Allocation:
-    """Wait, within bounds, until Ironic has chosen or given up."""
+async def _settled(metal: Metal, kit: Kit, allocation: Allocation, took: float) -> Allocation:
+    """Wait, within bounds, until Ironic has chosen or given up; it ``took`` so long to be asked."""
     patience = Deadline.after(metal.deadline.remaining(kit.reserve_seconds))
-    pause = _PAUSE
+    pause = min(max(_PAUSE, took), _LONGEST_PAUSE)
     while allocation.state not in (_ACTIVE, _ERROR) and not patience.expired:
         await asyncio.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)

@@ -27,7 +27,7 @@ NAME = "/instance_info/display_name"
 def test_a_node_that_is_as_it_should_be_is_left_alone() -> None:
     """It was made ready when it was reserved."""
     assert fields_to_set(KIT, READY, OWNER, "build-box") == {}
-    nameless = replace(READY, display_name="machine-1")
+    nameless = replace(READY, display_name=None)
     assert fields_to_set(KIT, nameless, OWNER, None) == {}
 
 
@@ -41,6 +41,6 @@ def test_what_is_otherwise_is_set() -> None:
     assert fields_to_set(KIT, local, OWNER, "build-box") == {"/storage_interface": "external"}
     left = replace(READY, display_name="of-somebody-else")
     assert fields_to_set(KIT, left, OWNER, "build-box") == {NAME: "build-box"}
-    assert fields_to_set(KIT, replace(READY, display_name=None), OWNER, None) == {NAME: "machine-1"}
+    assert fields_to_set(KIT, left, OWNER, None) == {NAME: None}
     fresh = Node(id="n", name="metal-1", provision_state="available")
-    assert list(fields_to_set(KIT, fresh, OWNER, None)) == [PATH, NAME, "/storage_interface"]
+    assert list(fields_to_set(KIT, fresh, OWNER, "x")) == [PATH, NAME, "/storage_interface"]
