@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from colobus.client import Client
 from devcloud.images import DebianImage
 from tests.diskless.guest import Key, install, make_key
 from tests.integration.iscsi_worker.world import World
 from tests.support import devcloud
 from tests.support.bare_metal import Metal
-from tests.support.cloud import Cloud
 from tests.support.installation import Installation
-from tests.support.metal_house import metal_house, metal_store, offer
+from tests.support.metal_fixtures import client, network, world
+from tests.support.metal_house import metal_house, offer
+
+#: Fixtures of theirs, which are this folder's too.
+__all__ = ("client", "network", "world")
 
 QUOTAS = {"bigtop": {"machines": 2, "volumes": 4, "volume_gib": 60, "attachments": 4}}
 #: Behind the bounds of the tests' own waits, in seconds: emulated machines take their time.
@@ -50,13 +52,6 @@ def metal(environment: dict[str, str]) -> Metal:
 
 
 @pytest.fixture(scope="package")
-def world(metal: Metal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """The pool as an administrator sees it, and a tgtd of these tests' own in the machines' net."""
-    with metal_store(metal, tmp_path_factory.mktemp("store")) as made:
-        yield made
-
-
-@pytest.fixture(scope="package")
 def debian(metal: Metal, world: World) -> str:
     """A golden image with a Debian as users would have it, whose cloud-init phones home."""
     return offer(DebianImage(metal.site), world, phones_home=True)
@@ -69,21 +64,6 @@ def house(
     """All services with a metal of both architectures."""
     folder = tmp_path_factory.mktemp("diskless")
     with metal_house(environment, world, folder, QUOTAS, ("x86_64", "aarch64")) as made:
-        yield made
-
-
-@pytest.fixture(scope="package")
-def network(environment: dict[str, str], house: Installation) -> Iterator[Cloud]:
-    """The tenants' networks as the administrator sees them."""
-    seen = Cloud(environment, house.name)
-    yield seen
-    seen.clear()
-
-
-@pytest.fixture
-async def client(house: Installation, network: Cloud) -> AsyncIterator[Client]:
-    """A client of the tenant bigtop."""
-    async with Client(house.url, token=house.tokens["bigtop"]) as made:
         yield made
 
 

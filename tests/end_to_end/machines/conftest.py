@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-from colobus.client import Client
 from devcloud.images import TinyImage
 from tests.integration.iscsi_worker.world import World
 from tests.support import devcloud
 from tests.support.bare_metal import Metal
-from tests.support.cloud import Cloud
 from tests.support.installation import Installation
-from tests.support.metal_house import metal_house, metal_store, offer
+from tests.support.metal_fixtures import client, network, world
+from tests.support.metal_house import metal_house, offer
+
+#: Fixtures of theirs, which are this folder's too.
+__all__ = ("client", "network", "world")
 
 QUOTAS = {"bigtop": {"machines": 4, "floating_ips": 2, "volume_gib": 60}}
 
@@ -32,13 +34,6 @@ def metal(environment: dict[str, str]) -> Metal:
     """The operator's hands on Ironic and the machines."""
     devcloud.up("ceph", "bare-metal")
     return Metal()
-
-
-@pytest.fixture(scope="package")
-def world(metal: Metal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """The pool as an administrator sees it, and a tgtd of these tests' own in the machines' net."""
-    with metal_store(metal, tmp_path_factory.mktemp("store")) as made:
-        yield made
 
 
 @pytest.fixture(scope="package")
@@ -60,19 +55,4 @@ def house(
     """All services with a metal; the worker's marks are those of `world`."""
     folder = tmp_path_factory.mktemp("machines")
     with metal_house(environment, world, folder, QUOTAS) as made:
-        yield made
-
-
-@pytest.fixture(scope="package")
-def network(environment: dict[str, str], house: Installation) -> Iterator[Cloud]:
-    """The tenants' networks as the administrator sees them."""
-    seen = Cloud(environment, house.name)
-    yield seen
-    seen.clear()
-
-
-@pytest.fixture
-async def client(house: Installation, network: Cloud) -> AsyncIterator[Client]:
-    """A client of the tenant bigtop."""
-    async with Client(house.url, token=house.tokens["bigtop"]) as made:
         yield made
