@@ -26,10 +26,15 @@ SHORTEST_LIFE = 5.0
 
 @dataclass(frozen=True)
 class Look:
-    """Which resources of a cloud are to be looked at; of the fast ones those ``quiet`` so long."""
+    """Which resources of a cloud are to be looked at.
+
+    Of the fast ones those ``quiet`` so long, of those that are nearly proven (soon) those for which
+    nothing has come for ``pause``.
+    """
 
     inspections: tuple[str, ...]
     quiet: timedelta = timedelta()
+    pause: timedelta = timedelta()
 
 
 _ALL_WAITS = Look(("fast", "soon"))
@@ -48,9 +53,11 @@ async def inspect_waiting(context: Context) -> None:
         # Their rows are locked by name, as everywhere.
         due = {cloud for cloud in sorted(trusted) if await push.time_for_all(tx, cloud, rarely)}
     quiet = timedelta(seconds=rarely)
+    # What is missing of a proof is mostly told a moment later.
+    pause = timedelta(seconds=settings.inspect_fast_seconds)
     looks = dict.fromkeys(_places(context) - trusted, _ALL_WAITS)
-    looks |= {cloud: Look(("soon",)) for cloud in trusted}
-    looks |= {cloud: Look(("soon", "fast"), quiet) for cloud in due}
+    looks |= {cloud: Look(("soon",), pause=pause) for cloud in trusted}
+    looks |= {cloud: Look(("soon", "fast"), quiet, pause) for cloud in due}
     await _inspect(context, looks, settings.inspect_fast_seconds)
 
 
@@ -79,7 +86,7 @@ async def _inspect_place(
     while True:
         async with context.recording() as recording:
             states, more = await ledger.inspected(
-                recording.tx, kind, place, look.inspections, after, look.quiet
+                recording.tx, kind, place, look.inspections, after, look.quiet, look.pause
             )
             for inspection in definition.inspections:
                 for where, seen_there in _by_place(inspection, states).items():

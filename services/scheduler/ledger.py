@@ -69,12 +69,13 @@ class Ledger:
         inspections: Sequence[str],
         after: str,
         quiet: timedelta = timedelta(),
+        pause: timedelta = timedelta(),
     ) -> tuple[list[ResourceState], str | None]:
         """Return the next resources of ``cloud`` that are to be looked at (see `inspection_of`).
 
         At most `INSPECTED_AT_ONCE`, with ids beyond ``after``; of the ``fast`` ones only those that
-        have not changed for as long as ``quiet``. With them comes the id after which others follow,
-        or None. What can't be read is set aside.
+        have not changed for as long as ``quiet``, of the ``soon`` ones for ``pause``. With them
+        comes the id after which others follow, or None. What can't be read is set aside.
         """
         rows = await tx.fetch(
             # By ids first, so that only those that are taken are read; that 'none' is not wanted
@@ -82,9 +83,10 @@ class Ledger:
             f"{_SELECT} WHERE id = ANY(ARRAY("  # noqa: S608 - our own words
             " SELECT id FROM resources WHERE kind = $1 AND cloud = $2 AND inspection = ANY($3)"
             " AND id > $4 AND inspection <> 'none'"
-            " AND (inspection <> 'fast' OR updated_at <= now() - $5::interval)"
-            " ORDER BY id LIMIT $6)) ORDER BY id",
-            *(kind, cloud, list(inspections), after, quiet, INSPECTED_AT_ONCE),
+            " AND (inspection = 'slow' OR updated_at <= now() -"
+            "  CASE inspection WHEN 'fast' THEN $5::interval ELSE $6::interval END)"
+            " ORDER BY id LIMIT $7)) ORDER BY id",
+            *(kind, cloud, list(inspections), after, quiet, pause, INSPECTED_AT_ONCE),
         )
         after_that = rows[-1]["id"] if len(rows) == INSPECTED_AT_ONCE else None
         rows = [row for row in rows if not self._not_inspected.aside(row["id"])]

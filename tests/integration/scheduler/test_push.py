@@ -148,10 +148,12 @@ async def test_while_trusted_a_wait_is_looked_at_rarely(ledger: Desk) -> None:
 
 
 async def test_what_is_nearly_proven_is_looked_at_in_every_round(ledger: Desk) -> None:
-    """Not every cloud tells when a port comes up."""
+    """Not every cloud tells when a port comes up; one that does has a moment for it."""
     await told(ledger)
     vm = await building(ledger)
     await see(ledger, vm, **{**UP, "port_status": "DOWN"}, notified=True)
+    assert await looked_at(ledger) == set()
+    await let_time_pass(ledger, ledger.context.settings.inspect_fast_seconds)
     assert await looked_at(ledger) == {vm}
     assert await looked_at(ledger) == {vm}
     await see(ledger, vm, **UP)
