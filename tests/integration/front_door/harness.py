@@ -185,8 +185,15 @@ class Neighbours:
         return self._requests[tenant.name]
 
     async def requests(self, tenant: Tenant, count: int = 1) -> list[RequestSubmitted]:
-        """Wait for ``count`` requests of the tenant."""
-        return [_request(delivery) for delivery in await self.deliveries(tenant, count)]
+        """Wait for ``count`` requests of the tenant, as the scheduler takes them: each id once."""
+        await until(lambda: len(self._distinct(tenant)) >= count)
+        return [_request(delivery) for delivery in self._distinct(tenant)]
+
+    def _distinct(self, tenant: Tenant) -> list[Delivery]:
+        first: dict[str, Delivery] = {}
+        for delivery in self._requests[tenant.name]:
+            first.setdefault(delivery.envelope.id, delivery)
+        return list(first.values())
 
     async def publish_status(self, resource: Resource, callback_url: str | None = None) -> None:
         """Tell what became of a resource."""
