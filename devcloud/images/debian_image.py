@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import ClassVar
 
-from devcloud.images import debian_tree, debs, disk
-from devcloud.images.image import GoldenImage, contents
+from devcloud.images import disk
+from devcloud.images.debian_tree import DebianTree
 
-SCRIPTS = Path(__file__).with_name("debian")
 PACKAGES = (
     "busybox",
     "cloud-init",
@@ -38,27 +35,11 @@ net.ifnames=0 quiet loglevel=3 apparmor=0 audit=0 mitigations=off tsc=reliable n
 """
 
 
-class DebianImage(GoldenImage):
+class DebianImage(DebianTree):
     """The image of the extended tests: what users would run."""
 
     name = "debian"
-    tools: ClassVar[tuple[str, ...]] = (*disk.TOOLS, *debian_tree.TOOLS)
-
-    def packages(self) -> list[str]:
-        """Return what is asked for; the rest comes as dependencies."""
-        return [f"linux-image-cloud-{debs.DEBIAN_ARCH[self.arch]}", *PACKAGES]
-
-    def inputs(self) -> Iterable[bytes]:
-        """Return the versions of what is asked for, and everything of ours."""
-        yield from (f"{deb.file} {deb.digest}".encode() for deb in debs.resolve(self.packages()))
-        own = [path for path in sorted(SCRIPTS.rglob("*")) if path.is_file()]
-        modules = [Path(__file__), Path(debian_tree.__file__), Path(disk.__file__)]
-        yield from contents([*modules, *own])
-
-    def assemble(self, folder: Path) -> Path:
-        """Install a tree, then divide it into a boot partition and a root."""
-        root = folder / "system"
-        hook = f'{SCRIPTS / "customize"} {SCRIPTS / "overlay"} "$1"'
-        debian_tree.install(self, self.packages(), hook, root)
-        boot = debian_tree.boot_files(root, folder, SYSLINUX)
-        return disk.bios_disk(self, folder, LAYOUT, boot, root)
+    scripts = Path(__file__).with_name("debian")
+    packages = PACKAGES
+    layout = LAYOUT
+    syslinux = SYSLINUX
