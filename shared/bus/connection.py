@@ -51,10 +51,14 @@ class broker_errors:  # noqa: N801 - it reads as what it is about
     """Turn all that aiormq raises when a connection or channel goes into one of two errors.
 
     That may be a plain Exception, or even a CancelledError that nobody asked for: aiormq hands
-    the reason of the closing, whatever it is, to all calls under way.
+    the reason of the closing, whatever it is, to all calls under way. And of a cancellation that
+    was asked for it may make something else, or nothing; that one goes on as what it is.
     """
 
-    __slots__ = ()
+    __slots__ = ("_cancellations",)
+
+    def __init__(self) -> None:
+        self._cancellations = _cancellations()
 
     async def __aenter__(self) -> None:
         pass
@@ -62,18 +66,26 @@ class broker_errors:  # noqa: N801 - it reads as what it is about
     async def __aexit__(
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
     ) -> None:
+        if _cancellations() > self._cancellations:  # not one of before, after which we clean up
+            if isinstance(error, asyncio.CancelledError):
+                return
+            raise asyncio.CancelledError from error
         if error is None or isinstance(error, _KNOWN):
             return
         if isinstance(error, asyncio.CancelledError):
-            task = asyncio.current_task()
-            if task is None or not task.cancelling():
-                raise ChannelGone("the connection was closed") from error
-        elif isinstance(error, aiormq.AMQPChannelError):
+            raise ChannelGone("the connection was closed") from error
+        if isinstance(error, aiormq.AMQPChannelError):
             if type(error) is aiormq.ChannelClosed and not any(error.args):
                 raise ChannelGone("the channel was closed") from error  # by ourselves
             raise ChannelRefused(error) from error
-        elif isinstance(error, Exception):
+        if isinstance(error, Exception):
             raise ChannelGone(f"{type(error).__name__}: {error}") from error
+
+
+def _cancellations() -> int:
+    """Return how often our task was asked to end."""
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
 
 
 #: What goes through `broker_errors` as it is.
