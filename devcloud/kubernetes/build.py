@@ -73,9 +73,9 @@ def build(site: Site, tell: Tell) -> Path:
     with (site.paths.cache / "kubernetes.lock").open("w") as lock:
         tell("waiting for another build")
         fcntl.flock(lock, fcntl.LOCK_EX)
+        folder = final.with_name(final.name + ".building")
+        shutil.rmtree(folder, ignore_errors=True)
         if not final.is_dir():
-            folder = final.with_name(final.name + ".building")
-            shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             Build(site, folder, tell).run().rename(final)
             shutil.rmtree(folder)
