@@ -200,7 +200,7 @@ def test_one_that_cannot_start_says_why_and_leaves_no_process(cloud: Supervisor)
         what="it has failed",
     )
     assert status.reason is not None
-    assert "key" in status.reason
+    assert "Unable to load PEM file" in status.reason
     assert not processes_of(cloud.site, cluster.name)
     cluster.want(deleted=True)
     cluster.is_gone()
