@@ -75,10 +75,7 @@ class KubernetesClusters(Component):
         paths = {name: str(path) for name, path in known.items()} if known else {}
         arguments = [str(clusters_root(self.site)), network(self.site), json.dumps(paths)]
         command = [program(self.site, "python"), "-m", f"{PACKAGE}.host", *arguments]
-        # A kubelet reads the kernel's log, or ends; some kernels show that to root only.
-        rights = () if self.site.account.is_caller else ("syslog",)
-        variables = environment(self.site)
-        return (Daemon(self.name, command, variables, capabilities=rights, grace=20.0),)
+        return (Daemon(self.name, command, environment(self.site), grace=20.0),)
 
     def start(self) -> None:
         """Start it, with programs."""
