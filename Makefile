@@ -62,7 +62,7 @@ lane-metal:
 	$(PY) -m pytest --maxfail=2 $(METAL) $(lane)
 	$(PY) -m pytest --maxfail=2 $(METAL_FAULTS) $(lane)
 
-test-storage: init ## Ceph, the iSCSI target, Ironic, and the workers that own them
+test-storage: init ## Ceph, the iSCSI target, Kubernetes, Ironic, and the workers that own them
 	$(PY) -m pytest $(STORAGE)
 
 test-compose: init ## the image and compose.yaml, with a container engine of its own where there is none

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Protocol
 
 from devcloud.ports import HOST
@@ -56,6 +56,8 @@ class Component:
 
     def __init__(self, site: Site) -> None:
         self.site = site
+        self.tell: Callable[[str], None] = _tell_nobody
+        """Told how far a long `configure` is; whoever brings the component up shows it."""
 
     def render(self) -> None:
         """Write configuration files; done before every configuring and starting."""
@@ -88,6 +90,10 @@ class Component:
         """Stop the processes, last started first."""
         for daemon in reversed(self.daemons()):
             self.site.processes.stop(daemon)
+
+
+def _tell_nobody(phase: str) -> None:
+    del phase
 
 
 def accepts_connections(port: int) -> bool:

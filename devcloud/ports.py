@@ -34,6 +34,7 @@ OFFSETS: dict[str, int] = {
     "ironic": 25,
     "bmc": 26,
     "bmc-arm64": 27,
+    "magnum-api": 30,
     "front_door": 40,
     "scheduler": 41,
     "vm_worker": 42,

@@ -71,6 +71,26 @@ class Site:
         owner = (self.account.uid, self.account.gid)
         write_private(folder / source.name, source.read_text(), owner)
 
+    def install_plugin_package(self, source: Path) -> None:
+        """Copy a package that OpenStack, or a daemon of ours, shall import; no module but its."""
+        folder = self.account.own(self.account.own(self.paths.plugins) / source.name)
+        owner = (self.account.uid, self.account.gid)
+        for module in source.glob("*.py"):
+            write_private(folder / module.name, module.read_text(), owner)
+
+    def declare_entry_point(self, plugin: str, group: str, entry: str) -> None:
+        """Let what a plugin offers be found as that of an installed distribution is.
+
+        Args:
+            plugin: Names the distribution.
+            group: Where it is looked up: `magnum.drivers`.
+            entry: `name = module:object`.
+        """
+        metadata = self.account.own(self.paths.plugins / f"{plugin}-1.0.dist-info")
+        facts = f"Metadata-Version: 2.1\nName: {plugin}\nVersion: 1.0\n"
+        (metadata / "METADATA").write_text(facts)
+        (metadata / "entry_points.txt").write_text(f"[{group}]\n{entry}\n")
+
     def write_config(self, name: str, text: str) -> str:
         """Write a configuration file that only the daemons can read, and return its path."""
         path = self.paths.etc / name

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from devcloud.cloud_venv import CloudVenv
@@ -159,6 +160,7 @@ class Supervisor:
         return needed
 
     def _bring_up(self, component: Component, report: Report) -> None:
+        component.tell = partial(report, component.name)
         try:
             component.render()
             if not component.configured():

@@ -23,6 +23,8 @@ from devcloud.components.glance import Glance, GlanceDatabase
 from devcloud.components.golden_image import GoldenImage
 from devcloud.components.ironic import Ironic, IronicDatabase
 from devcloud.components.keystone import Keystone, KeystoneDatabase
+from devcloud.components.kubernetes import Kubernetes, KubernetesClusters
+from devcloud.components.magnum import Magnum, MagnumApi, MagnumConductor, MagnumDatabase
 from devcloud.components.mariadb import MariaDB
 from devcloud.components.neutron import Neutron, NeutronDatabase
 from devcloud.components.nova import (
@@ -84,6 +86,13 @@ COMPONENTS: tuple[type[Component], ...] = (
     BareMetal,
     Arm64Bmc,
     Arm64BareMetal,
+    # Kubernetes clusters.
+    Kubernetes,
+    KubernetesClusters,
+    MagnumDatabase,
+    MagnumApi,
+    MagnumConductor,
+    Magnum,
     # Colobus.
     ColobusInstall,
     FrontDoor,

@@ -32,10 +32,8 @@ def write_settings(component: Component) -> None:
     """Write neutron.conf and install the plugin with the entry point that Neutron looks up."""
     site = component.site
     site.install_plugin(Path(devcloud.plugins.__file__).with_name(f"{PLUGIN}.py"))
-    metadata = site.account.own(site.paths.plugins / f"{PLUGIN}-1.0.dist-info")
     driver = f"{MECHANISM} = {PLUGIN}:MechanismDriver"
-    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {PLUGIN}\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text(f"[neutron.ml2.mechanism_drivers]\n{driver}\n")
+    site.declare_entry_point(PLUGIN, "neutron.ml2.mechanism_drivers", driver)
     own: Sections = {
         "DEFAULT": {
             "core_plugin": "ml2",

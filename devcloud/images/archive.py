@@ -19,22 +19,27 @@ class NoArchive(RuntimeError):
     """The archive could not be asked; the message has apt's words."""
 
 
-def lists_of(folder: Path, release: str, arch: str | None = None) -> list[str]:
+def lists_of(
+    folder: Path, release: str, arch: str | None = None, *, sources: bool = False
+) -> list[str]:
     """Return the options with which apt knows a release, having fetched its lists now.
 
     Args:
         folder: Where they are kept.
         release: Its code name.
         arch: As Debian names it; None: this machine's own.
+        sources: Know its source packages too.
     """
-    sources = folder / "sources.list"
+    listed = folder / "sources.list"
     status = folder / "status"
     for part in ("lists/partial", "cache/archives/partial"):
         (folder / part).mkdir(parents=True, exist_ok=True)
-    sources.write_text(f"deb [signed-by={_KEYRING}] {_mirror()} {release} main\n")
+    kinds = ("deb", "deb-src") if sources else ("deb",)
+    where = f"[signed-by={_KEYRING}] {_mirror()} {release} main\n"
+    listed.write_text("".join(f"{kind} {where}" for kind in kinds))
     status.touch()
     settings = {
-        "Dir::Etc::sourcelist": sources,
+        "Dir::Etc::sourcelist": listed,
         "Dir::Etc::sourceparts": "/dev/null",
         "Dir::State::lists": folder / "lists",
         "Dir::State::status": status,

@@ -1,4 +1,5 @@
-"""The two places where the developer cloud has no hardware: a hypervisor and a network data plane.
+"""The places where the developer cloud has no hardware: hypervisor, data plane, machines, nodes.
 
-These modules are imported by Nova and Neutron, in OpenStack's virtual environment, never by us.
+These modules are imported by OpenStack's services in OpenStack's virtual environment, or run there;
+by us only those that are plain Python, where both sides must mean the same.
 """

@@ -47,6 +47,17 @@ def test_another_release_keeps_this_machines_architecture(
     assert not any("Architecture" in option for option in options)
 
 
+def test_source_packages_are_known_where_they_are_asked_for(
+    asked: list[Sequence[str]], tmp_path: Path
+) -> None:
+    """From the same mirror."""
+    del asked
+    archive.lists_of(tmp_path, "bookworm", sources=True)
+    binary, source = (tmp_path / "sources.list").read_text().splitlines()
+    assert binary.startswith("deb [")
+    assert source == binary.replace("deb ", "deb-src ", 1)
+
+
 def test_a_machine_without_debians_sources_is_told_so(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -94,8 +94,11 @@ def test_ceph_and_tgt_come_up_alone() -> None:
 ARM64 = {"bmc-arm64", "bare-metal-arm64"}
 
 
-#: What an emulator of its own is needed for, and comes up only by its name.
-OTHERS = ARM64 | {"ceph-iscsi"}
+#: What Kubernetes is needed for, which the first time is built.
+MAGNUM = {"magnum", "magnum-api", "magnum-conductor", "magnum-database"}
+CLUSTERS = MAGNUM | {"kubernetes", "kubernetes-clusters"}
+#: What comes up only by its name: an emulator of its own is needed for it, or Kubernetes.
+OTHERS = ARM64 | CLUSTERS | {"ceph-iscsi"}
 
 
 def test_bare_metal_comes_up_only_when_asked_for() -> None:
@@ -106,7 +109,14 @@ def test_bare_metal_comes_up_only_when_asked_for() -> None:
     assert set(needs) - default == metal | OTHERS | {"golden-image", "baremetal_worker"}
 
 
+def test_clusters_come_up_without_openstack_and_magnum_with_it() -> None:
+    """Who hosts clusters needs nothing but Kubernetes' programs."""
+    needs = {c.name: (*c.requires, *c.wants) for c in COMPONENTS}
+    assert closure(["kubernetes-clusters"], needs) == {"kubernetes", "kubernetes-clusters"}
+    assert closure(["magnum"], needs) >= CLUSTERS | {"keystone", "nova-api", "neutron", "glance"}
+
+
 def test_the_baremetal_worker_brings_up_all() -> None:
-    """Instead of a plain `up`, or after one; but for what another emulator is needed for."""
+    """Instead of a plain `up`, or after one; but for what comes up by its name only."""
     needs = {c.name: (*c.requires, *c.wants) for c in COMPONENTS}
     assert closure(["baremetal_worker"], needs) == set(needs) - OTHERS

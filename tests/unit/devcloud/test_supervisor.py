@@ -65,6 +65,19 @@ class Worker(Part):
     after: ClassVar[tuple[str, ...]] = ("network",)
 
 
+class Built(Part):
+    """Takes long to be configured."""
+
+    name = "built"
+
+    def configured(self) -> bool:
+        return self.site.is_done(self.name)
+
+    def configure(self) -> None:
+        self.tell("half of it is built")
+        self.site.mark_done(self.name)
+
+
 @pytest.fixture
 def cloud(tmp_path: Path) -> Supervisor:
     told.clear()
@@ -105,3 +118,14 @@ def test_who_looks_is_stopped_before(cloud: Supervisor) -> None:
     told.clear()
     cloud.down()
     assert told.index("-worker") < told.index("-target") < told.index("-network")
+
+
+def test_how_far_a_long_configuring_is_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the component tells it, the one time that it is done."""
+    cloud = Supervisor(site_in(tmp_path), (Built,))
+    cloud.up()
+    assert "built: half of it is built" in capsys.readouterr().err
+    cloud.up()
+    assert "built: half of it is built" not in capsys.readouterr().err

@@ -1,0 +1,1 @@
+"""Kubernetes itself: where its programs are found, and how they are built where there are none."""

@@ -1,0 +1,127 @@
+"""One cluster's folder: what is wanted of it, and what it is. Every write replaces a whole file."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+STARTING, RUNNING, FAILED = "starting", "running", "failed"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for: the nodes by name, or that nothing be left."""
+
+    nodes: list[str]
+    deleted: bool = False
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is so.
+
+    `nodes` are those that have joined, with their addresses, once all that is wanted was done;
+    `reason` says in words what went wrong last; `pids` are the processes by name.
+    """
+
+    state: str = STARTING
+    reason: str | None = None
+    api_address: str | None = None
+    version: str | None = None
+    nodes: dict[str, str] = field(default_factory=dict)
+    pids: dict[str, int] = field(default_factory=dict)
+
+
+class Folder:
+    """The files of one cluster, under the root of all clusters of this cloud."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, path: Path, ca: str, ca_key: str, nodes: list[str]) -> Folder:
+        """Make it, at once or not at all; one that is there stays.
+
+        Args:
+            path: Where; its name is the cluster's.
+            ca: The cluster's certificate authority (PEM).
+            ca_key: Its key, not encrypted (PEM).
+            nodes: The nodes' names.
+        """
+        if path.is_dir():
+            return cls(path)
+        making = path.with_name(f".{path.name}.making")
+        shutil.rmtree(making, ignore_errors=True)
+        for folder in (making, making / "pki"):
+            folder.mkdir(mode=0o700)
+        (making / "pki" / "ca.crt").write_text(ca)
+        _write(making / "pki" / "ca.key", ca_key)
+        cls(making).want(Wanted(nodes))
+        making.rename(path)
+        return cls(path)
+
+    def exists(self) -> bool:
+        """Tell whether anything of the cluster is left."""
+        return self.path.is_dir()
+
+    def want(self, wanted: Wanted) -> None:
+        """Ask for something else."""
+        _write(self.path / "wanted.json", json.dumps(asdict(wanted)))
+
+    def wanted(self) -> Wanted:
+        """Return what is asked for."""
+        return Wanted(**_read(self.path / "wanted.json"))
+
+    def tell(self, status: Status) -> None:
+        """Record what is so."""
+        _write(self.path / "status.json", json.dumps(asdict(status)))
+
+    def status(self) -> Status:
+        """Return what is so; nothing yet, where nobody has said."""
+        try:
+            return Status(**_read(self.path / "status.json"))
+        except FileNotFoundError:
+            return Status()
+
+    @property
+    def was_up(self) -> bool:
+        """Tell whether the cluster ever ran."""
+        return (self.path / "was-up").exists()
+
+    def mark_up(self) -> None:
+        """Record that it ran: from now on it is never given up."""
+        (self.path / "was-up").touch()
+
+    def number(self) -> int | None:
+        """Return which of the host's addresses is the cluster's."""
+        try:
+            return int((self.path / "number").read_text())
+        except FileNotFoundError:
+            return None
+
+    def take_number(self, number: int) -> None:
+        """Give it an address."""
+        _write(self.path / "number", str(number))
+
+    def remove(self) -> None:
+        """Leave nothing; the name goes first, so what is half removed is no cluster."""
+        gone = self.path.with_name(f".{self.path.name}.{time.time_ns()}.gone")
+        self.path.rename(gone)
+        shutil.rmtree(gone)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text())
+    return content
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(f"{path.name}.{time.monotonic_ns()}.partial")
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+    partial.replace(path)

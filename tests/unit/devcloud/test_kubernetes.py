@@ -1,0 +1,114 @@
+"""Kubernetes' programs, and what its clusters are described by; no process is started here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from devcloud.kubernetes import build as building
+from devcloud.kubernetes.build import BUILT, Build, build, built_path
+from devcloud.kubernetes.programs import ASSETS_VARIABLE, ETCD, on_this_machine
+from devcloud.plugins.colobus_devcloud_kubernetes.folder import RUNNING, Folder, Status, Wanted
+from devcloud.plugins.colobus_devcloud_kubernetes.node_names import MOST_NODES, NoRoom, chosen
+from devcloud.site import Site
+from tests.unit.devcloud.sites import site_in
+
+
+def program(folder: Path, name: str) -> Path:
+    """Make a program."""
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.touch(mode=0o755)
+    return path
+
+
+def test_programs_are_those_of_the_assets_first_then_of_the_path(tmp_path: Path) -> None:
+    """As Kubernetes' own tests look for them."""
+    assets, path = tmp_path / "assets", tmp_path / "path"
+    etcd = program(assets, ETCD)
+    program(path, ETCD)
+    server = program(path, "kube-apiserver")
+    found = on_this_machine({ASSETS_VARIABLE: str(assets), "PATH": str(path)})
+    assert found == {ETCD: etcd, "kube-apiserver": server}
+
+
+def build_badly(self: Build) -> Path:
+    """Be interrupted on the way."""
+    (self._folder / "half").touch()
+    raise KeyboardInterrupt
+
+
+def build_well(self: Build) -> Path:
+    """Build without a compiler, where nothing of an earlier attempt is."""
+    assert not list(self._folder.iterdir())
+    programs = self._folder / "programs"
+    for name in BUILT:
+        program(programs, name)
+    return programs
+
+
+def test_an_interrupted_build_is_begun_anew_and_a_finished_one_never_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder with the programs is there or not; it is never half full."""
+    site: Site = site_in(tmp_path)
+    site.paths.cache.mkdir()
+    told: list[str] = []
+    monkeypatch.setattr(building.Build, "run", build_badly)
+    with pytest.raises(KeyboardInterrupt):
+        build(site, told.append)
+    assert not built_path(site).exists()
+    monkeypatch.setattr(building.Build, "run", build_well)
+    folder = build(site, told.append)
+    assert {path.name for path in folder.iterdir()} == set(BUILT)
+    monkeypatch.setattr(building.Build, "run", build_badly)
+    assert build(site, told.append) == folder
+    assert not list(site.paths.cache.glob("*.building"))
+
+
+@pytest.mark.parametrize(
+    ("names", "count", "unwanted", "expected"),
+    [
+        ([], 2, [], ["node-0", "node-1"]),
+        (["node-0", "node-1"], 3, [], ["node-0", "node-1", "node-2"]),
+        (["node-0", "node-1", "node-2"], 1, [], ["node-0"]),
+        (["node-0", "node-1", "node-2"], 1, ["node-0", "node-2"], ["node-1"]),
+        (["node-0", "node-1", "node-2"], 2, ["node-0"], ["node-1", "node-2"]),
+        (["node-1"], 3, [], ["node-1", "node-0", "node-2"]),
+        (["node-0"], 0, [], []),
+        (["node-0"], 1, ["node-0"], ["node-0"]),  # fewer are to go than are named
+    ],
+)
+def test_nodes_stay_by_age_unless_named_to_go(
+    names: list[str], count: int, unwanted: list[str], expected: list[str]
+) -> None:
+    """A name is given anew only when its node is gone."""
+    assert chosen(names, count, unwanted) == expected
+
+
+def test_more_nodes_than_there_is_room_for_are_refused() -> None:
+    """With the number that there is."""
+    with pytest.raises(NoRoom, match=str(MOST_NODES)):
+        chosen([], MOST_NODES + 1)
+
+
+def test_a_cluster_that_is_there_is_not_made_again(tmp_path: Path) -> None:
+    """A second delivery of Magnum's order changes nothing."""
+    made = Folder.create(tmp_path / "c1", "ca", "key", ["node-0"])
+    made.want(Wanted(["node-0", "node-1"]))
+    again = Folder.create(tmp_path / "c1", "another", "another", [])
+    assert again.wanted() == Wanted(["node-0", "node-1"])
+    assert (again.path / "pki" / "ca.crt").read_text() == "ca"
+    assert (again.path / "pki" / "ca.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_removed_cluster_leaves_no_file(tmp_path: Path) -> None:
+    """Nor a name for its remains."""
+    made = Folder.create(tmp_path / "c1", "ca", "key", [])
+    assert made.status() == Status()
+    made.tell(Status(state=RUNNING, nodes={"node-0": "127.0.0.1"}))
+    assert made.status().nodes == {"node-0": "127.0.0.1"}
+    made.remove()
+    assert not made.exists()
+    assert not list(tmp_path.iterdir())
