@@ -15,6 +15,7 @@ from devcloud.components.colobus_services import (
     FrontDoor,
     IscsiWorker,
     Scheduler,
+    StackWorker,
     VmWorker,
     WebhookReceiver,
     WebhookWorker,
@@ -97,6 +98,7 @@ COMPONENTS: tuple[type[Component], ...] = (
     VmWorker,
     IscsiWorker,
     BaremetalWorker,
+    StackWorker,
     WebhookWorker,
     WebhookReceiver,
 )

@@ -95,7 +95,7 @@ ARM64 = {"bmc-arm64", "bare-metal-arm64"}
 
 
 #: What comes up only by its name: because it needs an emulator of its own, or few need it.
-HEAT = {"heat-database", "heat-api", "heat-engine", "heat"}
+HEAT = {"heat-database", "heat-api", "heat-engine", "heat", "stack_worker"}
 OTHERS = ARM64 | HEAT | {"ceph-iscsi"}
 
 
