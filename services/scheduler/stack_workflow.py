@@ -8,6 +8,7 @@ quick pace (``unproven``) until something has ended.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from services.scheduler.definitions import (
@@ -33,10 +34,12 @@ from shared.contract.problems import Problem, Reason
 
 WORKER = "stack_worker"
 STEP = "stack"
-#: Longer than Heat is given at most, in seconds: that its time is over is Heat's to say.
+#: Longer than Heat is given at most, in seconds.
 PATIENCE = 3900
 #: What is wrong with the parts so far, as far as `StepDefinition.so_far` can tell.
 _SO_FAR = "so_far"
+#: So much longer than its timeout Heat may take to say that this is over.
+_GRACE = timedelta(seconds=90)
 #: How many parts are named in words.
 _NAMED = 5
 
@@ -68,7 +71,6 @@ def _create_started(event: StackCreateStarted) -> Absorbed:
 
 def stack_made(state: ResourceState, seen: StackObserved) -> Sighting:
     """Complete counts only with the stack's own servers running; failed is Heat's last word."""
-    del state
     if seen.gone:
         detail = "The stack disappeared from Heat while it was being made."
         problem = Problem(title="Stack disappeared", detail=detail, retryable=True)
@@ -78,7 +80,23 @@ def stack_made(state: ResourceState, seen: StackObserved) -> Sighting:
     if seen.stack_status == "CREATE_COMPLETE" and not seen.unproven and seen.outputs is not None:
         outputs = _outputs(seen)
         return Sighting(done=True, outputs=outputs, handles={_SO_FAR: ""})
+    if (seconds := _too_long(state, seen)) is not None:
+        detail = f"Heat has not ended it within its timeout of {seconds} s: {_open_parts(seen)}."
+        problem = Problem(title="Timeout", detail=detail, retryable=True)
+        return Sighting(failed=(Reason.BACKEND_TIMEOUT, problem))
     return Sighting(unproven=True, handles={_SO_FAR: _open_parts(seen)})
+
+
+def _too_long(state: ResourceState, seen: StackObserved) -> int | None:
+    """Return Heat's timeout in seconds, once it is well over; None: it isn't, or there is none.
+
+    Heat leaves a stack in progress for ever whose engine was killed: it looks at its timeout when
+    a part of it is done.
+    """
+    timeout, since = state.resource.spec.get("timeout"), state.step(STEP).started_at
+    if timeout is None or since is None:
+        return None
+    return timeout if seen.observed_at > since + timedelta(seconds=timeout) + _GRACE else None
 
 
 def stack_undone(state: ResourceState, seen: StackObserved) -> Sighting:

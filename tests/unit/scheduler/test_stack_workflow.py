@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -29,8 +30,8 @@ SPEC: dict[str, Any] = {"template_name": "two-vms", "parameters": {"image": "deb
 class Stack(Walked):
     """One stack, walked by hand."""
 
-    def __init__(self, *, started: bool = True) -> None:
-        super().__init__("stack", SPEC, Placement(cloud="devcloud"))
+    def __init__(self, *, started: bool = True, **spec: Any) -> None:
+        super().__init__("stack", {**SPEC, **spec}, Placement(cloud="devcloud"))
         if started:
             self.answer(StackCreateStarted(stack_id="heat-1"))
 
@@ -167,6 +168,21 @@ def test_one_that_takes_too_long_says_what_heat_still_was_at() -> None:
     words = stack.status.message or ""
     assert "web: CREATE_IN_PROGRESS" in words
     assert "net" not in words
+
+
+def test_a_stack_whose_engine_was_killed_fails_when_its_timeout_is_over() -> None:
+    """Heat itself leaves it in progress for ever; ours is a while longer than Heat's own word."""
+    stack = Stack(timeout=60)
+    parts = (StackPart(name="web", type="OS::Nova::Server", status="CREATE_IN_PROGRESS"),)
+    stack.now += timedelta(seconds=100)
+    stack.see("CREATE_IN_PROGRESS", parts=parts)
+    assert stack.phase() is Phase.PROVISIONING
+    stack.now += timedelta(seconds=60)
+    stack.see("CREATE_IN_PROGRESS", parts=parts)
+    assert (stack.phase(), stack.reason()) == (Phase.DEPROVISIONING, Reason.BACKEND_TIMEOUT)
+    assert stack.status.message == (
+        "Heat has not ended it within its timeout of 60 s: web: CREATE_IN_PROGRESS."
+    )
 
 
 def test_an_inspection_names_what_the_ledger_knows() -> None:
