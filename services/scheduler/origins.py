@@ -26,6 +26,7 @@ from shared.contract.messages import (
     MachinePowerChangeStarted,
     Message,
     OrphanRemoved,
+    StackChangeStarted,
     StackInspectionFailed,
     StorageInspectionFailed,
     VmInspectionFailed,
@@ -53,6 +54,7 @@ _BESIDE: Mapping[type[Message], frozenset[str]] = {
     StorageInspectionFailed: frozenset({STORAGE_WORKER}),
     MachinePowerChangeStarted: frozenset({MACHINE_WORKFLOW.worker}),
     MachineInspectionFailed: frozenset({MACHINE_WORKFLOW.worker}),
+    StackChangeStarted: frozenset({STACK_WORKFLOW.worker}),
     StackInspectionFailed: frozenset({STACK_WORKFLOW.worker}),
     CloudNotificationsChanged: frozenset({VM_WORKFLOW.worker}),
 }

@@ -11,19 +11,23 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+from services.scheduler.changing_spec import spec_after
 from services.scheduler.definitions import (
     Absorbed,
     Held,
     Inspection,
+    OperationDefinition,
     Sighting,
     StepDefinition,
     WorkflowDefinition,
 )
-from services.scheduler.state import ResourceState
+from services.scheduler.state import ResourceState, SpecChange
 from shared.contract.messages import (
+    ChangeStack,
     DeprovisionStack,
     InspectStacks,
     ProvisionStack,
+    StackChangeStarted,
     StackCreateStarted,
     StackDeletionStarted,
     StackDeprovisioned,
@@ -31,6 +35,7 @@ from shared.contract.messages import (
     StackObserved,
 )
 from shared.contract.problems import Problem, Reason
+from shared.contract.resources import Operation
 
 WORKER = "stack_worker"
 STEP = "stack"
@@ -141,6 +146,31 @@ def outputs_of(state: ResourceState, seen: StackObserved) -> dict[str, Any]:
     return _outputs(seen)
 
 
+def _change(state: ResourceState, operation: Operation) -> ChangeStack:
+    after = spec_after(state, operation.id)
+    change = state.changes.get(operation.id, SpecChange())
+    return ChangeStack(
+        cloud=state.place,
+        stack_id=state.handles["stack_id"],
+        operation_id=operation.id,
+        template=after.get("template"),
+        template_name=after.get("template_name"),
+        parameters=change.spec.get("parameters", {}),
+        sealed_hidden_parameters=change.sealed.get("hidden_parameters"),
+    )
+
+
+def _changed(operation: Operation, seen: StackObserved) -> bool:
+    """Heat says that a stack is being changed before it accepts the change."""
+    del operation
+    return seen.stack_status == "UPDATE_COMPLETE" and not seen.unproven
+
+
+def _change_failed(operation: Operation, seen: StackObserved) -> Problem | None:
+    del operation
+    return _failure(seen) if seen.stack_status == "UPDATE_FAILED" else None
+
+
 def is_about(state: ResourceState, seen: StackObserved) -> bool:
     """Heat tells nothing by itself; what was asked for is of this very stack."""
     del state, seen
@@ -200,4 +230,11 @@ STACK_WORKFLOW = WorkflowDefinition(
     outputs=outputs_of,
     condition=condition,
     holds={"stack": Held("stack_id", WORKER)},
+    operations=OperationDefinition(
+        command=_change,
+        accepted_by=StackChangeStarted,
+        done=_changed,
+        failed=_change_failed,
+        unproven=True,
+    ),
 )

@@ -11,7 +11,7 @@ from services.front_door import read_model, references
 from services.front_door.answers import json_answer, resource_answer
 from services.front_door.bodies import Check, read_body, read_no_body
 from services.front_door.context import REQUEST_ID, FrontDoor, caller, front_door
-from services.front_door.creation import requested
+from services.front_door.creation import requested, take_secrets
 from services.front_door.faults import RequestFault, bad_field, not_found
 from services.front_door.http_handlers.reading import applied, find, wait_until
 from services.front_door.parameters import (
@@ -112,13 +112,21 @@ def update(kind: Kind) -> Handler:
         shown = await find(request, kind)
         ttl = body.lease.ttl if body.lease else None
         message = _message(kind, shown, Verb.UPDATE, labels=body.labels, lease_ttl=ttl)
-        spec = {name: getattr(body, name) for name in kind.change.__struct_fields__}
-        if not any(spec.values()):
+        asked = {name: getattr(body, name) for name in kind.change.__struct_fields__}
+        spec = {name: value for name, value in asked.items() if value is not None}
+        if not spec:
             row = await _submit(request, _ask(request, body), message, living=shown)
             return resource_answer(await _shown(request, row), status=202)
-        message = msgspec.structs.replace(message, spec=spec, operation_id=f"op-{new_ulid()}")
-        row = await _grow(request, _ask(request, body), message, shown)
-        return await _operation_answer(request, row, size_gib=spec["size_gib"])
+        keys = front_door(request).settings.sealing_public_keys
+        sealed = take_secrets(kind, spec, keys.get(kind.opener, ""))
+        message = msgspec.structs.replace(
+            message, spec=spec | sealed, operation_id=f"op-{new_ulid()}"
+        )
+        if (size_gib := spec.get("size_gib")) is not None:
+            row = await _grow(request, _ask(request, body), message, shown)
+        else:
+            row = await _submit(request, _ask(request, body), message, living=shown)
+        return await _operation_answer(request, row, size_gib=size_gib)
 
     return handle
 

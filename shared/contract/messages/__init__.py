@@ -47,9 +47,11 @@ from shared.contract.messages.queries import (
 )
 from shared.contract.messages.requests import RequestAccepted, RequestRefused, RequestSubmitted
 from shared.contract.messages.stacks import (
+    ChangeStack,
     DeprovisionStack,
     InspectStacks,
     ProvisionStack,
+    StackChangeStarted,
     StackCreateStarted,
     StackDeletionStarted,
     StackDeprovisioned,
@@ -148,6 +150,7 @@ __all__ = [
     "CapacityReported",
     "CensusTaken",
     "ChangeMachinePower",
+    "ChangeStack",
     "ChangeVmPower",
     "CloudCapacity",
     "CloudCatalog",
@@ -216,6 +219,7 @@ __all__ = [
     "RotateWebhookSecret",
     "SnapshotRemoved",
     "SnapshotTaken",
+    "StackChangeStarted",
     "StackCreateStarted",
     "StackDeletionStarted",
     "StackDeprovisioned",

@@ -7,11 +7,17 @@ from typing import Any
 
 import pytest
 
+from services.scheduler import operations
 from services.scheduler.ledger import inspection_of
+from services.scheduler.state import Decision
+from shared.contract.kinds import SEALED
 from shared.contract.messages import (
+    ChangeStack,
     DeprovisionStack,
     InspectStacks,
     ProvisionStack,
+    RequestSubmitted,
+    StackChangeStarted,
     StackCreateStarted,
     StackDeletionStarted,
     StackDeprovisioned,
@@ -20,7 +26,7 @@ from shared.contract.messages import (
     StackPart,
 )
 from shared.contract.problems import Reason
-from shared.contract.resources import Phase, Placement, StepState
+from shared.contract.resources import OperationState, Phase, Placement, StepState, Verb
 from tests.unit.scheduler.walked import ULID, Walked
 
 STACK = f"stack-{ULID}"
@@ -34,6 +40,13 @@ class Stack(Walked):
         super().__init__("stack", {**SPEC, **spec}, Placement(cloud="devcloud"))
         if started:
             self.answer(StackCreateStarted(stack_id="heat-1"))
+
+    def take(self, decision: Decision) -> None:
+        self._take(decision)
+
+    def operation(self) -> OperationState:
+        """The state of the last one."""
+        return self.status.operations[-1].state
 
     def see(self, status: str = "", **fields: Any) -> None:
         self.observe(StackObserved, stack_id="heat-1", stack_status=status or None, **fields)
@@ -183,6 +196,59 @@ def test_a_stack_whose_engine_was_killed_fails_when_its_timeout_is_over() -> Non
     assert stack.status.message == (
         "Heat has not ended it within its timeout of 60 s: web: CREATE_IN_PROGRESS."
     )
+
+
+def asked_to_change(stack: Stack, spec: dict[str, Any]) -> None:
+    request = RequestSubmitted(
+        verb=Verb.UPDATE, kind="stack", resource_id=STACK, spec=spec, operation_id="op-1"
+    )
+    stack.take(operations.request(stack.state, stack.definition, stack.now, request))
+
+
+def test_a_change_becomes_the_spec_when_it_is_done() -> None:
+    """What is not named stays; a hidden parameter goes sealed, and is kept no longer than that."""
+    stack = living()
+    asked_to_change(stack, {"parameters": {"flavor": "small"}, SEALED + "hidden_parameters": "box"})
+    assert stack.command().message == ChangeStack(
+        cloud="devcloud",
+        stack_id="heat-1",
+        operation_id="op-1",
+        template_name="two-vms",
+        parameters={"flavor": "small"},
+        sealed_hidden_parameters="box",
+    )
+    assert stack.state.resource.spec == SPEC
+    stack.answer(StackChangeStarted(operation_id="op-1"))
+    assert inspection_of(stack.state) == "soon"
+    stack.see("UPDATE_IN_PROGRESS")
+    stack.see("UPDATE_COMPLETE", unproven=("web: BUILD",))
+    assert stack.operation() is OperationState.RUNNING
+    stack.see("UPDATE_COMPLETE", outputs={"url": "new"})
+    assert stack.operation() is OperationState.DONE
+    assert stack.state.resource.spec == {
+        "template_name": "two-vms",
+        "parameters": {"image": "debian-12", "flavor": "small"},
+    }
+    assert stack.status.outputs["outputs"] == {"url": "new"}
+    assert stack.state.changes == {}
+
+
+def test_a_change_that_fails_says_why_and_leaves_the_spec() -> None:
+    """The stack stays, and its reason says in what state."""
+    stack = living()
+    asked_to_change(stack, {"template": "other"})
+    command = stack.command().message
+    assert isinstance(command, ChangeStack)
+    assert (command.template, command.template_name) == ("other", None)
+    stack.answer(StackChangeStarted(operation_id="op-1"))
+    stack.see("UPDATE_FAILED", status_reason="resources.web: no host")
+    operation = stack.status.operations[-1]
+    assert (operation.state, stack.phase()) == (OperationState.FAILED, Phase.ACTIVE)
+    assert operation.error is not None
+    assert operation.error.detail == "resources.web: no host"
+    assert stack.reason() is Reason.STACK_FAILED
+    assert stack.state.resource.spec == SPEC
+    assert stack.state.changes == {}
 
 
 def test_an_inspection_names_what_the_ledger_knows() -> None:
