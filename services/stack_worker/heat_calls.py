@@ -87,7 +87,7 @@ class HeatProject:
         try:
             return await self.calls(call, missing=Reason.TEMPLATE_INVALID, masked=masked)
         except Refused as error:
-            raise _about_the_template(error) from error
+            raise about_the_template(error) from error
 
     async def stack(self, name: str) -> Stack | None:
         """GET /stacks/{name}."""
@@ -199,7 +199,7 @@ def _part(shown: dict[str, Any]) -> Part:
     )
 
 
-def _about_the_template(error: Refused) -> Refused:
+def about_the_template(error: Refused) -> Refused:
     """What Heat refuses without a name for the fault is the template, or what it was given."""
     if _TOO_MANY.search(str(error)):
         return RefusedForNow(str(error), reason=Reason.QUOTA_EXCEEDED, code=error.code)

@@ -20,6 +20,9 @@ WITHHELD = "Heat refused it in words that quote a hidden parameter, and are not 
 _SHORTEST = 3
 #: So long a piece of a secret is no chance.
 _PIECE = 8
+#: Of more secrets, or more characters of them, every word is in doubt: they would take too long.
+_MOST = 128 * 1024
+_MOST_LEAVES = 1000
 _SEPARATORS = re.compile(r"[,\s]+")
 
 
@@ -27,29 +30,33 @@ class Mask:
     """Tells words without ``secrets``: {parameter: value}, of any JSON type."""
 
     def __init__(self, secrets: Mapping[str, Any]) -> None:
-        leaves = set(_leaves(secrets))
-        # A list of Heat's may be one string, and is quoted item by item.
-        parts = {part for one in leaves for part in _SEPARATORS.split(one) if part}
-        written = {form for one in leaves | parts for form in _forms(one)}
-        self._long = sorted((one for one in written if len(one) >= _SHORTEST), key=len)[::-1]
-        self._short = {one for one in leaves | parts if len(one) < _SHORTEST}
-        self._pieces = {
-            one[start : start + _PIECE]
-            for one in self._long
-            for start in range(len(one) - _PIECE + 1)
-        }
+        self._secrets = secrets
 
     def __call__(self, words: str) -> str:
         """Return the words masked, or `WITHHELD` where a piece of a secret may be left in them."""
-        for one in self._long:
-            words = words.replace(one, MASK)
-        return WITHHELD if self._may_show(words) else words
+        leaves = set(_leaves(self._secrets))
+        # A list of Heat's may be one string, and is quoted item by item.
+        leaves |= {part for one in leaves for part in _SEPARATORS.split(one) if part}
+        if sum(map(len, leaves)) > _MOST or len(leaves) > _MOST_LEAVES:
+            return WITHHELD
+        written = {form for one in leaves for form in _forms(one) if len(one) >= _SHORTEST}
+        for form in sorted(written, key=len, reverse=True):
+            words = words.replace(form, MASK)
+        short = {one for one in leaves if len(one) < _SHORTEST}
+        return WITHHELD if _has_piece(words, written) or _has_word(words, short) else words
 
-    def _may_show(self, words: str) -> bool:
-        pieces = (words[at : at + _PIECE] for at in range(len(words) - _PIECE + 1))
-        return any(piece in self._pieces for piece in pieces) or any(
-            re.search(rf"(?<!\w){re.escape(one)}(?!\w)", words) for one in self._short
-        )
+
+def _has_piece(words: str, written: set[str]) -> bool:
+    pieces = {one for form in written for one in _pieces(form)}
+    return any(one in pieces for one in _pieces(words))
+
+
+def _pieces(text: str) -> Iterator[str]:
+    return (text[at : at + _PIECE] for at in range(len(text) - _PIECE + 1))
+
+
+def _has_word(words: str, short: set[str]) -> bool:
+    return any(re.search(rf"(?<!\w){re.escape(one)}(?!\w)", words) for one in short)
 
 
 def _leaves(value: Any) -> Iterator[str]:

@@ -118,7 +118,9 @@ def _check_one(name: str, definition: Mapping[str, Any]) -> None:
     if kind in _TYPES or "://" in kind:
         raise _refused(f"Resource {name}: a template may have no resource of type {kind}.")
     properties = _properties(name, definition)
-    if named := sorted(_KEYS & properties.keys()):
+    inner = properties.get("properties")  # of a profile, which is of a server
+    found = {*properties, *(inner if isinstance(inner, Mapping) else ())}
+    if named := sorted(_KEYS & found):
         words = "key pairs are the service user's, of all tenants: give the key in user_data"
         raise _refused(f"Resource {name}: a template may not name {named[0]} ({words}).")
 

@@ -57,6 +57,12 @@ def test_a_long_secret_is_masked_whole_and_a_piece_of_one_withholds_the_words() 
     assert mask(f"Bad value …{secret[5000:5010]}…") == WITHHELD
 
 
+def test_of_very_large_secrets_no_words_are_told() -> None:
+    """They would take too long to look through."""
+    assert Mask({"secret": "x" * 200_000})("Anything.") == WITHHELD
+    assert Mask({"secret": " ".join(map(str, range(1100)))})("Anything.") == WITHHELD
+
+
 def test_a_list_in_one_text_is_masked_item_by_item() -> None:
     """Heat splits it, and quotes the item that it doesn't like."""
     assert Mask({"list": "first,second-one"})('"second-one" is no port.') == f'"{MASK}" is no port.'

@@ -51,6 +51,7 @@ def chain(*kinds: Any, **properties: Any) -> dict[str, Any]:
         ({"type": "AWS::CloudFormation::Stack"}, "bad: .* of type AWS::CloudFormation::Stack"),
         ({"type": {"get_param": "kind"}}, "bad: its type must be written out"),
         ({"type": "OS::Nova::Server", "properties": {"get_param": "all"}}, "bad: its properties"),
+        ({"type": "OS::Senlin::Profile", "properties": SERVER}, r"bad: .* key_name"),
         (group(KEY), r"bad\.resource_def: .*KeyPair"),
         (group(SERVER), r"bad\.resource_def: .*key_name"),
         (group({"get_param": "definition"}), "bad: its resource_def must be written out"),
