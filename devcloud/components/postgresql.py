@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
+
+import psutil
 
 from devcloud.component import Component
 from devcloud.credentials import write_private
@@ -91,13 +94,28 @@ class PostgreSQL(Component):
         """Start the server; a lock file that a killed one left is no obstacle.
 
         The server would look whether that process lives, and take one for alive that is dead but
-        not yet reaped, as it may stay for a while where the first process is no real init.
+        not yet reaped, as it may stay for a while where the first process is no real init. Those
+        that served its clients end by themselves, later; until then no new server may start.
         """
         (daemon,) = self.daemons()
         if self.site.processes.pid(daemon.name) is None:
             self.site.processes.stop(daemon)  # none of its group may be left, either
+            self._end_backends()
             (self.data / "postmaster.pid").unlink(missing_ok=True)
         super().start()
+
+    def _end_backends(self) -> None:
+        """End what a killed server has left: each is a group of its own, but all are in its folder.
+
+        Raises TimeoutError when one outlives that.
+        """
+        left = [one for one in psutil.process_iter(["cwd"]) if one.info["cwd"] == str(self.data)]
+        for backend in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                backend.kill()
+        _, alive = psutil.wait_procs(left, timeout=10)
+        if alive:
+            raise TimeoutError(f"{self.name}: {alive[0].pid} of a killed server outlived SIGKILL")
 
     def ready(self) -> bool:
         """Tell whether the server accepts connections."""
