@@ -68,6 +68,26 @@ def register_operator(site: Site, name: str) -> None:
     identity.assign_system_role_to_user(user, role, "all")
 
 
+def register_domain_admin(site: Site, domain: str, name: str, role: str) -> None:
+    """Make a domain and a user who is its administrator, and ``role``, which its users will have.
+
+    Args:
+        site: The cloud.
+        domain: The domain's name.
+        name: The user's; it belongs to that domain.
+        role: A role of no rights but those that a service gives to users it makes itself.
+    """
+    identity = connect_admin(site).identity
+    found = identity.find_domain(domain) or identity.create_domain(name=domain)
+    user = identity.find_user(name, domain_id=found.id) or identity.create_user(
+        name=name, domain_id=found.id, password=site.credentials[name]
+    )
+    admin = identity.find_role("admin", ignore_missing=False)
+    identity.assign_domain_role_to_user(found, user, admin)
+    if identity.find_role(role) is None:
+        identity.create_role(name=role)
+
+
 def _register(identity: Identity, password: str, name: str, kind: str, url: str) -> None:
     project = identity.find_project(SERVICE_PROJECT) or identity.create_project(
         name=SERVICE_PROJECT, domain_id="default"

@@ -34,6 +34,7 @@ OFFSETS: dict[str, int] = {
     "ironic": 25,
     "bmc": 26,
     "bmc-arm64": 27,
+    "heat-api": 28,
     "magnum-api": 30,
     "front_door": 40,
     "scheduler": 41,
@@ -42,6 +43,7 @@ OFFSETS: dict[str, int] = {
     "webhook-receiver": 44,
     "iscsi_worker": 45,
     "baremetal_worker": 46,
+    "stack_worker": 47,
     "ceph-mon": 50,
     # An OSD takes the first free ones of its range, and others when it binds anew.
     **{f"ceph-osd-{number}": 51 + number for number in range(OSD_PORTS)},

@@ -21,6 +21,7 @@ from devcloud.components.colobus_services import (
 )
 from devcloud.components.glance import Glance, GlanceDatabase
 from devcloud.components.golden_image import GoldenImage
+from devcloud.components.heat import Heat, HeatApi, HeatDatabase, HeatEngine
 from devcloud.components.ironic import Ironic, IronicDatabase
 from devcloud.components.keystone import Keystone, KeystoneDatabase
 from devcloud.components.kubernetes import Kubernetes, KubernetesClusters
@@ -71,6 +72,11 @@ COMPONENTS: tuple[type[Component], ...] = (
     # Tenants, users, images, flavors, the external network.
     Catalog,
     SecondCloud,
+    # Stacks.
+    HeatDatabase,
+    HeatApi,
+    HeatEngine,
+    Heat,
     # Volumes, and who offers them over iSCSI.
     CephMon,
     CephOsd,

@@ -1,4 +1,4 @@
-"""What we ask of a cloud, as Protocols; `openstack_backend` is the one that answers.
+"""What we ask of a cloud, as Protocols; `openstack_calls` is what answers.
 
 All calls are about one tenant's project. Errors come out as `TemporaryError` (the outcome of a
 create is then unknown) or as one of `shared.worker.errors`. Nothing starts after the deadline.

@@ -5,13 +5,13 @@ from __future__ import annotations
 from services.vm_worker.context import Context, backend_of
 from services.vm_worker.handlers import HANDLERS
 from services.vm_worker.listening import listen
-from services.vm_worker.openstack_backend import HttpBounds
 from services.vm_worker.openstack_calls.clouds import OpenStackBackend
 from services.vm_worker.provisioner.default_network import DefaultNetworks, Plan
 from services.vm_worker.provisioner.kit import WORKER, Kit
 from services.vm_worker.queries import QUERY_HANDLERS
 from services.vm_worker.settings import VmWorkerSettings
 from shared.bus import Bus, answering
+from shared.openstack.connections import HttpBounds
 from shared.runtime.health import serve_health
 from shared.runtime.secrets import SealingKey
 from shared.runtime.service import Service, patiently

@@ -1,1 +1,1 @@
-"""What we call on a connection of `openstack_backend`: Nova, Neutron, Glance, call by call."""
+"""What we call on a connection of `shared.openstack`: Nova, Neutron, Glance, call by call."""

@@ -6,15 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from services.vm_worker.openstack_backend import Connections, HttpBounds
-from services.vm_worker.openstack_calls.calls import Calls
+from services.vm_worker.metrics import API
 from services.vm_worker.openstack_calls.compute import ComputeNames, OpenStackCompute
 from services.vm_worker.openstack_calls.network import NetworkNames, OpenStackNetwork
 from services.vm_worker.openstack_calls.project import OpenStackProject
 from shared.contract.problems import Reason
+from shared.openstack.calls import Calls
+from shared.openstack.connections import Connections, HttpBounds
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import PermanentError
 from shared.runtime.tenants import Tenants
+
+_SERVICES = ("compute", "network", "image")
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ class OpenStackBackend:
     ) -> None:
         self._tenants = tenants
         self._dns_servers = dns_servers
-        self._connections = Connections(clouds_file, bounds or HttpBounds(connections=threads))
+        bounds = bounds or HttpBounds(connections=threads)
+        self._connections = Connections(clouds_file, bounds, API, _SERVICES)
         self._names: dict[tuple[str, str], _Names] = {}
         clouds = sorted({cloud for tenant in tenants for cloud in tenant.projects})
         self._pools = {

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from services.vm_worker.cloud_objects import DELETING, NewServer, PowerAction, Server, ServerAction
-from services.vm_worker.openstack_calls.calls import Calls
 from services.vm_worker.remembered import Remembered, is_uuid
 from shared.contract.problems import Reason
+from shared.openstack.calls import Calls
 from shared.worker.errors import NotFound
 
 #: Nova keeps showing what it may yet restore; to us it is deleted.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.vm_worker.cloud_objects import Network, Router, Subnet, Taggable
-from services.vm_worker.openstack_calls.calls import Calls
+from shared.openstack.calls import Calls
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from services.vm_worker.openstack_calls.calls import Calls
 from services.vm_worker.openstack_calls.compute import OpenStackCompute
 from services.vm_worker.openstack_calls.network import OpenStackNetwork
 from shared.contract.messages import CloudCatalog, VmFlavor
+from shared.openstack.calls import Calls
 
 
 @dataclass(frozen=True)

@@ -97,8 +97,9 @@ ARM64 = {"bmc-arm64", "bare-metal-arm64"}
 #: What Kubernetes is needed for, which the first time is built.
 MAGNUM = {"magnum", "magnum-api", "magnum-conductor", "magnum-database"}
 CLUSTERS = MAGNUM | {"kubernetes", "kubernetes-clusters"}
-#: What comes up only by its name: an emulator of its own is needed for it, or Kubernetes.
-OTHERS = ARM64 | CLUSTERS | {"ceph-iscsi"}
+HEAT = {"heat-database", "heat-api", "heat-engine", "heat"}
+#: What comes up only by its name: an emulator of its own is needed for it, or few need it.
+OTHERS = ARM64 | CLUSTERS | HEAT | {"ceph-iscsi"}
 
 
 def test_bare_metal_comes_up_only_when_asked_for() -> None:

@@ -11,8 +11,8 @@ from keystoneauth1 import exceptions as keystone
 from openstack import exceptions as sdk
 from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
 
-from services.vm_worker.openstack_backend import fault_of
-from services.vm_worker.openstack_calls.faults import Fault, translate
+from shared.openstack.connections import fault_of
+from shared.openstack.faults import Fault, translate
 from shared.runtime.errors import OutcomeUnknown, TemporaryError
 
 

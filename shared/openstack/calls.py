@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 
 import structlog
 
-from services.vm_worker.openstack_backend import VENDOR_ERRORS, ProjectConnection, fault_of
-from services.vm_worker.openstack_calls.faults import translate
 from shared.contract.problems import Reason
+from shared.openstack.connections import VENDOR_ERRORS, ProjectConnection, fault_of
+from shared.openstack.faults import translate
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import TemporaryError
 from shared.worker.errors import NotFound

@@ -1,13 +1,14 @@
 """The clouds' door: the only file that imports the vendor's libraries (openstacksdk, keystoneauth).
 
 Here are the HTTP session with our rules on it, the connections made from it, and the reading of
-the vendor's errors. What is called through a connection is in `openstack_calls`.
+the vendor's errors. What is called through a connection is each worker's own business.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,8 +23,8 @@ from openstack.connection import Connection
 from requests import exceptions as http
 from urllib3.exceptions import NewConnectionError
 
-from services.vm_worker.metrics import API_CALLS, API_SECONDS
-from services.vm_worker.openstack_calls.faults import Fault
+from shared.openstack.faults import Fault
+from shared.openstack.metrics import ApiMetrics
 from shared.runtime import tracing
 from shared.runtime.errors import ConfigurationError
 from shared.runtime.tracing import Attributes, Kind, Span, span
@@ -33,7 +34,6 @@ VENDOR_ERRORS = (sdk.SDKException, keystone.ClientException, http.RequestExcepti
 #: The oldest microversion that has all we use: tags when creating (2.52), and servers of cells
 #: that are down shown as UNKNOWN rather than left out, which would look gone (2.69).
 COMPUTE_MICROVERSION = "2.69"
-_SERVICES = ("compute", "network", "image")
 #: Requests that may be sent again when their answer was lost: they change nothing.
 _SAFE = frozenset({"GET", "HEAD"})
 
@@ -54,8 +54,11 @@ class CloudSession(Session):  # type: ignore[misc]  # the vendor's library has n
     nothing is repeated here, once. Everything else is for the next attempt, which looks first.
     """
 
-    def __init__(self, *, cloud: str, bounds: HttpBounds, **fields: Any) -> None:
+    def __init__(
+        self, *, cloud: str, bounds: HttpBounds, metrics: ApiMetrics, **fields: Any
+    ) -> None:
         super().__init__(**fields)
+        self._metrics = metrics
         self._cloud = cloud
         # requests takes (connect, read); keystoneauth's own parameter takes one number only.
         self.timeout = (bounds.connect, bounds.read)
@@ -92,8 +95,8 @@ class CloudSession(Session):  # type: ignore[misc]  # the vendor's library has n
             raise
         finally:
             elapsed = time.monotonic() - started
-            API_CALLS.labels(self._cloud, service, method, status).inc()
-            API_SECONDS.labels(self._cloud, service, method).observe(elapsed)
+            self._metrics.calls.labels(self._cloud, service, method, status).inc()
+            self._metrics.seconds.labels(self._cloud, service, method).observe(elapsed)
         return response
 
 
@@ -115,8 +118,9 @@ class ProjectConnection:
     when an attempt to authenticate failed share its failure.
     """
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, services: Sequence[str]) -> None:
         self._connection = connection
+        self._services = services
         self._lock = threading.Lock()
         self._discovered = False
         self._failed_at = 0.0
@@ -142,7 +146,7 @@ class ProjectConnection:
         session = self._connection.session
         session.auth.get_access(session)
         if not self._discovered:
-            for service in _SERVICES:
+            for service in self._services:
                 getattr(self._connection, service)
             self._discovered = True
 
@@ -152,13 +156,25 @@ class ProjectConnection:
 
 
 class Connections:
-    """The clouds of one ``clouds.yaml``, each as every project that was asked for."""
+    """The clouds of one ``clouds.yaml``, each as every project that was asked for.
 
-    def __init__(self, clouds_file: Path, bounds: HttpBounds) -> None:
+    ``services`` are those that will be called, as openstacksdk names them: their endpoints are
+    looked up together with the first token.
+    """
+
+    def __init__(
+        self,
+        clouds_file: Path,
+        bounds: HttpBounds,
+        metrics: ApiMetrics,
+        services: Sequence[str],
+    ) -> None:
         self._config = OpenStackConfig(
             config_files=[str(clouds_file)], load_envvars=False, app_name="colobus"
         )
         self._bounds = bounds
+        self._metrics = metrics
+        self._services = services
         self._lock = threading.Lock()
         self._made: dict[tuple[str, str], ProjectConnection] = {}
 
@@ -170,7 +186,9 @@ class Connections:
         key = (cloud, project_id)
         with self._lock:
             if key not in self._made:
-                self._made[key] = ProjectConnection(self._connect(cloud, project_id))
+                self._made[key] = ProjectConnection(
+                    self._connect(cloud, project_id), self._services
+                )
             return self._made[key]
 
     def _connect(self, cloud: str, project_id: str) -> Any:
@@ -182,7 +200,8 @@ class Connections:
             )
         except sdk.ConfigException as error:
             raise ConfigurationError(f"clouds file, cloud {cloud}: {error}") from error
-        region.set_session_constructor(partial(CloudSession, cloud=cloud, bounds=self._bounds))
+        make = partial(CloudSession, cloud=cloud, bounds=self._bounds, metrics=self._metrics)
+        region.set_session_constructor(make)
         return Connection(config=region, strict_proxies=True)
 
     def close(self) -> None:
@@ -237,3 +256,9 @@ def _neutron_type(response: Any) -> str:
         return ""
     fault = body.get("NeutronError") if isinstance(body, dict) else None
     return str(fault.get("type", "")) if isinstance(fault, dict) else ""
+
+
+def answer_of(response: Any) -> Any:
+    """Return the JSON of an answer to a raw request; raises one of `VENDOR_ERRORS` for a fault."""
+    sdk.raise_from_response(response)
+    return response.json() if response.content else None

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.vm_worker.openstack_calls.faults import Fault, translate
 from shared.contract.problems import Reason
+from shared.openstack.faults import Fault, translate
 from shared.runtime.errors import PermanentError, TemporaryError
 from shared.worker.errors import Conflict, NotFound, Refused, RefusedForNow
 

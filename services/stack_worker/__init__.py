@@ -1,0 +1,1 @@
+"""The worker before Heat: stacks of a template."""

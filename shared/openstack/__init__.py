@@ -1,0 +1,1 @@
+"""What all workers before an OpenStack share: connections with our rules on them, calls, faults."""
