@@ -24,6 +24,7 @@ from colobus.models import (
     CreateAttachment,
     CreateMachine,
     CreateSnapshot,
+    CreateStack,
     CreateVm,
     CreateVolume,
     ExtendLease,
@@ -41,7 +42,9 @@ from colobus.streams import events_only, follow
 from colobus.transport import Transport
 from colobus.webhooks import Webhooks
 
-CreateBody = CreateVm | CreateMachine | CreateVolume | CreateSnapshot | CreateAttachment
+CreateBody = (
+    CreateVm | CreateMachine | CreateVolume | CreateSnapshot | CreateAttachment | CreateStack
+)
 #: Body of a create → kind of resource.
 KIND_OF: dict[type[CreateBody], str] = {
     CreateVm: "vm",
@@ -49,6 +52,7 @@ KIND_OF: dict[type[CreateBody], str] = {
     CreateVolume: "volume",
     CreateSnapshot: "snapshot",
     CreateAttachment: "attachment",
+    CreateStack: "stack",
 }
 
 
@@ -136,6 +140,10 @@ class Client:
 
     async def create_attachment(self, request: CreateAttachment, **how: Unpack[How]) -> Resource:
         """Ask for a volume to be offered to an initiator, as `create` does."""
+        return await self.create(request, **how)
+
+    async def create_stack(self, request: CreateStack, **how: Unpack[How]) -> Resource:
+        """Ask for a stack of a template, as `create` does."""
         return await self.create(request, **how)
 
     async def get(self, resource_id: str) -> Resource:

@@ -50,5 +50,6 @@ VIEWS: dict[str, tuple[Column, ...]] = {
     "machine": (_output("node"), _output("floating_ip"), _output("addresses")),
     "volume": (("size", size), _spec("image"), _spec("snapshot")),
     "snapshot": (("size", size), _spec("volume")),
+    "stack": (_spec("template_name"), _output("stack_id")),
     "attachment": (_spec("volume"), ("initiator", initiator), _output("target_iqn")),
 }

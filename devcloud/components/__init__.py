@@ -15,6 +15,7 @@ from devcloud.components.colobus_services import (
     FrontDoor,
     IscsiWorker,
     Scheduler,
+    StackWorker,
     VmWorker,
     WebhookReceiver,
     WebhookWorker,
@@ -106,6 +107,7 @@ COMPONENTS: tuple[type[Component], ...] = (
     VmWorker,
     IscsiWorker,
     BaremetalWorker,
+    StackWorker,
     WebhookWorker,
     WebhookReceiver,
 )

@@ -211,6 +211,20 @@ class BaremetalWorker(Service):
         }
 
 
+class StackWorker(Service):
+    """The one who asks Heat."""
+
+    name = main_port = "stack_worker"
+    by_default = False
+    requires: ClassVar[tuple[str, ...]] = ("colobus-install", "heat")
+    wants: ClassVar[tuple[str, ...]] = ("front_door", "scheduler")
+    module = "services.stack_worker"
+
+    def own_settings(self) -> dict[str, str]:
+        """Return where the service user's password is."""
+        return {"COLOBUS_CLOUDS_FILE": str(self.folder / "clouds.yaml")}
+
+
 class WebhookWorker(Service):
     """The sender of webhooks."""
 

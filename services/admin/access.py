@@ -83,6 +83,11 @@ ACCESS: dict[str, Access] = {
         answers=True,
         settings=(CHAP_KEY, SEALING_KEY),
     ),
+    "stack_worker": Access(
+        publishes={topology.EVENTS: r"^[^.]+\.stack\.[^.]+$"},
+        consumes=("stack_worker.commands",),
+        settings=(SEALING_KEY,),
+    ),
     "webhook_worker": Access(
         publishes={topology.EVENTS: r"^[^.]+\.webhook\.[^.]+$"},
         consumes=("webhook_worker.status", "webhook_worker.queries"),

@@ -25,7 +25,7 @@ def requested(
     fields = {name: getattr(body, name) for name in kind.spec.__struct_fields__}
     spec: dict[str, Any] = msgspec.to_builtins(kind.spec(**fields))
     secrets = {name: spec.pop(name) for name in kind.secrets if name in spec}
-    sealed = {SEALED + name: seal(public_key, text.encode()) for name, text in secrets.items()}
+    sealed = {SEALED + name: seal(public_key, _bytes(value)) for name, value in secrets.items()}
     now = datetime.now(UTC)
     resource = Resource(
         id=new_id(kind.name),
@@ -53,3 +53,8 @@ def requested(
         callback_url=body.callback_url,
     )
     return message, resource
+
+
+def _bytes(secret: Any) -> bytes:
+    """What is sealed: a text as it is, anything else as JSON."""
+    return secret.encode() if isinstance(secret, str) else msgspec.json.encode(secret)

@@ -14,6 +14,8 @@ from shared.contract.messages import (
     CommandFailed,
     Message,
     ResourceStatusChanged,
+    StackInspectionFailed,
+    StackObserved,
     StorageInspectionFailed,
     StorageObserved,
     VmInspectionFailed,
@@ -25,7 +27,7 @@ from shared.runtime.locks import KeyedLocks
 from shared.storage import Database
 
 #: These are about places; what they mean for a resource comes with its status.
-_ABOUT_SEVERAL = (VmInspectionFailed, StorageInspectionFailed)
+_ABOUT_SEVERAL = (VmInspectionFailed, StorageInspectionFailed, StackInspectionFailed)
 
 
 def resource_status_changed(database: Database) -> Handler:
@@ -98,6 +100,12 @@ def public_data(message: Message) -> dict[str, Any]:
         seen = {
             "size_bytes": message.size_bytes,
             "initiators": message.initiators or None,
+            "gone": message.gone or None,
+        }
+    elif isinstance(message, StackObserved):
+        seen = {
+            "stack_status": message.stack_status,
+            "parts": {part.name: part.status for part in message.parts} or None,
             "gone": message.gone or None,
         }
     elif isinstance(message, CommandFailed):

@@ -13,6 +13,7 @@ import structlog
 
 from services.scheduler import holdings
 from services.scheduler.context import Context, Recording
+from services.scheduler.holdings import Scope
 from services.scheduler.inspections import SHORTEST_LIFE
 from services.scheduler.ledger import utc_now
 from services.scheduler.metrics import (
@@ -20,11 +21,13 @@ from services.scheduler.metrics import (
     ORPHAN_REMOVALS_FAILED,
     ORPHANS_REMOVED,
 )
+from services.scheduler.origins import speaker
 from services.scheduler.orphans import Known, Seen, Verdict, judge, order_again, removable
 from services.scheduler.workflows import WORKFLOWS, places_of
 from shared.bus import Delivery, RejectedMessage
 from shared.contract import outgoing
 from shared.contract.codec import envelope_for
+from shared.contract.kinds import KINDS
 from shared.contract.messages import (
     CensusTaken,
     CommandFailed,
@@ -51,6 +54,27 @@ _AHEAD = timedelta(minutes=10)
 _FIRST = datetime(2020, 1, 1, tzinfo=UTC)
 #: {kind: {what: how it is held}}, each in the order of removal.
 HOLDS = {kind: definition.holds for kind, definition in WORKFLOWS.items()}
+#: The worker that each sort of place is first of all the business of: its census tells of all that
+#: is there, but for what the others at that place alone speak of (decision 0044).
+_HOSTS = {KINDS[d.kind].sort: d.worker for d in reversed(WORKFLOWS.values())}
+_HELD = [(what, held.worker) for holds in HOLDS.values() for what, held in holds.items()]
+_GUESTS = {
+    definition.worker: tuple(sorted({what for what, of in _HELD if of == definition.worker}))
+    for definition in WORKFLOWS.values()
+    if definition.worker not in _HOSTS.values()
+}
+_OF_GUESTS = tuple(what for whats in _GUESTS.values() for what in whats)
+
+
+def series(worker: str, place: str) -> str:
+    """Return what the censuses of a worker at a place are kept under: each replaces the last."""
+    return f"{worker}/{place}" if worker in _GUESTS else place
+
+
+def scope(worker: str) -> Scope:
+    """Return which things a worker's census tells of."""
+    whats = _GUESTS.get(worker)
+    return Scope(_OF_GUESTS, alone=False) if whats is None else Scope(whats, alone=True)
 
 
 # ---- the round
@@ -65,7 +89,8 @@ async def order_censuses(context: Context) -> None:
     )
     not_after = utc_now() + timedelta(seconds=max(SHORTEST_LIFE, context.settings.census_seconds))
     async with context.recording() as recording:
-        await holdings.forget_other_places(recording.tx, [place for _, place in asked])
+        known = [name for worker, place in asked for name in (place, series(worker, place))]
+        await holdings.forget_other_places(recording.tx, known)
         for worker, place in asked:
             command, subject = TakeCensus(place=place), f"{worker}/{place}"
             # It is about many requests: a trace of its own.
@@ -98,21 +123,22 @@ def _send(
 
 async def absorb_census(delivery: Delivery, event: CensusTaken, context: Context) -> None:
     """A part of a census; with the last one of them it is judged."""
-    del delivery
     _check(event)
     place, taken_at = event.place, event.taken_at
-    gone: Sequence[tuple[str, str]] | None = None
+    worker = speaker(delivery)
+    kept_as = series(worker, place)
+    gone: Sequence[tuple[str, str]] = ()
     async with context.recording() as recording:
         tx = recording.tx
         await holdings.lock_place(tx, place)
-        if not await holdings.is_news(tx, place, taken_at, event.part):
+        if not await holdings.is_news(tx, kept_as, taken_at, event.part):
             return
         await holdings.see(tx, place, taken_at, event.holdings)
-        gone = await holdings.complete(tx, place, taken_at, event.parts)
-        if gone is not None:
+        if await holdings.complete(tx, kept_as, taken_at, event.parts):
+            gone = await holdings.forget_unseen(tx, place, taken_at, scope(worker))
             suspects = await holdings.suspects(tx, place)
             await _judge(context, recording, suspects)
-    for what, verdict in gone or ():
+    for what, verdict in gone:
         ORPHANS_REMOVED.labels(place, what, verdict).inc()
 
 

@@ -16,10 +16,12 @@ from shared.contract.resources import Operation
 class Absorbed:
     """What an event means for its step: backend ids and outputs to keep, and whether it is done.
 
-    ``done=False`` says that the backend has accepted and an observation will end the step.
+    ``done=False`` says that the backend has accepted and an observation will end the step; with
+    ``unproven`` its inspections are asked for often, since the backend doesn't tell by itself.
     """
 
     done: bool = True
+    unproven: bool = False
     handles: Mapping[str, str] = field(default_factory=dict)
     outputs: Mapping[str, Any] = field(default_factory=dict)
 

@@ -40,6 +40,11 @@ from shared.contract.messages import (
     RequestSubmitted,
     SnapshotRemoved,
     SnapshotTaken,
+    StackCreateStarted,
+    StackDeletionStarted,
+    StackDeprovisioned,
+    StackInspectionFailed,
+    StackObserved,
     StorageInspectionFailed,
     StorageObserved,
     VmBuildStarted,
@@ -59,7 +64,10 @@ from shared.contract.messages import (
 from shared.contract.problems import Problem, Reason
 
 log = structlog.get_logger(__name__)
-InspectionFailed = VmInspectionFailed | StorageInspectionFailed | MachineInspectionFailed
+InspectionFailed = (
+    VmInspectionFailed | StorageInspectionFailed | MachineInspectionFailed | StackInspectionFailed
+)
+Observed = VmObserved | StorageObserved | MachineObserved | StackObserved
 Handler = Callable[[Delivery, Any, Context], Awaitable[None]]
 
 
@@ -99,9 +107,7 @@ def _is_open(state: ResourceState, step: str, attempt: int) -> bool:
     return progress is not None and progress.attempt == attempt and not progress.answered
 
 
-async def observe_resource(
-    delivery: Delivery, event: VmObserved | StorageObserved | MachineObserved, context: Context
-) -> None:
+async def observe_resource(delivery: Delivery, event: Observed, context: Context) -> None:
     """What a backend shows of one resource; seeing the same twice changes nothing."""
 
     def decide(state: ResourceState) -> Decision:
@@ -186,10 +192,15 @@ EVENT_HANDLERS: dict[type[Message], Handler] = {
     VmObserved: observe_resource,
     StorageObserved: observe_resource,
     MachineObserved: observe_resource,
+    StackCreateStarted: absorb_answer,
+    StackDeletionStarted: absorb_answer,
+    StackDeprovisioned: absorb_answer,
+    StackObserved: observe_resource,
     CloudNotificationsChanged: note_notifications,
     VmInspectionFailed: note_failed_inspection,
     StorageInspectionFailed: note_failed_inspection,
     MachineInspectionFailed: note_failed_inspection,
+    StackInspectionFailed: note_failed_inspection,
     CensusTaken: census.absorb_census,
     OrphanRemoved: census.note_removal,
 }

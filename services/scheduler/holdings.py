@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -66,18 +67,29 @@ FROM resources WHERE id = ANY($1)
 """
 
 
+@dataclass(frozen=True)
+class Scope:
+    """What a census tells of: ``whats`` alone, or everything but these."""
+
+    whats: tuple[str, ...]
+    alone: bool
+
+
 async def lock_place(tx: Transaction, place: str) -> None:
     """Take the lock of a place's rows, until the end of the transaction."""
     await tx.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 1))", place)
 
 
-async def is_news(tx: Transaction, place: str, taken_at: datetime, part: int) -> bool:
-    """Note that this part of a census has come; False when it had, or a newer one is complete."""
+async def is_news(tx: Transaction, series: str, taken_at: datetime, part: int) -> bool:
+    """Note that this part of a census has come; False when it had, or a newer one is complete.
+
+    ``series``: that of the censuses which follow each other (`services.scheduler.census.series`).
+    """
     status = await tx.execute(
         "INSERT INTO census_parts (place, taken_at, part) SELECT $1, $2, $3"
         " WHERE NOT EXISTS (SELECT FROM censuses WHERE place = $1 AND taken_at >= $2)"
         " ON CONFLICT DO NOTHING",
-        *(place, taken_at, part),
+        *(series, taken_at, part),
     )
     return status == "INSERT 0 1"
 
@@ -90,25 +102,31 @@ async def see(tx: Transaction, place: str, taken_at: datetime, holdings: Iterabl
     await tx.execute(_SEE, place, taken_at, *values)
 
 
-async def complete(
-    tx: Transaction, place: str, taken_at: datetime, parts: int
-) -> list[tuple[str, str]] | None:
-    """When all parts are here, forget what the census did not show; None while some are missing.
+async def complete(tx: Transaction, series: str, taken_at: datetime, parts: int) -> bool:
+    """Note that the census is complete; False while parts of it are missing."""
+    here = await tx.fetchval(
+        "SELECT count(*) FROM census_parts WHERE place = $1 AND taken_at = $2", series, taken_at
+    )
+    if here < parts:
+        return False
+    await tx.execute(_COMPLETE, series, taken_at)
+    await tx.execute(
+        "DELETE FROM census_parts WHERE place = $1 AND taken_at <= $2", series, taken_at
+    )
+    return True
+
+
+async def forget_unseen(
+    tx: Transaction, place: str, taken_at: datetime, scope: Scope
+) -> list[tuple[str, str]]:
+    """Forget what a complete census did not show, of those things that it tells of.
 
     Returns (what, verdict) of the things that are gone after their removal was ordered.
     """
-    here = await tx.fetchval(
-        "SELECT count(*) FROM census_parts WHERE place = $1 AND taken_at = $2", place, taken_at
-    )
-    if here < parts:
-        return None
-    await tx.execute(_COMPLETE, place, taken_at)
-    await tx.execute(
-        "DELETE FROM census_parts WHERE place = $1 AND taken_at <= $2", place, taken_at
-    )
     gone = await tx.fetch(
-        "DELETE FROM holdings WHERE place = $1 AND seen_at < $2 RETURNING what, verdict, orders",
-        *(place, taken_at),
+        "DELETE FROM holdings WHERE place = $1 AND seen_at < $2 AND (what = ANY($3)) = $4"
+        " RETURNING what, verdict, orders",
+        *(place, taken_at, list(scope.whats), scope.alone),
     )
     return [(row["what"], row["verdict"] or NO_VERDICT) for row in gone if row["orders"]]
 

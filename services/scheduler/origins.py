@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from services.scheduler.machine_workflow import MACHINE_WORKFLOW
+from services.scheduler.stack_workflow import STACK_WORKFLOW
 from services.scheduler.storage_sightings import WORKER as STORAGE_WORKER
 from services.scheduler.vm_workflow import VM_WORKFLOW
 from services.scheduler.workflows import WORKFLOWS
@@ -25,6 +26,7 @@ from shared.contract.messages import (
     MachinePowerChangeStarted,
     Message,
     OrphanRemoved,
+    StackInspectionFailed,
     StorageInspectionFailed,
     VmInspectionFailed,
     VmPowerChangeStarted,
@@ -51,6 +53,7 @@ _BESIDE: Mapping[type[Message], frozenset[str]] = {
     StorageInspectionFailed: frozenset({STORAGE_WORKER}),
     MachinePowerChangeStarted: frozenset({MACHINE_WORKFLOW.worker}),
     MachineInspectionFailed: frozenset({MACHINE_WORKFLOW.worker}),
+    StackInspectionFailed: frozenset({STACK_WORKFLOW.worker}),
     CloudNotificationsChanged: frozenset({VM_WORKFLOW.worker}),
 }
 #: How a command ends that its worker never answered: its process died over it again and again.
@@ -95,6 +98,11 @@ def check_event(delivery: Delivery) -> None:
     _check_step(envelope, worker)
     for subject in (envelope.subject, *getattr(delivery.message, "resource_ids", ())):
         _check_hands(subject, worker)
+
+
+def speaker(delivery: Delivery) -> str:
+    """Return the worker that said a checked event: its routing key proves that."""
+    return WORDS[delivery.routing_key.split(".")[1]]
 
 
 def check_dead_command(delivery: Delivery) -> None:

@@ -56,6 +56,8 @@ def succeeded(walk: Walk, step: StepDefinition, event: Message) -> None:
         # Of what was never seen made the backend may tell nothing when it goes (Nova: a server
         # that has no host yet), so it is looked for.
         walk.change_progress(step.name, unproven=not walk.progress(step.name).made)
+    if absorbed.unproven:
+        walk.change_progress(step.name, unproven=True)
     walk.keep(absorbed.handles, absorbed.outputs)
     _clear_passing_reason(walk)
     early = walk.take_early(step.name)

@@ -6,6 +6,7 @@ from services.scheduler.attachment_workflow import ATTACHMENT_WORKFLOW
 from services.scheduler.definitions import WorkflowDefinition
 from services.scheduler.machine_workflow import MACHINE_WORKFLOW
 from services.scheduler.snapshot_workflow import SNAPSHOT_WORKFLOW
+from services.scheduler.stack_workflow import STACK_WORKFLOW
 from services.scheduler.vm_workflow import VM_WORKFLOW
 from services.scheduler.volume_workflow import VOLUME_WORKFLOW
 from shared.contract.kinds import KINDS
@@ -19,6 +20,7 @@ WORKFLOWS: dict[str, WorkflowDefinition] = {
         VOLUME_WORKFLOW,
         SNAPSHOT_WORKFLOW,
         ATTACHMENT_WORKFLOW,
+        STACK_WORKFLOW,
     )
 }
 

@@ -56,6 +56,7 @@ _COMMANDS = (
     *(m.ProvisionConfigVolume, m.DeprovisionConfigVolume, m.ExportDisks, m.WithdrawDisks),
     *(m.ReserveNode, m.ReleaseNode, m.DeployMachine, m.UndeployMachine, m.ChangeMachinePower),
     m.InspectMachines,
+    *(m.ProvisionStack, m.DeprovisionStack, m.InspectStacks),
     *(m.TakeCensus, m.RemoveOrphan),
 )
 _EVENTS = (
@@ -69,6 +70,8 @@ _EVENTS = (
     *(m.NodeReserved, m.NodeReleased, m.MachineDeployStarted, m.MachineUndeployStarted),
     *(m.MachineUndeployed, m.MachinePowerChangeStarted, m.MachineObserved),
     m.MachineInspectionFailed,
+    *(m.StackCreateStarted, m.StackDeletionStarted, m.StackDeprovisioned),
+    *(m.StackObserved, m.StackInspectionFailed),
     *(m.CensusTaken, m.OrphanRemoved, m.CloudNotificationsChanged),
 )
 _QUERIES = (

@@ -148,6 +148,36 @@ class AttachmentSpec(
             raise ValueError("Name either initiator_iqn or machine, and not both.")
 
 
+#: A name in a template of Heat's.
+ParameterName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,255}" + _END)]
+TemplateText = Annotated[
+    str, Meta(min_length=1, max_length=131072, description="a HOT template in YAML or JSON")
+]
+StackSeconds = Annotated[int, Meta(ge=60, le=3600, description="seconds, in whole minutes of Heat")]
+
+
+class StackSpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """What Heat makes of a ``template`` (HOT, as text or as an object), or of one by its name.
+
+    ``hidden_parameters`` are those that the template marks ``hidden``; they are write-only: sealed
+    at the door and never shown. After ``timeout`` Heat gives the making up.
+    """
+
+    template: TemplateText | dict[str, Any] | None = None
+    template_name: CloudName | None = None
+    parameters: Annotated[dict[ParameterName, Any], Meta(max_length=200)] = {}
+    hidden_parameters: (
+        Annotated[dict[ParameterName, Any], Meta(min_length=1, max_length=200)] | None
+    ) = None
+    timeout: StackSeconds | None = None
+
+    def __post_init__(self) -> None:
+        if (self.template is None) == (self.template_name is None):
+            raise ValueError("Name either template or template_name, and not both.")
+
+
 class LeaseRequest(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
@@ -206,6 +236,18 @@ class CreateAttachment(
     AttachmentSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
     """The body of ``POST /v1/attachments``."""
+
+    name: Name | None = None
+    labels: Labels = {}
+    lease: LeaseRequest | None = None
+    deadline: MakingSeconds | None = None
+    callback_url: CallbackUrl | None = None
+
+
+class CreateStack(
+    StackSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``POST /v1/stacks``."""
 
     name: Name | None = None
     labels: Labels = {}
@@ -344,6 +386,16 @@ KINDS: dict[str, Kind] = {
             verbs=_LIVING,
             references={"volume": "volume", "machine": "machine"},
             takes_force=True,
+        ),
+        Kind(
+            name="stack",
+            plural="stacks",
+            worker="stack_worker",
+            spec=StackSpec,
+            create=CreateStack,
+            update=UpdateResource,
+            secrets=("hidden_parameters",),
+            verbs=_LIVING,
         ),
     )
 }

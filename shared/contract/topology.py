@@ -159,6 +159,7 @@ TOPOLOGY = Topology(
         WorkQueue("vm_worker.commands", (Binding(COMMANDS, "vm_worker.*"),)),
         WorkQueue("baremetal_worker.commands", (Binding(COMMANDS, "baremetal_worker.*"),)),
         WorkQueue("iscsi_worker.commands", (Binding(COMMANDS, "iscsi_worker.*"),)),
+        WorkQueue("stack_worker.commands", (Binding(COMMANDS, "stack_worker.*"),)),
         WorkQueue("front_door.status", _all_of(STATUS)),
         WorkQueue("webhook_worker.status", _all_of(STATUS)),
         WorkQueue("dead_letters", (Binding(DEAD_LETTERS, "#"),), dead_letters=False),

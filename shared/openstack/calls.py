@@ -34,15 +34,20 @@ class Calls:
     project_id: str
 
     async def __call__(
-        self, call: Callable[[Any], T], *, missing: Reason = Reason.BACKEND_REFUSED
+        self,
+        call: Callable[[Any], T],
+        *,
+        missing: Reason = Reason.BACKEND_REFUSED,
+        private: bool = False,
     ) -> T:
         """Run ``call(connection)`` in a thread.
 
-        ``missing`` is the reason when the cloud answers 404. Raises what `translate` gives, or
+        ``missing`` is the reason when the cloud answers 404. With ``private`` the cloud's words may
+        quote a secret that it was told, and are not logged. Raises what `translate` gives, or
         `DeadlineExpired` before anything is sent.
         """
         # In our context, so that log lines and requests made there say whose they are.
-        work = partial(copy_context().run, self._blocking, call, missing)
+        work = partial(copy_context().run, self._blocking, call, missing, private)
         return await asyncio.get_running_loop().run_in_executor(self.pool, work)
 
     async def unless_gone(self, call: Callable[[Any], T]) -> T | None:
@@ -52,7 +57,7 @@ class Calls:
         except NotFound:
             return None
 
-    def _blocking(self, call: Callable[[Any], T], missing: Reason) -> T:
+    def _blocking(self, call: Callable[[Any], T], missing: Reason, private: bool) -> T:
         self.deadline.check()  # here, since the thread may have come late
         try:
             connection = self.connection.ready()
@@ -61,6 +66,6 @@ class Calls:
         except VENDOR_ERRORS as error:
             ours = translate(fault_of(error), missing)
             level = logging.WARNING if isinstance(ours, TemporaryError) else logging.DEBUG
-            text = str(error)[:500]
+            text = "not told" if private else str(error)[:500]
             _log.log(level, "cloud call failed", error=text, kind=type(error).__name__)
             raise ours from error

@@ -262,3 +262,12 @@ def answer_of(response: Any) -> Any:
     """Return the JSON of an answer to a raw request; raises one of `VENDOR_ERRORS` for a fault."""
     sdk.raise_from_response(response)
     return response.json() if response.content else None
+
+
+def raw(connection: Any, service: str) -> Any:
+    """Return an adapter for plain requests to a service, as the catalogue names it.
+
+    For services whose list of versions openstacksdk can't follow (Heat's: it names none by the
+    project's own address), which our strict connections therefore don't take.
+    """
+    return connection.config.get_session_client(service)

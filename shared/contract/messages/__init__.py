@@ -46,6 +46,18 @@ from shared.contract.messages.queries import (
     QuotaReported,
 )
 from shared.contract.messages.requests import RequestAccepted, RequestRefused, RequestSubmitted
+from shared.contract.messages.stacks import (
+    DeprovisionStack,
+    InspectStacks,
+    ProvisionStack,
+    StackCreateStarted,
+    StackDeletionStarted,
+    StackDeprovisioned,
+    StackInspection,
+    StackInspectionFailed,
+    StackObserved,
+    StackPart,
+)
 from shared.contract.messages.status import ResourceStatusChanged
 from shared.contract.messages.storage import (
     AttachmentCredentialsIssued,
@@ -147,6 +159,7 @@ __all__ = [
     "DeleteWebhook",
     "DeployMachine",
     "DeprovisionConfigVolume",
+    "DeprovisionStack",
     "DeprovisionVm",
     "DeprovisionVolume",
     "DetachVolume",
@@ -166,6 +179,7 @@ __all__ = [
     "GrowVolume",
     "Holding",
     "InspectMachines",
+    "InspectStacks",
     "InspectStorage",
     "InspectVms",
     "ListWebhookDeliveries",
@@ -183,6 +197,7 @@ __all__ = [
     "OrphanRemoved",
     "PrepareVmPort",
     "ProvisionConfigVolume",
+    "ProvisionStack",
     "ProvisionVm",
     "ProvisionVolume",
     "QueryFailed",
@@ -201,6 +216,13 @@ __all__ = [
     "RotateWebhookSecret",
     "SnapshotRemoved",
     "SnapshotTaken",
+    "StackCreateStarted",
+    "StackDeletionStarted",
+    "StackDeprovisioned",
+    "StackInspection",
+    "StackInspectionFailed",
+    "StackObserved",
+    "StackPart",
     "StorageCatalogReported",
     "StorageInspectionFailed",
     "StorageObserved",

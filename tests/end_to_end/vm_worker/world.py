@@ -20,7 +20,7 @@ import yaml
 from services.vm_worker.census import take_census
 from services.vm_worker.context import Context
 from services.vm_worker.handlers import HANDLERS
-from services.vm_worker.metrics import API_CALLS
+from services.vm_worker.metrics import API
 from services.vm_worker.openstack_calls.clouds import OpenStackBackend
 from services.vm_worker.settings import VmWorkerSettings
 from services.vm_worker.wiring import make_backend, make_context
@@ -264,7 +264,7 @@ def api_calls(*services: str) -> int:
     return int(
         sum(
             sample.value
-            for metric in API_CALLS.collect()
+            for metric in API.calls.collect()
             for sample in metric.samples
             if sample.name.endswith("_total")
             and (not services or sample.labels["service"] in services)

@@ -97,7 +97,7 @@ ARM64 = {"bmc-arm64", "bare-metal-arm64"}
 #: What Kubernetes is needed for, which the first time is built.
 MAGNUM = {"magnum", "magnum-api", "magnum-conductor", "magnum-database"}
 CLUSTERS = MAGNUM | {"kubernetes", "kubernetes-clusters"}
-HEAT = {"heat-database", "heat-api", "heat-engine", "heat"}
+HEAT = {"heat-database", "heat-api", "heat-engine", "heat", "stack_worker"}
 #: What comes up only by its name: an emulator of its own is needed for it, or few need it.
 OTHERS = ARM64 | CLUSTERS | HEAT | {"ceph-iscsi"}
 

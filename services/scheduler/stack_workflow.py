@@ -1,0 +1,185 @@
+"""The one step of a stack: what Heat makes of its template, and what is seen of that. Pure.
+
+Heat's word alone proves nothing: the stack is active when its servers are seen running, too. Its
+cloud's notifications tell of VMs; of stacks only inspections do, which therefore go on at their
+quick pace (``unproven``) until something has ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from services.scheduler.definitions import (
+    Absorbed,
+    Held,
+    Inspection,
+    Sighting,
+    StepDefinition,
+    WorkflowDefinition,
+)
+from services.scheduler.state import ResourceState
+from shared.contract.messages import (
+    DeprovisionStack,
+    InspectStacks,
+    ProvisionStack,
+    StackCreateStarted,
+    StackDeletionStarted,
+    StackDeprovisioned,
+    StackInspection,
+    StackObserved,
+)
+from shared.contract.problems import Problem, Reason
+
+WORKER = "stack_worker"
+STEP = "stack"
+#: Longer than Heat is given at most, in seconds: that its time is over is Heat's to say.
+PATIENCE = 3900
+#: What is wrong with the parts so far, as far as `StepDefinition.so_far` can tell.
+_SO_FAR = "so_far"
+#: How many parts are named in words.
+_NAMED = 5
+
+
+def _provision(state: ResourceState) -> ProvisionStack:
+    spec = state.resource.spec
+    return ProvisionStack(
+        cloud=state.place,
+        template=spec.get("template"),
+        template_name=spec.get("template_name"),
+        parameters=spec.get("parameters", {}),
+        sealed_hidden_parameters=state.sealed.get("hidden_parameters"),
+        timeout=spec.get("timeout"),
+    )
+
+
+def _deletion_started(event: StackDeletionStarted) -> Absorbed:
+    return Absorbed(done=False, unproven=True, handles={"stack_id": event.stack_id})
+
+
+def _create_started(event: StackCreateStarted) -> Absorbed:
+    return Absorbed(
+        done=False,
+        unproven=True,
+        handles={"stack_id": event.stack_id},
+        outputs={"stack_id": event.stack_id},
+    )
+
+
+def stack_made(state: ResourceState, seen: StackObserved) -> Sighting:
+    """Complete counts only with the stack's own servers running; failed is Heat's last word."""
+    del state
+    if seen.gone:
+        detail = "The stack disappeared from Heat while it was being made."
+        problem = Problem(title="Stack disappeared", detail=detail, retryable=True)
+        return Sighting(failed=(Reason.REMOVED_EXTERNALLY, problem))
+    if seen.stack_status in {"CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED"}:
+        return Sighting(failed=(Reason.STACK_FAILED, _failure(seen)))
+    if seen.stack_status == "CREATE_COMPLETE" and not seen.unproven and seen.outputs is not None:
+        outputs = _outputs(seen)
+        return Sighting(done=True, outputs=outputs, handles={_SO_FAR: ""})
+    return Sighting(unproven=True, handles={_SO_FAR: _open_parts(seen)})
+
+
+def stack_undone(state: ResourceState, seen: StackObserved) -> Sighting:
+    """Gone is undone; what Heat could not delete is ordered again, which it takes up from there."""
+    del state
+    if seen.stack_status == "DELETE_FAILED" and not seen.gone:
+        return Sighting(again=_failure(seen))
+    return Sighting(done=seen.gone, unproven=not seen.gone)
+
+
+def _failure(seen: StackObserved) -> Problem:
+    return Problem(
+        title="Stack failed",
+        detail=seen.status_reason or f"Heat says {seen.stack_status} and gives no reason.",
+        reason=Reason.STACK_FAILED,
+        retryable=True,
+    )
+
+
+def _open_parts(seen: StackObserved) -> str:
+    """Say what a making still waits for: servers that don't run, else parts that aren't made."""
+    done = ("_COMPLETE",)
+    open_ones = [f"{one.name}: {one.status}" for one in seen.parts if not one.status.endswith(done)]
+    return ", ".join((seen.unproven or tuple(open_ones))[:_NAMED])
+
+
+def _so_far(state: ResourceState) -> str | None:
+    words = state.handles.get(_SO_FAR)
+    return f"Heat still was at {words}." if words else None
+
+
+def _outputs(seen: StackObserved) -> dict[str, Any]:
+    if seen.outputs is None:
+        return {}
+    told: dict[str, Any] = {"outputs": seen.outputs}
+    return told | ({"left_out": list(seen.left_out)} if seen.left_out else {})
+
+
+def outputs_of(state: ResourceState, seen: StackObserved) -> dict[str, Any]:
+    """Return what a living stack shows of itself: {output: value}."""
+    del state
+    return _outputs(seen)
+
+
+def is_about(state: ResourceState, seen: StackObserved) -> bool:
+    """Heat tells nothing by itself; what was asked for is of this very stack."""
+    del state, seen
+    return True
+
+
+def condition(state: ResourceState, seen: StackObserved) -> tuple[Reason, str, bool] | None:
+    """Return what is wrong with a living stack, in words, and whether it is lost; None: nothing."""
+    del state
+    if seen.gone:
+        return Reason.REMOVED_EXTERNALLY, "The stack no longer exists in Heat.", True
+    if seen.stack_status and seen.stack_status.endswith("_FAILED"):
+        return Reason.STACK_FAILED, seen.status_reason or f"Heat says {seen.stack_status}.", False
+    if seen.unproven:
+        return Reason.SERVER_ERROR, f"Not running: {', '.join(seen.unproven[:_NAMED])}.", False
+    return None
+
+
+def _inspect(cloud: str, states: Sequence[ResourceState]) -> InspectStacks:
+    return InspectStacks(
+        cloud=cloud,
+        stacks=tuple(
+            StackInspection(
+                resource_id=state.resource.id,
+                tenant=state.resource.tenant,
+                stack_id=state.handles.get("stack_id"),
+            )
+            for state in states
+        ),
+    )
+
+
+STACK_WORKFLOW = WorkflowDefinition(
+    kind="stack",
+    worker=WORKER,
+    steps=(
+        StepDefinition(
+            name=STEP,
+            worker=WORKER,
+            make=_provision,
+            made_by={StackCreateStarted: _create_started},
+            sees_made=stack_made,
+            undo=lambda state: DeprovisionStack(
+                cloud=state.place, stack_id=state.handles.get("stack_id")
+            ),
+            undone_by={
+                StackDeprovisioned: lambda _: Absorbed(),
+                StackDeletionStarted: _deletion_started,
+            },
+            sees_undone=stack_undone,
+            patience=PATIENCE,
+            so_far=_so_far,
+        ),
+    ),
+    inspections=(Inspection(WORKER, StackObserved, _inspect),),
+    is_about=is_about,
+    outputs=outputs_of,
+    condition=condition,
+    holds={"stack": Held("stack_id", WORKER)},
+)

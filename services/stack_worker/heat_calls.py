@@ -1,0 +1,164 @@
+"""Heat, and Nova for the servers of stacks: one method per call.
+
+Source: Orchestration API v1. Its calls are made raw: what the SDK's
+own objects add are a second request after each create and answers without their tags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+from services.stack_worker.backend import NewStack, Part, Stack, Template
+from shared.contract.problems import Reason
+from shared.openstack.calls import Calls
+from shared.openstack.connections import answer_of, raw
+from shared.worker.errors import NotFound, Refused
+
+HEAT = "orchestration"
+#: How deep nested stacks are looked into.
+_DEPTH = 5
+#: Heat goes on showing what was deleted, by its id.
+_DELETED = "DELETE_COMPLETE"
+
+
+@dataclass(frozen=True)
+class HeatProject:
+    """`services.stack_worker.backend.Project` on openstacksdk."""
+
+    cloud: str
+    tenant: str
+    calls: Calls
+
+    async def hidden_parameters(self, template: Template) -> frozenset[str]:
+        """POST /validate."""
+        shown = await self._post("/validate", {"template": template})
+        parameters: dict[str, Any] = shown.get("Parameters") or {}
+        hidden = (name for name, one in parameters.items() if str(one.get("NoEcho")) == "true")
+        return frozenset(hidden)
+
+    async def create_stack(self, new: NewStack) -> str:
+        """POST /stacks: Heat looks at the whole of it before it answers."""
+        body: dict[str, Any] = {
+            "stack_name": new.name,
+            "template": new.template,
+            "parameters": dict(new.parameters),
+            "tags": ",".join(new.tags),
+            # What failed stays, with its reason, until we delete it.
+            "disable_rollback": True,
+        }
+        if new.timeout is not None:
+            body["timeout_mins"] = new.timeout
+        made = await self._post("/stacks", body)
+        return str(made["stack"]["id"])
+
+    async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        def post(cloud: Any) -> Any:
+            return answer_of(raw(cloud, HEAT).post(path, json=body))
+
+        try:
+            found: dict[str, Any] = await self.calls(
+                post, missing=Reason.TEMPLATE_INVALID, private=True
+            )
+        except Refused as error:
+            raise _about_the_template(error) from error
+        return found
+
+    async def stack(self, name: str) -> Stack | None:
+        """GET /stacks/{name}."""
+        shown = await self._show(name)
+        return None if shown is None else _stack(shown)
+
+    async def _show(self, name: str, *, outputs: bool = False) -> dict[str, Any] | None:
+        query = {} if outputs else {"resolve_outputs": "false"}
+
+        def get(cloud: Any) -> Any:
+            path = f"/stacks/{quote(name)}"
+            return answer_of(raw(cloud, HEAT).get(path, params=query))["stack"]
+
+        shown: dict[str, Any] | None = await self.calls.unless_gone(get)
+        return None if shown is None or shown["stack_status"] == _DELETED else shown
+
+    async def stacks(self, *tags: str) -> list[Stack]:
+        """GET /stacks?tags=…: Heat gives all of them where no limit is named."""
+
+        def get(cloud: Any) -> Any:
+            found = raw(cloud, HEAT).get("/stacks", params={"tags": ",".join(tags)})
+            return answer_of(found)["stacks"]
+
+        return [_stack(one) for one in await self.calls(get)]
+
+    async def delete_stack(self, stack: Stack) -> bool:
+        """DELETE /stacks/{name}/{id}."""
+
+        def delete(cloud: Any) -> bool:
+            answer_of(raw(cloud, HEAT).delete(_path(stack)))
+            return True
+
+        return await self.calls.unless_gone(delete) or False
+
+    async def parts(self, stack: Stack) -> list[Part]:
+        """GET /stacks/{name}/{id}/resources."""
+
+        def get(cloud: Any) -> Any:
+            path = f"{_path(stack)}/resources"
+            found = raw(cloud, HEAT).get(path, params={"nested_depth": _DEPTH})
+            return answer_of(found)["resources"]
+
+        return [_part(one) for one in await self.calls.unless_gone(get) or ()]
+
+    async def outputs(self, stack: Stack) -> dict[str, Any] | None:
+        """GET /stacks/{name}/{id}, with its outputs."""
+        shown = await self._show(f"{stack.name}/{stack.id}", outputs=True)
+        if shown is None:
+            return None
+        return {one["output_key"]: one.get("output_value") for one in shown.get("outputs") or ()}
+
+    async def server_statuses(self, ids: Collection[str]) -> dict[str, str]:
+        """GET /servers/{id} each: a stack has few, and a list would show the whole project's."""
+        found: dict[str, str] = {}
+        for server_id in sorted(ids):
+            status = await self.calls.unless_gone(partial(_server_status, server_id))
+            if status is not None:
+                found[server_id] = status
+        return found
+
+
+def _server_status(server_id: str, cloud: Any) -> str:
+    return str(cloud.compute.get_server(server_id).status)
+
+
+def _path(stack: Stack) -> str:
+    return f"/stacks/{quote(stack.name)}/{stack.id}"
+
+
+def _stack(shown: dict[str, Any]) -> Stack:
+    return Stack(
+        id=shown["id"],
+        name=shown["stack_name"],
+        status=shown["stack_status"],
+        reason=shown.get("stack_status_reason") or "",
+        tags=tuple(shown.get("tags") or ()),
+        created_at=shown.get("creation_time") or "",
+    )
+
+
+def _part(shown: dict[str, Any]) -> Part:
+    return Part(
+        name=shown["resource_name"],
+        type=shown["resource_type"],
+        status=shown["resource_status"],
+        reason=shown.get("resource_status_reason") or "",
+        physical_id=shown.get("physical_resource_id") or "",
+    )
+
+
+def _about_the_template(error: Refused) -> Refused:
+    """What Heat refuses without a name for the fault is the template, or what it was given."""
+    refused = type(error) is Refused or isinstance(error, NotFound)
+    if not refused or error.reason != Reason.BACKEND_REFUSED:
+        return error
+    return Refused(str(error), reason=Reason.TEMPLATE_INVALID, code=error.code)

@@ -1,0 +1,91 @@
+"""One installation with a stack_worker for all tests of stacks, and Heat as its administrator."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from colobus.client import Client
+from tests.support import devcloud
+from tests.support.cloud import Cloud
+from tests.support.installation import SERVICES, Installation, installation
+
+QUOTAS = {"bigtop": {"stacks": 6}, "openlab": {"stacks": 1}}
+
+
+@dataclass(frozen=True)
+class Heat:
+    """The tenants' projects as the service user sees them."""
+
+    environment: dict[str, str]
+    cloud: Cloud
+
+    def of(self, tenant: str) -> Any:
+        """A connection to the tenant's project."""
+        project = self.environment[f"DEVCLOUD_PROJECT_ID_{tenant.upper()}"]
+        return self.cloud.connect("devcloud", project)
+
+    def stacks(self, tenant: str = "bigtop") -> list[dict[str, Any]]:
+        """The tenant's living stacks that are this installation's, as Heat lists them."""
+        query = {"tags": self.cloud.marks.installation}
+        found = self.of(tenant).orchestration.get("/stacks", params=query).json()
+        stacks: list[dict[str, Any]] = found["stacks"]
+        return stacks
+
+    def belongings(self, tenant: str = "bigtop") -> dict[str, set[str]]:
+        """What the project has in Nova and Neutron: {sort: ids}."""
+        project = self.of(tenant)
+        network, compute, own = project.network, project.compute, project.current_project_id
+        return {
+            "servers": {one.id for one in compute.servers()},
+            "ports": {one.id for one in network.ports(project_id=own)},
+            "networks": {one.id for one in network.networks(project_id=own)},
+            "routers": {one.id for one in network.routers(project_id=own)},
+            "floating_ips": {one.id for one in network.ips(project_id=own)},
+            "security_groups": {one.id for one in network.security_groups(project_id=own)},
+        }
+
+
+@pytest.fixture(scope="session")
+def with_heat() -> dict[str, str]:
+    """The environment of the running cloud, Heat included."""
+    return devcloud.up("catalog", "nova", "heat", "rabbitmq", "postgresql")
+
+
+@pytest.fixture(scope="session")
+def stacking(
+    with_heat: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """All services, with the stack_worker, running."""
+    with installation(with_heat, tmp_path_factory.mktemp("stacking"), QUOTAS) as made:
+        made.start(*SERVICES, "stack_worker")
+        yield made
+
+
+@pytest.fixture(scope="session")
+def heat(with_heat: dict[str, str], stacking: Installation) -> Iterator[Heat]:
+    """What is in Heat; what a failed test left there goes at the end."""
+    seen = Heat(with_heat, Cloud(with_heat, stacking.name))
+    yield seen
+    stacking.stop()
+    for tenant in QUOTAS:
+        for stack in seen.stacks(tenant):
+            seen.of(tenant).orchestration.delete_stack(stack["id"])
+    seen.cloud.clear()
+
+
+@pytest.fixture
+async def bigtop(stacking: Installation) -> AsyncIterator[Client]:
+    """A client of the tenant bigtop."""
+    async with Client(stacking.url, token=stacking.tokens["bigtop"]) as client:
+        yield client
+
+
+@pytest.fixture
+async def openlab(stacking: Installation) -> AsyncIterator[Client]:
+    """A client of the tenant openlab."""
+    async with Client(stacking.url, token=stacking.tokens["openlab"]) as client:
+        yield client

@@ -1,0 +1,122 @@
+"""Stacks from POST to their outputs and back to nothing, on the real Heat, Nova and Neutron."""
+
+from __future__ import annotations
+
+import secrets
+
+import pytest
+
+from colobus.client import Client
+from colobus.errors import ApiError, ResourceEnded
+from colobus.models import CreateStack, Phase
+from tests.end_to_end.stacks.conftest import Heat
+from tests.support.installation import Installation
+from tests.support.leaks import Leaks, Tap, search
+
+#: So long a making or an end may take on a busy machine, in seconds.
+LONG = 180
+
+
+async def test_two_vms_of_the_catalog_from_post_to_outputs_to_nothing(
+    bigtop: Client, stacking: Installation, heat: Heat
+) -> None:
+    """The catalog's template; its hidden parameter is in no message, table or log."""
+    before, secret = heat.belongings(), f"hidden{secrets.token_hex(12)}"
+    request = CreateStack(
+        template_name="two-vms",
+        parameters={"image": "debian-12", "flavor": "small"},
+        hidden_parameters={"mysql_password": secret},
+        name="shop",
+    )
+    async with Tap.on(stacking) as tap:
+        made = await bigtop.create_stack(request)
+        stack = await bigtop.wait(made.id, timeout=LONG)
+        outputs = stack.status.outputs["outputs"]
+        (shown,) = heat.stacks()
+        servers = {one.name: one for one in heat.of("bigtop").compute.servers()}
+        floating_ips = {one.floating_ip_address for one in heat.of("bigtop").network.ips()}
+        await bigtop.delete(made.id)
+        await bigtop.wait(made.id, Phase.DELETED, timeout=LONG)
+        leaks = Leaks({"mysql_password": secret.encode()})
+        await search(leaks, stacking, tap)
+    assert "hidden_parameters" not in stack.spec
+    assert (shown["stack_name"], shown["stack_status"]) == (made.id, "CREATE_COMPLETE")
+    assert shown["id"] == stack.status.outputs["stack_id"]
+    assert [one.status for one in servers.values()] == ["ACTIVE", "ACTIVE"]
+    assert outputs["url"] == f"http://{outputs['web_address']}/"
+    assert outputs["web_address"] in floating_ips
+    assert outputs["database_address"].startswith("192.168.77.")
+    assert leaks.found == set()
+    assert leaks.bytes_seen > 10_000
+    assert heat.stacks() == []
+    assert heat.belongings() == before
+
+
+async def test_a_template_with_an_error_is_refused_with_heats_own_line(
+    bigtop: Client, heat: Heat
+) -> None:
+    """Before anything is made."""
+    template = {
+        "heat_template_version": "2018-08-31",
+        "resources": {"broken": {"type": "OS::No::Such"}},
+    }
+    made = await bigtop.create_stack(CreateStack(template=template))
+    with pytest.raises(ResourceEnded, match=r"Resource Type \(OS::No::Such\) could not be found"):
+        await bigtop.wait(made.id, timeout=LONG)
+    failed = await bigtop.get(made.id)
+    assert (failed.status.phase, failed.status.reason) == ("failed", "template_invalid")
+    assert heat.stacks() == []
+
+
+async def test_a_failing_resource_ends_failed_with_heats_reason_and_leaves_nothing(
+    bigtop: Client, heat: Heat
+) -> None:
+    """What was made beside it goes as well; then it can be deleted, too."""
+    before = heat.belongings()
+    template = """
+heat_template_version: 2018-08-31
+resources:
+  network: {type: OS::Neutron::Net}
+  subnet:
+    type: OS::Neutron::Subnet
+    properties: {network: {get_resource: network}, cidr: 10.9.0.0/24}
+  server:
+    type: OS::Nova::Server
+    depends_on: subnet
+    properties:
+      image: debian-12
+      flavor: broken
+      networks: [{network: {get_resource: network}}]
+"""
+    made = await bigtop.create_stack(CreateStack(template=template))
+    with pytest.raises(ResourceEnded, match=r"resources\.server"):
+        await bigtop.wait(made.id, timeout=LONG)
+    failed = await bigtop.get(made.id)
+    assert (failed.status.phase, failed.status.reason) == ("failed", "stack_failed")
+    assert heat.stacks() == []
+    assert heat.belongings() == before
+    await bigtop.delete(made.id)
+    gone = await bigtop.wait(made.id, Phase.DELETED, timeout=LONG)
+    assert gone.status.phase is Phase.DELETED
+
+
+async def test_a_tenants_stack_is_nobody_elses(bigtop: Client, openlab: Client, heat: Heat) -> None:
+    """Neither shown nor deleted by another; each is in its own tenant's project."""
+    template = (
+        "heat_template_version: 2018-08-31\nresources: {word: {type: OS::Heat::RandomString}}"
+    )
+    mine = await bigtop.create_stack(CreateStack(template=template))
+    yours = await openlab.create_stack(CreateStack(template=template))
+    await bigtop.wait(mine.id, timeout=LONG)
+    await openlab.wait(yours.id, timeout=LONG)
+    assert [one["stack_name"] for one in heat.stacks("bigtop")] == [mine.id]
+    assert [one["stack_name"] for one in heat.stacks("openlab")] == [yours.id]
+    for attempt in (openlab.get(mine.id), openlab.delete(mine.id), bigtop.get(yours.id)):
+        with pytest.raises(ApiError) as refused:
+            await attempt
+        assert refused.value.problem.status == 404
+    await bigtop.delete(mine.id)
+    await openlab.delete(yours.id)
+    await bigtop.wait(mine.id, Phase.DELETED, timeout=LONG)
+    await openlab.wait(yours.id, Phase.DELETED, timeout=LONG)
+    assert heat.stacks("bigtop") == heat.stacks("openlab") == []
