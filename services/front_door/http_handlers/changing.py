@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -112,13 +114,15 @@ def update(kind: Kind) -> Handler:
         shown = await find(request, kind)
         ttl = body.lease.ttl if body.lease else None
         message = _message(kind, shown, Verb.UPDATE, labels=body.labels, lease_ttl=ttl)
-        spec = {name: getattr(body, name) for name in kind.change.__struct_fields__}
-        if not any(spec.values()):
+        wanted = {name: getattr(body, name) for name in kind.change.__struct_fields__}
+        spec = {name: value for name, value in wanted.items() if value is not None}
+        if not spec:
             row = await _submit(request, _ask(request, body), message, living=shown)
             return resource_answer(await _shown(request, row), status=202)
         message = msgspec.structs.replace(message, spec=spec, operation_id=f"op-{new_ulid()}")
-        row = await _grow(request, _ask(request, body), message, shown)
-        return await _operation_answer(request, row, size_gib=spec["size_gib"])
+        change = _grow if "size_gib" in spec else _submit
+        row = await change(request, _ask(request, body), message, shown)
+        return await _operation_answer(request, row, spec)
 
     return handle
 
@@ -156,21 +160,22 @@ def change_power(kind: Kind, verb: Verb) -> Handler:
 
 
 async def _operation_answer(
-    request: web.Request, row: RequestRow, size_gib: int | None = None
+    request: web.Request, row: RequestRow, change: Mapping[str, Any] = MappingProxyType({})
 ) -> web.Response:
     shown = await _shown(request, row)
     tag = {"ETag": entity_tag(shown.revision)}
-    return json_answer(_with_operation(shown, row, size_gib), status=202, headers=tag)
+    return json_answer(_with_operation(shown, row, change), status=202, headers=tag)
 
 
-def _with_operation(shown: Shown, row: RequestRow, size_gib: int | None) -> bytes:
+def _with_operation(shown: Shown, row: RequestRow, change: Mapping[str, Any]) -> bytes:
     document = msgspec.json.decode(shown.document)
     operations = document["status"].setdefault("operations", [])
     if row.operation_id not in {operation["id"] for operation in operations}:
         asked = Operation(
             id=row.operation_id or "",
             verb=Verb(row.verb),
-            size_gib=size_gib,
+            size_gib=change.get("size_gib"),
+            node_count=change.get("node_count"),
             state=OperationState.REQUESTED,
         )
         operations.append(asked)
