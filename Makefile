@@ -43,7 +43,7 @@ test: init ## every test, on the real parts; sets them up
 	$(PY) -m pytest --maxfail=2 tests/end_to_end
 	$(PY) -m pytest --maxfail=2 tests/faults
 
-test-storage: init ## Ceph, the iSCSI target, Ironic, and the workers that own them
+test-storage: init ## Ceph, the iSCSI target, Kubernetes, Ironic, and the workers that own them
 	$(PY) -m pytest $(STORAGE)
 
 test-compose: init ## the image and compose.yaml, with a container engine of its own where there is none

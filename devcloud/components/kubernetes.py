@@ -75,7 +75,6 @@ class KubernetesClusters(Component):
         paths = {name: str(path) for name, path in known.items()} if known else {}
         arguments = [str(clusters_root(self.site)), network(self.site), json.dumps(paths)]
         command = [program(self.site, "python"), "-m", f"{PACKAGE}.host", *arguments]
-        # Clusters end one after another's processes, and etcd last.
         return (Daemon(self.name, command, environment(self.site), grace=20.0),)
 
     def start(self) -> None:

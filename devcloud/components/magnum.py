@@ -64,7 +64,6 @@ def write_settings(component: Component) -> None:
         "keystone_auth": login(site, "magnum"),
         # Keys are in Magnum's database, encrypted: there is no Barbican.
         "certificates": {"cert_manager_type": "x509keypair"},
-        "kubernetes": {"health_polling_interval": 10},
         **{name: dict(client) for name in ("nova_client", "neutron_client", "glance_client")},
     }
     settings = merge(common_settings(site, "magnum"), own)

@@ -4,8 +4,10 @@ Debian has only Kubernetes' client as a package, but all of its source. What is 
 cache under the name of this recipe and shared by all clouds. An interrupted build is begun anew.
 
 CHANGED against Debian's source, and nothing else: a library that crashes when it is built with a
-Go of today is taken in the version that Debian has of it as a package; the hollow kubelet listens
-on loopback alone, and tells that its node is ready after one second instead of ten.
+Go of today is taken in the version that Debian has of it as a package; a hollow kubelet listens on
+loopback alone, tells that its node is ready after one second instead of ten, has its files and the
+socket of its containers in the folder that it is started in (all on a machine had one socket, and
+so each other's containers), and does without the kernel's log, which few may read.
 """
 
 from __future__ import annotations
@@ -28,12 +30,34 @@ TOOLS = ("dpkg-dev", "golang-1.19-go", "make", "rsync")
 GO = Path("/usr/lib/go-1.19/bin")
 SOURCE, VERSION = "kubernetes", "1.20.2"
 LIBRARY, LIBRARY_PACKAGE = "github.com/modern-go/reflect2", "golang-github-modern-go-reflect2-dev"
-HOLLOW_KUBELET = "pkg/kubemark/hollow_kubelet.go"
+OUR_FOLDER = "/proc/self/cwd"
+#: By file: what is replaced by what.
 CHANGES = {
-    'c.Address = "0.0.0.0"': 'c.Address = "127.0.0.1"',
-    "c.NodeStatusUpdateFrequency.Duration = 10 * time.Second": (
-        "c.NodeStatusUpdateFrequency.Duration = 1 * time.Second"
-    ),
+    "pkg/kubemark/hollow_kubelet.go": {
+        'c.Address = "0.0.0.0"': 'c.Address = "127.0.0.1"',
+        "c.NodeStatusUpdateFrequency.Duration = 10 * time.Second": (
+            "c.NodeStatusUpdateFrequency.Duration = 1 * time.Second"
+        ),
+        'MakeTempDirOrDie("hollow-kubelet.", "")': (
+            f'MakeTempDirOrDie("hollow-kubelet.", "{OUR_FOLDER}")'
+        ),
+    },
+    "pkg/kubelet/cri/remote/fake/endpoint.go": {
+        "unix:///tmp/kubelet_remote.sock": f"unix://{OUR_FOLDER}/kubelet_remote.sock"
+    },
+    "pkg/kubelet/kubelet.go": {
+        (
+            "oomWatcher, err := oomwatcher.NewWatcher(kubeDeps.Recorder)\n"
+            "\tif err != nil {\n\t\treturn nil, err\n"
+        ): (
+            "oomWatcher, err := oomwatcher.NewWatcher(kubeDeps.Recorder)\n"
+            '\tif err != nil {\n\t\tklog.Warningf("the kernel\'s log: %v", err)\n'
+        ),
+        "if err := kl.oomWatcher.Start(kl.nodeRef); err != nil {": (
+            "if kl.oomWatcher == nil {\n"
+            "\t} else if err := kl.oomWatcher.Start(kl.nodeRef); err != nil {"
+        ),
+    },
 }
 #: What the programs say they are; the source package has no Git to tell.
 TOLD = {
@@ -127,13 +151,14 @@ class Build:
             shutil.copy(file, target)
 
     def _change(self) -> None:
-        file = self._source / HOLLOW_KUBELET
-        text = file.read_text()
-        for old, new in CHANGES.items():
-            if old not in text:
-                raise SourceChanged(f"{HOLLOW_KUBELET} has no {old!r}")
-            text = text.replace(old, new)
-        file.write_text(text)
+        for name, changes in CHANGES.items():
+            file = self._source / name
+            text = file.read_text()
+            for old, new in changes.items():
+                if old not in text:
+                    raise SourceChanged(f"{name} has no {old!r}")
+                text = text.replace(old, new)
+            file.write_text(text)
 
     def _make_generated_files(self) -> None:
         version = self._folder / "version"

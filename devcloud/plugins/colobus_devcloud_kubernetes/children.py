@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+import re
+import shutil
 import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 GRACE = 5.0
+#: How Kubernetes' programs say why they end, before they show where they were.
+FATAL = re.compile(r"^F\d{4} .*$", re.MULTILINE)
 
 
 class Children:
@@ -20,20 +23,21 @@ class Children:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str, argv: Sequence[str]) -> None:
-        """Start one that doesn't run."""
+        """Start one that doesn't run, in an empty folder of its own."""
         if self.alive(name):
             return
-        logs, temporary = self._folder / "log", self._folder / "tmp"
-        for folder in (logs, temporary):
-            folder.mkdir(exist_ok=True)
+        self.stop(name)
+        own = self._own(name)
+        for folder in (self.log(name).parent, own):
+            folder.mkdir(parents=True, exist_ok=True)
         with self.log(name).open("ab") as log:
             self._running[name] = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                cwd=self._folder,
-                env={**os.environ, "TMPDIR": str(temporary)},
+                cwd=own,
+                env={**os.environ, "TMPDIR": str(own)},
             )
 
     def alive(self, name: str) -> bool:
@@ -53,20 +57,25 @@ class Children:
         return self._folder / "log" / f"{name}.log"
 
     def last_words(self, name: str) -> str:
-        """Return the end of what it said."""
-        with contextlib.suppress(FileNotFoundError):
-            return self.log(name).read_text(errors="replace").strip()[-500:]
-        return ""
+        """Return what it ended with: its own word for that, where it has one, else its last."""
+        try:
+            text = self.log(name).read_text(errors="replace").strip()
+        except FileNotFoundError:
+            return ""
+        fatal = FATAL.findall(text)
+        return str(fatal[-1]) if fatal else text[-500:]
 
     def stop(self, name: str, how: signal.Signals = signal.SIGKILL) -> None:
-        """End one, if it runs, and wait for its end."""
-        process = self._running.pop(name, None)
-        if process is None:
-            return
-        # One that was paused (SIGSTOP) takes no other signal but SIGKILL.
-        process.send_signal(how)
-        try:
-            process.wait(GRACE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        """End one, if it runs, wait for its end, and remove its folder."""
+        if (process := self._running.pop(name, None)) is not None:
+            # One that was paused (SIGSTOP) takes no other signal but SIGKILL.
+            process.send_signal(how)
+            try:
+                process.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        shutil.rmtree(self._own(name), ignore_errors=True)
+
+    def _own(self, name: str) -> Path:
+        return self._folder / "run" / name

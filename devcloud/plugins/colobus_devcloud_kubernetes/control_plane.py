@@ -87,9 +87,9 @@ class ControlPlane:
             self.api.forget_node(name)
         return {name: joined[name] for name in names if name in joined}
 
-    def ended(self) -> list[str]:
-        """Return the processes that ended by themselves."""
-        return self._children.ended()
+    def ended(self) -> dict[str, str]:
+        """Return the processes that ended by themselves, with their last words."""
+        return {name: self._children.last_words(name) for name in self._children.ended()}
 
     def pids(self) -> dict[str, int]:
         """Return the processes by name."""

@@ -30,6 +30,8 @@ PAUSE = 0.2
 AGAIN = 1.0
 #: Seconds until a cluster that is new has failed.
 JOIN_WITHIN = 300.0
+#: So often a process of a new cluster may end before that has failed.
+MOST_ENDS = 5
 #: The last numbers of addresses: a gateway of this cloud may have the first.
 NUMBERS = range(2, 255)
 
@@ -44,6 +46,7 @@ class Keeper:
         self._stopping = stopping
         self._plane = ControlPlane(folder.path, address, programs, self._interrupted)
         self._status = Status(api_address=self._plane.api.url)
+        self._ends = 0
         self._deadline = time.monotonic() + JOIN_WITHIN
 
     def run(self) -> None:
@@ -57,26 +60,26 @@ class Keeper:
             self._folder.remove()
 
     def _turn(self) -> None:
-        pause = PAUSE
+        pause = AGAIN
         try:
-            if self._status.state != FAILED:
-                self._work(self._folder.wanted())
+            if self._status.state == FAILED or self._work(self._folder.wanted()):
+                pause = PAUSE
         except Interrupted:
             return
         except Unanswered as error:  # it is on its way down, or up
-            pause = AGAIN
             self._tell(reason=str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is what Magnum shall say
-            pause = AGAIN
             known = isinstance(error, ControlPlaneFailed)
             self._failed(str(error) if known else f"{type(error).__name__}: {error}")
         self._stopping.wait(pause)
 
-    def _work(self, wanted: Wanted) -> None:
+    def _work(self, wanted: Wanted) -> bool:
+        """Do what is to be done; tell whether nothing of it was for a process that had ended."""
         ended = self._plane.ended()
         running = self._status.state == RUNNING
         if running and not ended and list(self._status.nodes) == wanted.nodes:
-            return
+            return True
+        self._count(ended)
         if not running or ended:
             self._plane.start()
         joined = self._plane.set_nodes(wanted.nodes)
@@ -87,6 +90,14 @@ class Keeper:
         elif time.monotonic() > self._deadline:
             missing = ", ".join(sorted(set(wanted.nodes) - set(joined)))
             raise ControlPlaneFailed(f"did not join within {JOIN_WITHIN:.0f} s: {missing}")
+        return not ended
+
+    def _count(self, ended: Mapping[str, str]) -> None:
+        """Give up a new cluster of which a process ends again and again."""
+        self._ends += bool(ended)
+        if self._ends > MOST_ENDS and not self._folder.was_up:
+            name, words = next(iter(ended.items() or [("one of its processes", "")]))
+            raise ControlPlaneFailed(f"{name} ended: {words}")
 
     def _failed(self, reason: str) -> None:
         """Give up one that never ran; try again with one that did."""

@@ -23,7 +23,7 @@ from .node_names import chosen
 #: Where the folders are.
 ROOT_VARIABLE = "COLOBUS_DEVCLOUD_CLUSTERS"
 #: Between the row in the database and the folder is some work; when that died, nobody takes it up.
-LOST_AFTER = datetime.timedelta(seconds=120)
+LOST_AFTER = datetime.timedelta(seconds=60)
 
 
 def folder_of(cluster: Any) -> Folder:

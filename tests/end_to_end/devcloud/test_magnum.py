@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,8 +11,9 @@ import pytest
 from kubernetes_asyncio import client
 
 from devcloud.api import Supervisor, open_devcloud
+from devcloud.components.kubernetes import clusters_root
 from tests.support import devcloud
-from tests.support.conditions import eventually
+from tests.support.conditions import eventually, eventually_sync
 from tests.support.kubernetes import Access, leftovers, processes_of, ready_nodes
 from tests.support.magnum import WITHIN, Clusters
 
@@ -114,15 +117,15 @@ async def test_the_conductor_is_killed_while_a_cluster_is_made(
         await eventually(
             lambda: _begun(supervisor, cluster), within=WITHIN, what="its first process runs"
         )
-        supervisor.kill("magnum-conductor")
+        await asyncio.to_thread(supervisor.kill, "magnum-conductor")
         assert processes_of(supervisor.site, cluster)
-        supervisor.start("magnum-conductor")
+        await asyncio.to_thread(supervisor.start, "magnum-conductor")
         alice.until(cluster, "CREATE_COMPLETE")
         await are_ready(alice.access(cluster), tmp_path, 1)
         alice.magnum.delete_cluster(cluster)
-        supervisor.kill("magnum-conductor")
+        await asyncio.to_thread(supervisor.kill, "magnum-conductor")
     finally:
-        supervisor.start("magnum-conductor")
+        await asyncio.to_thread(supervisor.start, "magnum-conductor")
         alice.delete(cluster)
     assert not leftovers(supervisor.site, cluster)
 
@@ -140,5 +143,25 @@ def test_what_has_no_room_fails_and_says_so(
         with pytest.raises(AssertionError, match=r"CREATE_FAILED.*not 1000"):
             alice.until(cluster, "CREATE_COMPLETE")
         assert not leftovers(supervisor.site, cluster)
+    finally:
+        alice.delete(cluster)
+
+
+def test_one_that_nobody_was_asked_to_make_fails_and_says_so(
+    supervisor: Supervisor, alice: Clusters, template: str
+) -> None:
+    """As when the conductor is killed after it wrote its row and before it asked."""
+    supervisor.stop("kubernetes-clusters")
+    try:
+        cluster = alice.begin(template, nodes=1)
+        asked = clusters_root(supervisor.site) / cluster
+        eventually_sync(asked.exists, within=WITHIN, what="the driver has asked")
+        asked.rename(asked.with_name(f".{cluster}"))
+        shutil.rmtree(asked.with_name(f".{cluster}"))
+    finally:
+        supervisor.start("kubernetes-clusters")
+    try:
+        with pytest.raises(AssertionError, match=r"CREATE_FAILED.*before it asked"):
+            alice.until(cluster, "CREATE_COMPLETE")
     finally:
         alice.delete(cluster)

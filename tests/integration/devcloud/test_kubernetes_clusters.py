@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import psutil
@@ -120,6 +121,45 @@ async def test_nodes_are_ready_and_come_and_go(cloud: Supervisor, tmp_path: Path
     cluster.is_gone()
 
 
+async def test_pods_of_a_deployment_run_on_all_nodes(cloud: Supervisor, tmp_path: Path) -> None:
+    """Each kubelet has containers of its own; when a node is gone, its pods run elsewhere."""
+    cluster = Cluster(cloud, "working")
+    cluster.begin(nodes=2)
+    access = cluster.access(cluster.is_up())
+    await all_ready(access, tmp_path, 2)
+    async with access.connected(tmp_path) as api:
+        await client.AppsV1Api(api).create_namespaced_deployment("default", deployment(4))
+        assert await running_pods(api, 4) == {"node-0", "node-1"}
+        cluster.want("node-1")
+        cluster.is_up()
+        assert await running_pods(api, 4, on={"node-1"}) == {"node-1"}
+    cluster.want(deleted=True)
+    cluster.is_gone()
+
+
+def deployment(replicas: int) -> dict[str, Any]:
+    """Return a Deployment of pods that do nothing."""
+    labels = {"app": "web"}
+    container = {"name": "web", "image": "nginx"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+    spec = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template}
+    return {"metadata": {"name": "web"}, "spec": spec}
+
+
+async def running_pods(api: Any, count: int, on: set[str] | None = None) -> set[str]:
+    """Wait until so many pods run, on these nodes only; return which nodes those are."""
+
+    async def running() -> set[str] | None:
+        pods = (await client.CoreV1Api(api).list_namespaced_pod("default")).items
+        ready = [
+            p for p in pods if p.status.phase == "Running" and not p.metadata.deletion_timestamp
+        ]
+        nodes = {pod.spec.node_name for pod in ready}
+        return nodes if len(ready) == count and (on is None or nodes == on) else None
+
+    return await eventually(running, within=WITHIN, what=f"{count} pods run on {on or 'nodes'}")
+
+
 async def test_clusters_do_not_open_to_each_others_administrators(
     cloud: Supervisor, tmp_path: Path
 ) -> None:
@@ -200,7 +240,7 @@ def test_one_that_cannot_start_says_why_and_leaves_no_process(cloud: Supervisor)
         what="it has failed",
     )
     assert status.reason is not None
-    assert "key" in status.reason
+    assert "Unable to load PEM file" in status.reason
     assert not processes_of(cloud.site, cluster.name)
     cluster.want(deleted=True)
     cluster.is_gone()
