@@ -20,7 +20,7 @@ from kubernetes_asyncio.client.exceptions import ApiException
 from services.k8s_worker.backend import Access, Look, Node, Unanswered
 
 #: Seconds to connect, and to read.
-CONNECT, READ = 5.0, 15.0
+CONNECT, READ = 5.0, 10.0
 #: Labels that a node of the control plane has, by the words of its age.
 _CONTROL_PLANE = ("node-role.kubernetes.io/master", "node-role.kubernetes.io/control-plane")
 #: How much of a node's reason is told.

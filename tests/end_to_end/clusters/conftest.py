@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from tests.support import devcloud
 from tests.support.cloud import Cloud
 from tests.support.conditions import eventually_sync
 from tests.support.installation import SERVICES, Installation, installation
+from tests.support.kubectl import Kubectl
 
 QUOTAS = {"bigtop": {"clusters": 4}, "openlab": {"clusters": 1}}
 #: Beside Kubernetes' own, which the first time is built.
@@ -57,6 +59,20 @@ class Magnum:
         prefix = f"colobus-{self.cloud.marks.installation_id}-"
         return [one.name for one in found if one.name.startswith(prefix)]
 
+    def make_by_hand(self, resource_id: str) -> str:
+        """Make a cluster of bigtop's that bears the marks of a resource; return its id."""
+        magnum = self.of("bigtop")
+        (name,) = self.templates()
+        owner = self.cloud.marks.installation_id
+        body = {
+            "name": resource_id,
+            "cluster_template_id": name,
+            "node_count": 1,
+            "labels": {"colobus_installation": owner, "colobus_resource": resource_id},
+            "merge_labels": True,
+        }
+        return str(magnum.post("/clusters", json=body).json()["uuid"])
+
     def clear(self, tenant: str) -> None:
         """Remove what a test that failed has left, and the templates."""
         magnum = self.of(tenant)
@@ -66,6 +82,17 @@ class Magnum:
         for one in list(magnum.cluster_templates()):
             if one.name in self.templates(tenant):
                 magnum.delete_cluster_template(one.id)
+
+
+def decoded(text: str) -> bytes:
+    """What a kubeconfig has in base64."""
+    return base64.b64decode(text, validate=True)
+
+
+@pytest.fixture(scope="package")
+def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
+    """A client that shares nothing with ours."""
+    return Kubectl.fetched(tmp_path_factory.mktemp("kubectl"))
 
 
 @pytest.fixture(scope="package")
@@ -85,7 +112,8 @@ def house(
     extra = {
         "k8s_worker": {"COLOBUS_CLUSTER_TEMPLATES_FILE": str(recipes)},
         "scheduler": {
-            "COLOBUS_CENSUS_SECONDS": "3",
+            "COLOBUS_CENSUS_SECONDS": "2",
+            "COLOBUS_ORPHAN_MARGIN_SECONDS": "1",
             "COLOBUS_INSPECT_PUSHED_SECONDS": "10",
         },
     }
