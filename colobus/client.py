@@ -39,6 +39,7 @@ from colobus.models import (
     TimelinePage,
     UpdateCluster,
     UpdateResource,
+    UpdateStack,
     UpdateVolume,
 )
 from colobus.streams import events_only, follow
@@ -212,6 +213,10 @@ class Client:
         """Replace all labels, or the lease; None leaves what is there."""
         lease = None if lease_ttl is None else LeaseRequest(ttl=lease_ttl)
         return await self._patch(resource_id, UpdateResource(labels=labels, lease=lease))
+
+    async def change_stack(self, stack_id: str, change: UpdateStack) -> Resource:
+        """Have a stack changed in place; ``status.operations`` says how that goes."""
+        return await self._patch(stack_id, change)
 
     async def grow(self, volume_id: str, size_gib: int) -> Resource:
         """Make a volume larger (GiB); ``status.operations`` says how that goes."""

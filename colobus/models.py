@@ -527,6 +527,23 @@ class CreateAttachment(
     callback_url: CallbackUrl | None = None
 
 
+class StackChange(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """What of a stack can change in place; parameters that are not named stay as they are."""
+
+    template: TemplateText | dict[str, Any] | None = None
+    template_name: CloudName | None = None
+    parameters: Annotated[dict[ParameterName, Any], Meta(max_length=200)] | None = None
+    hidden_parameters: (
+        Annotated[dict[ParameterName, Any], Meta(min_length=1, max_length=200)] | None
+    ) = None
+
+    def __post_init__(self) -> None:
+        if self.template is not None and self.template_name is not None:
+            raise ValueError("Name either template or template_name, not both.")
+
+
 class CreateStack(
     StackSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
@@ -589,6 +606,15 @@ class UpdateCluster(
     ClusterChange, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
     """The body of ``PATCH /v1/clusters/{id}``: ``node_count`` is how many workers it is to have."""
+
+    labels: Labels | None = None
+    lease: LeaseRequest | None = None
+
+
+class UpdateStack(
+    StackChange, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``PATCH /v1/stacks/{id}``: Heat changes the living stack to what it says."""
 
     labels: Labels | None = None
     lease: LeaseRequest | None = None

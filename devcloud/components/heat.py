@@ -53,6 +53,8 @@ def write_settings(component: Component) -> None:
             "max_stacks_per_tenant": 100,
             # Stacks' parameters marked hidden must not lie in its tables in the clear.
             "encrypt_parameters_and_properties": True,
+            # A real cloud's Heat tries five times; failing is a test's business, and quick.
+            "action_retry_limit": 1,
             # Only what was written since can be forgotten; the developer cloud keeps little.
             "max_events_per_stack": 200,
         },

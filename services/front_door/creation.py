@@ -24,8 +24,7 @@ def requested(
     """
     fields = {name: getattr(body, name) for name in kind.spec.__struct_fields__}
     spec: dict[str, Any] = msgspec.to_builtins(kind.spec(**fields))
-    secrets = {name: spec.pop(name) for name in kind.secrets if name in spec}
-    sealed = {SEALED + name: seal(public_key, _bytes(value)) for name, value in secrets.items()}
+    sealed = take_secrets(kind, spec, public_key)
     now = datetime.now(UTC)
     resource = Resource(
         id=new_id(kind.name),
@@ -53,6 +52,12 @@ def requested(
         callback_url=body.callback_url,
     )
     return message, resource
+
+
+def take_secrets(kind: Kind, spec: dict[str, Any], public_key: str) -> dict[str, str]:
+    """Take the secret fields out of ``spec``; return them sealed, {``sealed_<field>``: box}."""
+    secrets = {name: spec.pop(name) for name in kind.secrets if name in spec}
+    return {SEALED + name: seal(public_key, _bytes(value)) for name, value in secrets.items()}
 
 
 def _bytes(secret: Any) -> bytes:

@@ -15,7 +15,7 @@ from services.scheduler import holdings
 from services.scheduler.context import Context, Recording
 from services.scheduler.holdings import Scope
 from services.scheduler.inspections import SHORTEST_LIFE
-from services.scheduler.ledger import utc_now
+from services.scheduler.ledger import Transaction, utc_now
 from services.scheduler.metrics import (
     CENSUSES_FAILED,
     ORPHAN_REMOVALS_FAILED,
@@ -91,11 +91,25 @@ async def order_censuses(context: Context) -> None:
     async with context.recording() as recording:
         known = [name for worker, place in asked for name in (place, series(worker, place))]
         await holdings.forget_other_places(recording.tx, known)
+        idle = await _idle_guests(recording.tx)
         for worker, place in asked:
+            if worker in idle:
+                continue
             command, subject = TakeCensus(place=place), f"{worker}/{place}"
             # It is about many requests: a trace of its own.
             with tracing.span("census", parent=None):
                 _send(context, recording, worker, command, subject, NOBODY, not_after)
+
+
+async def _idle_guests(tx: Transaction) -> set[str]:
+    """Workers beside others that have made nothing here: perhaps none such runs, to be asked."""
+    kinds = {name: one.worker for name, one in WORKFLOWS.items() if one.worker in _GUESTS}
+    known = await tx.fetch(
+        "SELECT asked.kind FROM unnest($1::text[]) AS asked (kind)"
+        " WHERE EXISTS (SELECT FROM resources r WHERE r.kind = asked.kind)",
+        list(kinds),
+    )
+    return set(kinds.values()) - {kinds[row["kind"]] for row in known}
 
 
 def _send(

@@ -115,6 +115,10 @@ class OperationDefinition:
     #: Why what was accepted has come to nothing, so that it is ordered again; None: it has not.
     in_vain: Callable[[Operation, Any], Problem | None] = lambda _operation, _seen: None
     ended_by: Mapping[type[Message], Absorb] = field(default_factory=dict)
+    #: Why what was accepted has failed for good; None: it has not.
+    failed: Callable[[Operation, Any], Problem | None] = lambda _operation, _seen: None
+    #: Its backend doesn't tell by itself: inspections are asked for often.
+    unproven: bool = False
 
 
 @dataclass(frozen=True)

@@ -77,9 +77,7 @@ def bad_size(words: str) -> Problem:
 
 
 def spec_when_done(resource: Resource, operation: Operation) -> dict[str, Any]:
-    """The spec of a volume or a cluster when this operation is done."""
-    if operation.node_count is not None:
-        return {**resource.spec, "node_count": operation.node_count}
+    """The spec of a volume when this growth is done."""
     return _grown(resource.spec, operation.size_gib or 0)
 
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from services.scheduler import changing_spec
 from services.scheduler.definitions import OperationDefinition, WorkflowDefinition
 from services.scheduler.growing import (
     OPEN,
@@ -70,7 +71,9 @@ def request(
         walk.set_lease(asked.lease_ttl)
     elif asked.verb is Verb.UPDATE:
         _update(walk, asked)
-        if operation.size_gib is not None or operation.node_count is not None:
+        if (change := changing_spec.change_of(walk.state, asked)) is not None:
+            walk.change(changes={**walk.state.changes, operation.id: change})
+        if operation.size_gib is not None or change is not None:
             _take(walk, operation, room)
     else:
         _take(walk, operation, room)
@@ -161,6 +164,7 @@ def absorb(walk: Walk, name: str, event: Message) -> None:
         return
     if isinstance(event, _verbs(walk.definition).accepted_by):
         walk.answered(name, accepted=True)
+        walk.change_progress(name, unproven=_verbs(walk.definition).unproven)
         early = walk.take_early(name)
         if early is not None:
             observe(walk, early)
@@ -196,7 +200,10 @@ def observe(walk: Walk, seen: Message) -> None:
         ):
             continue
         verbs = _verbs(walk.definition)
-        if not verbs.done(operation, seen):
+        if progress.accepted and (fault := verbs.failed(operation, seen)) is not None:
+            _finish(walk, operation.id, fault)
+            _start_next(walk)
+        elif not verbs.done(operation, seen):
             if progress.accepted and (problem := verbs.in_vain(operation, seen)) is not None:
                 walk.back_off(name, problem)
                 walk.change_operation(operation.id, error=problem)
@@ -238,6 +245,8 @@ def _finish(walk: Walk, operation_id: str, error: Problem | None = None) -> None
     operation = _find(walk, _PREFIX + operation_id)
     if operation is not None and error is None:
         walk.change_resource(spec=spec_when_done(walk.state.resource, operation))
+        changing_spec.apply(walk, operation.id)
+    changing_spec.forget(walk, operation_id)
     state = OperationState.FAILED if error else OperationState.DONE
     walk.change_operation(operation_id, state=state, finished_at=walk.now, error=error)
     name = _PREFIX + operation_id

@@ -29,6 +29,7 @@ from shared.contract.messages import (
     MachinePowerChangeStarted,
     Message,
     OrphanRemoved,
+    StackChangeStarted,
     StackInspectionFailed,
     StorageInspectionFailed,
     VmInspectionFailed,
@@ -58,6 +59,7 @@ _BESIDE: Mapping[type[Message], frozenset[str]] = {
     MachineInspectionFailed: frozenset({MACHINE_WORKFLOW.worker}),
     ClusterResizeStarted: frozenset({CLUSTER_WORKFLOW.worker}),
     ClusterInspectionFailed: frozenset({CLUSTER_WORKFLOW.worker}),
+    StackChangeStarted: frozenset({STACK_WORKFLOW.worker}),
     StackInspectionFailed: frozenset({STACK_WORKFLOW.worker}),
     CloudNotificationsChanged: frozenset({VM_WORKFLOW.worker}),
 }

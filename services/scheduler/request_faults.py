@@ -126,9 +126,9 @@ def data_faults(data: Any) -> Iterator[FieldError]:
         yield FieldError(detail=detail, pointer=f"{_DATA}/force")
     yield from _id_faults(kind, verb, data.get("resource_id"))
     if verb is Verb.CREATE:
-        yield from _spec_faults(kind, data.get("spec", {}))
-    elif verb is Verb.UPDATE and isinstance(spec := data.get("spec", {}), dict):
-        yield from field_errors(spec, kind.change, f"{_DATA}/spec")
+        yield from _spec_faults(kind, kind.spec, data.get("spec", {}))
+    elif verb is Verb.UPDATE:
+        yield from _spec_faults(kind, kind.change, data.get("spec", {}))
 
 
 def _verb_faults(verb: Verb, data: dict[str, Any]) -> Iterator[FieldError]:
@@ -158,7 +158,7 @@ def _id_faults(kind: Kind, verb: Verb, resource_id: Any) -> Iterator[FieldError]
         yield FieldError(detail=f"It is no id of a {kind.name}.", pointer=at)
 
 
-def _spec_faults(kind: Kind, spec: Any) -> Iterator[FieldError]:
+def _spec_faults(kind: Kind, wanted: type[msgspec.Struct], spec: Any) -> Iterator[FieldError]:
     if not isinstance(spec, dict):
         return
     shown, at = dict(spec), f"{_DATA}/spec"
@@ -173,7 +173,7 @@ def _spec_faults(kind: Kind, spec: Any) -> Iterator[FieldError]:
         if box is not None and not is_sealed(box):
             detail = "It must be a libsodium sealed box in base64."
             yield FieldError(detail=detail, pointer=at + pointer(SEALED + secret))
-    yield from field_errors(shown, kind.spec, at)
+    yield from field_errors(shown, wanted, at)
 
 
 def is_sealed(box: Any) -> bool:

@@ -8,21 +8,26 @@ quick pace (``unproven``) until something has ended.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
+from services.scheduler.changing_spec import spec_after
 from services.scheduler.definitions import (
     Absorbed,
     Held,
     Inspection,
+    OperationDefinition,
     Sighting,
     StepDefinition,
     WorkflowDefinition,
 )
-from services.scheduler.state import ResourceState
+from services.scheduler.state import ResourceState, SpecChange
 from shared.contract.messages import (
+    ChangeStack,
     DeprovisionStack,
     InspectStacks,
     ProvisionStack,
+    StackChangeStarted,
     StackCreateStarted,
     StackDeletionStarted,
     StackDeprovisioned,
@@ -30,13 +35,16 @@ from shared.contract.messages import (
     StackObserved,
 )
 from shared.contract.problems import Problem, Reason
+from shared.contract.resources import Operation
 
 WORKER = "stack_worker"
 STEP = "stack"
-#: Longer than Heat is given at most, in seconds: that its time is over is Heat's to say.
+#: Longer than Heat is given at most, in seconds.
 PATIENCE = 3900
 #: What is wrong with the parts so far, as far as `StepDefinition.so_far` can tell.
 _SO_FAR = "so_far"
+#: So much longer than its timeout Heat may take to say that this is over.
+_GRACE = timedelta(seconds=90)
 #: How many parts are named in words.
 _NAMED = 5
 
@@ -68,7 +76,6 @@ def _create_started(event: StackCreateStarted) -> Absorbed:
 
 def stack_made(state: ResourceState, seen: StackObserved) -> Sighting:
     """Complete counts only with the stack's own servers running; failed is Heat's last word."""
-    del state
     if seen.gone:
         detail = "The stack disappeared from Heat while it was being made."
         problem = Problem(title="Stack disappeared", detail=detail, retryable=True)
@@ -78,7 +85,23 @@ def stack_made(state: ResourceState, seen: StackObserved) -> Sighting:
     if seen.stack_status == "CREATE_COMPLETE" and not seen.unproven and seen.outputs is not None:
         outputs = _outputs(seen)
         return Sighting(done=True, outputs=outputs, handles={_SO_FAR: ""})
+    if (seconds := _too_long(state, seen)) is not None:
+        detail = f"Heat has not ended it within its timeout of {seconds} s: {_open_parts(seen)}."
+        problem = Problem(title="Timeout", detail=detail, retryable=True)
+        return Sighting(failed=(Reason.BACKEND_TIMEOUT, problem))
     return Sighting(unproven=True, handles={_SO_FAR: _open_parts(seen)})
+
+
+def _too_long(state: ResourceState, seen: StackObserved) -> int | None:
+    """Return Heat's timeout in seconds, once it is well over; None: it isn't, or there is none.
+
+    Heat leaves a stack in progress for ever whose engine was killed: it looks at its timeout when
+    a part of it is done.
+    """
+    timeout, since = state.resource.spec.get("timeout"), state.step(STEP).started_at
+    if timeout is None or since is None:
+        return None
+    return timeout if seen.observed_at > since + timedelta(seconds=timeout) + _GRACE else None
 
 
 def stack_undone(state: ResourceState, seen: StackObserved) -> Sighting:
@@ -121,6 +144,31 @@ def outputs_of(state: ResourceState, seen: StackObserved) -> dict[str, Any]:
     """Return what a living stack shows of itself: {output: value}."""
     del state
     return _outputs(seen)
+
+
+def _change(state: ResourceState, operation: Operation) -> ChangeStack:
+    after = spec_after(state, operation.id)
+    change = state.changes.get(operation.id, SpecChange())
+    return ChangeStack(
+        cloud=state.place,
+        stack_id=state.handles["stack_id"],
+        operation_id=operation.id,
+        template=after.get("template"),
+        template_name=after.get("template_name"),
+        parameters=change.spec.get("parameters", {}),
+        sealed_hidden_parameters=change.sealed.get("hidden_parameters"),
+    )
+
+
+def _changed(operation: Operation, seen: StackObserved) -> bool:
+    """Heat says that a stack is being changed before it accepts the change."""
+    del operation
+    return seen.stack_status == "UPDATE_COMPLETE" and not seen.unproven
+
+
+def _change_failed(operation: Operation, seen: StackObserved) -> Problem | None:
+    del operation
+    return _failure(seen) if seen.stack_status == "UPDATE_FAILED" else None
 
 
 def is_about(state: ResourceState, seen: StackObserved) -> bool:
@@ -182,4 +230,11 @@ STACK_WORKFLOW = WorkflowDefinition(
     outputs=outputs_of,
     condition=condition,
     holds={"stack": Held("stack_id", WORKER)},
+    operations=OperationDefinition(
+        command=_change,
+        accepted_by=StackChangeStarted,
+        done=_changed,
+        failed=_change_failed,
+        unproven=True,
+    ),
 )

@@ -62,6 +62,13 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     made: bool = False
 
 
+class SpecChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an operation makes of the spec when it is done; ``sealed`` as in `ResourceState`."""
+
+    spec: dict[str, Any] = {}
+    sealed: dict[str, str] = {}
+
+
 class LeftBehind(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What may have been begun on a cloud that the resource has left.
 
@@ -99,6 +106,8 @@ class ResourceState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     handles: dict[str, str] = {}
     progress: dict[str, Progress] = {}
     ending: Ending | None = None
+    #: Of operations that have not ended, by their ids.
+    changes: dict[str, SpecChange] = {}
     #: Clouds that can't take it, with their words, and the others that may still be tried.
     refusals: dict[str, Problem] = {}
     alternatives: tuple[str, ...] = ()

@@ -70,6 +70,9 @@ class Project(Protocol):
     async def create_stack(self, new: NewStack) -> str:
         """Start making a stack; returns its id. `Conflict` when the project has that name."""
 
+    async def change_stack(self, stack: Stack, new: NewStack) -> None:
+        """Start changing a stack; parameters that are not named stay as they are."""
+
     async def stack(self, name: str) -> Stack | None:
         """Return the living stack of this name or id; None when Heat has none."""
 

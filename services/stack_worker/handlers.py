@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from services.stack_worker import census, observer, provisioner
 from services.stack_worker.context import Context
 from shared.contract.messages import (
+    ChangeStack,
     DeprovisionStack,
     InspectStacks,
     Message,
     OrphanRemoved,
     ProvisionStack,
     RemoveOrphan,
+    StackChangeStarted,
     StackCreateStarted,
     StackDeletionStarted,
     StackDeprovisioned,
@@ -33,6 +35,12 @@ async def deprovision_stack(
     """→ `StackDeletionStarted`, or `StackDeprovisioned` when there is no stack (any more)."""
     going = await provisioner.deprovision_stack(context.project(command), context.kit, command)
     return [StackDeprovisioned() if going is None else StackDeletionStarted(stack_id=going)]
+
+
+async def change_stack(command: Command[ChangeStack], context: Context) -> Sequence[Message]:
+    """→ `StackChangeStarted`; that it is done is seen by an inspection."""
+    await provisioner.change_stack(context.project(command), context.kit, command)
+    return [StackChangeStarted(operation_id=command.message.operation_id)]
 
 
 async def inspect_stacks(command: Command[InspectStacks], context: Context) -> Sequence[Answer]:
@@ -56,6 +64,7 @@ async def remove_orphan(command: Command[RemoveOrphan], context: Context) -> Seq
 HANDLERS: Handlers[Context] = {
     ProvisionStack: provision_stack,
     DeprovisionStack: deprovision_stack,
+    ChangeStack: change_stack,
     InspectStacks: inspect_stacks,
     TakeCensus: take_census,
     RemoveOrphan: remove_orphan,

@@ -6,18 +6,19 @@ own objects add are a second request after each create and answers without their
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from services.stack_worker.backend import NewStack, Part, Stack, Template
 from shared.contract.problems import Reason
 from shared.openstack.calls import Calls
-from shared.openstack.connections import answer_of, raw
+from shared.openstack.connections import answer_of, check, raw
 from shared.worker.errors import NotFound, Refused
 
+T = TypeVar("T")
 HEAT = "orchestration"
 #: How deep nested stacks are looked into.
 _DEPTH = 5
@@ -55,17 +56,29 @@ class HeatProject:
         made = await self._post("/stacks", body)
         return str(made["stack"]["id"])
 
-    async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        def post(cloud: Any) -> Any:
-            return answer_of(raw(cloud, HEAT).post(path, json=body))
+    async def change_stack(self, stack: Stack, new: NewStack) -> None:
+        """PATCH /stacks/{name}/{id}: Heat looks at the whole of it before it answers."""
+        body: dict[str, Any] = {"template": new.template, "parameters": dict(new.parameters)}
+        body |= {"tags": ",".join(new.tags), "disable_rollback": True}
 
+        def patch(cloud: Any) -> None:
+            check(raw(cloud, HEAT).patch(_path(stack), json=body))
+
+        await self._telling(patch)
+
+    async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        def post(cloud: Any) -> dict[str, Any]:
+            answer: dict[str, Any] = answer_of(raw(cloud, HEAT).post(path, json=body))
+            return answer
+
+        return await self._telling(post)
+
+    async def _telling(self, call: Callable[[Any], T]) -> T:
+        """Call Heat with a template, and perhaps with secrets."""
         try:
-            found: dict[str, Any] = await self.calls(
-                post, missing=Reason.TEMPLATE_INVALID, private=True
-            )
+            return await self.calls(call, missing=Reason.TEMPLATE_INVALID, private=True)
         except Refused as error:
             raise _about_the_template(error) from error
-        return found
 
     async def stack(self, name: str) -> Stack | None:
         """GET /stacks/{name}."""
@@ -95,7 +108,7 @@ class HeatProject:
         """DELETE /stacks/{name}/{id}."""
 
         def delete(cloud: Any) -> bool:
-            answer_of(raw(cloud, HEAT).delete(_path(stack)))
+            check(raw(cloud, HEAT).delete(_path(stack)))
             return True
 
         return await self.calls.unless_gone(delete) or False

@@ -6,7 +6,8 @@ the first one's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +15,12 @@ import msgspec
 
 from services.stack_worker.backend import NewStack, Project, Stack
 from services.stack_worker.templates import Templates
-from shared.contract.messages import DeprovisionStack, ProvisionStack, RemoveOrphan
+from shared.contract.messages import ChangeStack, DeprovisionStack, ProvisionStack, RemoveOrphan
 from shared.contract.problems import Reason
 from shared.runtime.errors import TemporaryError
 from shared.runtime.secrets import SealingKey, UnreadableSecret
 from shared.worker.command import Command
-from shared.worker.errors import Conflict, Refused
+from shared.worker.errors import Conflict, NotFound, Refused
 from shared.worker.marks import Marks
 
 WORKER = "stack_worker"
@@ -51,14 +52,37 @@ async def provision_stack(project: Project, kit: Kit, command: Command[Provision
         if found is not None:
             return found.id
     secrets = unsealed(kit.sealing_key, command.message.sealed_hidden_parameters)
+    new = await _new_stack(project, kit, command, secrets, command.message.timeout)
+    with _quoting_no(secrets):
+        try:
+            return await project.create_stack(new)
+        except Conflict:
+            found = await _own(project, kit, command.resource_id)
+            if found is None:
+                raise
+            return found.id
+
+
+async def change_stack(project: Project, kit: Kit, command: Command[ChangeStack]) -> None:
+    """Have Heat start changing the stack; twice is as good as once.
+
+    Raises `Refused` (template_invalid) with Heat's own line, before anything is changed.
+    """
+    found = await _own(project, kit, command.resource_id)
+    if found is None:
+        detail = "The stack no longer exists in Heat."
+        raise NotFound(detail, reason=Reason.REMOVED_EXTERNALLY)
+    secrets = unsealed(kit.sealing_key, command.message.sealed_hidden_parameters)
     new = await _new_stack(project, kit, command, secrets)
+    with _quoting_no(secrets):
+        await project.change_stack(found, new)
+
+
+@contextmanager
+def _quoting_no(secrets: Mapping[str, Any]) -> Iterator[None]:
+    """What Heat refuses is told without the secrets that it quotes."""
     try:
-        return await project.create_stack(new)
-    except Conflict:
-        found = await _own(project, kit, command.resource_id)
-        if found is None:
-            raise
-        return found.id
+        yield
     except Refused as error:
         words, reason = masked(str(error), secrets), Reason(error.reason or Reason.BACKEND_REFUSED)
         # Not from the error, whose words may be logged with ours.
@@ -66,7 +90,11 @@ async def provision_stack(project: Project, kit: Kit, command: Command[Provision
 
 
 async def _new_stack(
-    project: Project, kit: Kit, command: Command[ProvisionStack], secrets: Mapping[str, Any]
+    project: Project,
+    kit: Kit,
+    command: Command[ProvisionStack | ChangeStack],
+    secrets: Mapping[str, Any],
+    timeout: int | None = None,
 ) -> NewStack:
     message = command.message
     template = message.template or kit.templates.text(message.template_name or "")
@@ -81,7 +109,7 @@ async def _new_stack(
         template=template,
         parameters={**message.parameters, **secrets},
         tags=kit.marks.tags(command.resource_id),
-        timeout=None if message.timeout is None else -(-message.timeout // 60),
+        timeout=None if timeout is None else -(-timeout // 60),
     )
 
 

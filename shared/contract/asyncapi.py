@@ -56,8 +56,8 @@ _COMMANDS = (
     *(m.ProvisionConfigVolume, m.DeprovisionConfigVolume, m.ExportDisks, m.WithdrawDisks),
     *(m.ReserveNode, m.ReleaseNode, m.DeployMachine, m.UndeployMachine, m.ChangeMachinePower),
     m.InspectMachines,
-    *(m.ProvisionStack, m.DeprovisionStack, m.InspectStacks),
     *(m.ProvisionCluster, m.DeprovisionCluster, m.ResizeCluster, m.InspectClusters),
+    *(m.ProvisionStack, m.DeprovisionStack, m.ChangeStack, m.InspectStacks),
     *(m.TakeCensus, m.RemoveOrphan),
 )
 _EVENTS = (
@@ -71,7 +71,7 @@ _EVENTS = (
     *(m.NodeReserved, m.NodeReleased, m.MachineDeployStarted, m.MachineUndeployStarted),
     *(m.MachineUndeployed, m.MachinePowerChangeStarted, m.MachineObserved),
     m.MachineInspectionFailed,
-    *(m.StackCreateStarted, m.StackDeletionStarted, m.StackDeprovisioned),
+    *(m.StackCreateStarted, m.StackChangeStarted, m.StackDeletionStarted, m.StackDeprovisioned),
     *(m.StackObserved, m.StackInspectionFailed),
     *(m.ClusterCreateStarted, m.ClusterDeletionStarted, m.ClusterDeprovisioned),
     *(m.ClusterResizeStarted, m.ClusterObserved, m.ClusterInspectionFailed),

@@ -272,8 +272,13 @@ def _neutron_type(response: Any) -> str:
 
 def answer_of(response: Any) -> Any:
     """Return the JSON of an answer to a raw request; raises one of `VENDOR_ERRORS` for a fault."""
+    check(response)
+    return response.json()
+
+
+def check(response: Any) -> None:
+    """Raise one of `VENDOR_ERRORS` when the answer to a raw request is a fault."""
     sdk.raise_from_response(response)
-    return response.json() if response.content else None
 
 
 def raw(connection: Any, service: str) -> Any:

@@ -17,6 +17,7 @@ from colobus.client import Client
 from colobus.credentials import KeystoneToken
 from colobus.errors import ResourceEnded
 from colobus.models import CreateVm, NewWebhook, Phase
+from services.admin.credentials import OPENERS
 from shared.contract import topology
 from shared.runtime.secrets import seal
 from tests.support.ci import SPEC, CiSystem, refused
@@ -43,7 +44,7 @@ def _keys(colobus: Installation) -> dict[str, bytes]:
     """The files of the credentials that are keys, in base64 and as they are."""
     folder = colobus.admin.credentials_dir
     found: dict[str, bytes] = {}
-    for name in ("master.key", "vm_worker.sealing.key", "iscsi_worker.sealing.key"):
+    for name in ("master.key", *(f"{one}.sealing.key" for one in OPENERS)):
         text = (folder / name).read_text().strip()
         found |= {f"{name} (base64)": text.encode(), name: base64.b64decode(text)}
     return found

@@ -13,7 +13,7 @@ from services.front_door import read_model, references
 from services.front_door.answers import json_answer, resource_answer
 from services.front_door.bodies import Check, read_body, read_no_body
 from services.front_door.context import REQUEST_ID, FrontDoor, caller, front_door
-from services.front_door.creation import requested
+from services.front_door.creation import requested, take_secrets
 from services.front_door.faults import RequestFault, bad_field, not_found
 from services.front_door.http_handlers.reading import applied, find, wait_until
 from services.front_door.parameters import (
@@ -114,12 +114,16 @@ def update(kind: Kind) -> Handler:
         shown = await find(request, kind)
         ttl = body.lease.ttl if body.lease else None
         message = _message(kind, shown, Verb.UPDATE, labels=body.labels, lease_ttl=ttl)
-        wanted = {name: getattr(body, name) for name in kind.change.__struct_fields__}
-        spec = {name: value for name, value in wanted.items() if value is not None}
+        asked = {name: getattr(body, name) for name in kind.change.__struct_fields__}
+        spec = {name: value for name, value in asked.items() if value is not None}
         if not spec:
             row = await _submit(request, _ask(request, body), message, living=shown)
             return resource_answer(await _shown(request, row), status=202)
-        message = msgspec.structs.replace(message, spec=spec, operation_id=f"op-{new_ulid()}")
+        keys = front_door(request).settings.sealing_public_keys
+        sealed = take_secrets(kind, spec, keys.get(kind.opener, ""))
+        message = msgspec.structs.replace(
+            message, spec=spec | sealed, operation_id=f"op-{new_ulid()}"
+        )
         change = _grow if "size_gib" in spec else _submit
         row = await change(request, _ask(request, body), message, shown)
         return await _operation_answer(request, row, spec)

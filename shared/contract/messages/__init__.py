@@ -63,9 +63,11 @@ from shared.contract.messages.queries import (
 )
 from shared.contract.messages.requests import RequestAccepted, RequestRefused, RequestSubmitted
 from shared.contract.messages.stacks import (
+    ChangeStack,
     DeprovisionStack,
     InspectStacks,
     ProvisionStack,
+    StackChangeStarted,
     StackCreateStarted,
     StackDeletionStarted,
     StackDeprovisioned,
@@ -164,6 +166,7 @@ __all__ = [
     "CapacityReported",
     "CensusTaken",
     "ChangeMachinePower",
+    "ChangeStack",
     "ChangeVmPower",
     "CloudCapacity",
     "CloudCatalog",
@@ -246,6 +249,7 @@ __all__ = [
     "RotateWebhookSecret",
     "SnapshotRemoved",
     "SnapshotTaken",
+    "StackChangeStarted",
     "StackCreateStarted",
     "StackDeletionStarted",
     "StackDeprovisioned",

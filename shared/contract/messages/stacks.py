@@ -33,6 +33,18 @@ class DeprovisionStack(Message, frozen=True):
     stack_id: str | None = None
 
 
+class ChangeStack(Message, frozen=True):
+    """Have Heat change a living stack; parameters that are not named stay as they are."""
+
+    cloud: str
+    stack_id: str
+    operation_id: str
+    template: str | dict[str, Any] | None = None
+    template_name: str | None = None
+    parameters: dict[str, Any] = msgspec.field(default_factory=dict)
+    sealed_hidden_parameters: str | None = None
+
+
 class StackInspection(Message, frozen=True):
     """One stack to look at; None: Heat was asked for it and has not answered."""
 
@@ -52,6 +64,12 @@ class StackCreateStarted(Message, frozen=True):
     """Heat has accepted the stack; the open step now waits for `StackObserved`."""
 
     stack_id: str
+
+
+class StackChangeStarted(Message, frozen=True):
+    """Heat has accepted the change; the operation now waits for `StackObserved`."""
+
+    operation_id: str
 
 
 class StackDeletionStarted(Message, frozen=True):

@@ -120,3 +120,4 @@ async def _an_orphan_goes(magnum: Magnum, id: str) -> None:
 
     await eventually(left, within=WITHIN, what="the orphan alone is gone")
     assert orphan != stranger
+    magnum.clear("bigtop")

@@ -35,6 +35,13 @@ class Heat:
         stacks: list[dict[str, Any]] = found["stacks"]
         return stacks
 
+    def noted(self, stack: str, tenant: str = "bigtop") -> set[str]:
+        """The parts of a stack, by name, of which Heat knows what they are in their services."""
+        heat = self.of(tenant).orchestration
+        found = [one["id"] for one in self.stacks(tenant) if one["stack_name"] == stack]
+        shown = [heat.get(f"/stacks/{stack}/{id}/resources").json()["resources"] for id in found]
+        return {one["resource_name"] for parts in shown for one in parts if _is_noted(one)}
+
     def belongings(self, tenant: str = "bigtop") -> dict[str, set[str]]:
         """What the project has in Nova and Neutron: {sort: ids}."""
         project = self.of(tenant)
@@ -47,6 +54,10 @@ class Heat:
             "floating_ips": {one.id for one in network.ips(project_id=own)},
             "security_groups": {one.id for one in network.security_groups(project_id=own)},
         }
+
+
+def _is_noted(part: dict[str, Any]) -> bool:
+    return bool(part["physical_resource_id"])
 
 
 @pytest.fixture(scope="session")

@@ -93,6 +93,35 @@ async def test_each_cloud_is_asked_for_a_census(ledger: Desk) -> None:
     assert command.envelope.not_after < datetime.now(UTC) + timedelta(seconds=61)
 
 
+async def test_a_worker_beside_others_is_asked_once_it_has_made_something(ledger: Desk) -> None:
+    """Where nobody has asked for a stack there may be no stack_worker to answer."""
+    await ledger.create(vm=new_id("stack"), spec={"template_name": "two-vms"})
+    await census.order_censuses(ledger.context)
+    asked = {one.routing_key for one in ledger.take("TakeCensus")}
+    assert asked == {"vm_worker.TakeCensus", "stack_worker.TakeCensus"}
+
+
+async def test_two_workers_censuses_of_one_place_leave_each_others_things_alone(
+    ledger: Desk,
+) -> None:
+    """Each tells of its own: what only the other one shows is not gone for that."""
+    vm, stack = await ended(ledger), new_id("stack")
+    for minute in range(2):
+        moment = START + timedelta(minutes=minute)
+        port, held = holding("port", "p", vm), holding("stack", "s", stack)
+        servers = CensusTaken(place=CLOUD, taken_at=moment, holdings=(port,))
+        stacks = CensusTaken(place=CLOUD, taken_at=moment + timedelta(seconds=30), holdings=(held,))
+        await ledger.event(stacks, f"stack_worker/{CLOUD}", "colobus", word="stack")
+        await ledger.event(servers, f"vm_worker/{CLOUD}", "colobus", word="vm")
+    assert _ids(_ordered(ledger)) == ["p"]
+    async with ledger.context.database.connection() as connection:
+        rows = await connection.fetch("SELECT what, seen_before FROM holdings ORDER BY what")
+    assert [(row["what"], row["seen_before"] is not None) for row in rows] == [
+        ("port", True),
+        ("stack", True),
+    ]
+
+
 async def test_what_two_censuses_show_of_a_deleted_vm_is_ordered_to_go_in_order(
     ledger: Desk,
 ) -> None:
