@@ -14,7 +14,7 @@ from typing import Any
 from services.k8s_worker.backend import Cluster, NewCluster, Template
 from shared.contract.problems import Reason
 from shared.openstack.calls import Calls
-from shared.openstack.connections import answer_of, raw
+from shared.openstack.connections import answer_of, check, raw
 from shared.runtime.errors import BackendUnavailable
 from shared.worker.errors import NotFound, Refused
 
@@ -122,7 +122,7 @@ class MagnumProject:
 
     async def _delete(self, path: str) -> bool:
         def delete(cloud: Any) -> bool:
-            answer_of(raw(cloud, MAGNUM).delete(path))
+            check(raw(cloud, MAGNUM).delete(path))  # its 204 has a body, which is no JSON
             return True
 
         return await self.calls.unless_gone(delete) or False

@@ -46,9 +46,13 @@ class Magnum:
 
     def clusters(self, tenant: str = "bigtop") -> list[dict[str, Any]]:
         """The tenant's clusters that are this installation's, as Magnum lists them."""
-        answer = self.of(tenant).get("/clusters/detail")
-        if answer.status_code == 400:  # one of them begins or ends just now
-            return eventually_sync(lambda: self.clusters(tenant), what="Magnum lists clusters")
+        magnum = self.of(tenant)
+
+        def listed() -> Any:
+            answer = magnum.get("/clusters/detail")
+            return answer if answer.status_code == 200 else None  # 400: one begins, or ends
+
+        answer = eventually_sync(listed, what="Magnum lists clusters")
         owner = self.cloud.marks.installation_id
         found: list[dict[str, Any]] = answer.json()["clusters"]
         return [one for one in found if one["labels"].get("colobus_installation") == owner]
