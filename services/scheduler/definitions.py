@@ -31,13 +31,15 @@ class Sighting:
     """What an observation says of a step that was accepted: done, failed, or (neither) go on.
 
     ``again``: what was made is of no use, for this reason; the same command mends that.
-    ``unproven``: nearly done; what is still missing is worth looking for soon.
+    ``unproven``: nearly done; what is still missing is worth looking for soon. ``why`` says what
+    that is, where it is more than a matter of time.
     """
 
     done: bool = False
     failed: tuple[Reason, Problem] | None = None
     again: Problem | None = None
     unproven: bool = False
+    why: tuple[Reason, str] | None = None
     handles: Mapping[str, str] = field(default_factory=dict)
     outputs: Mapping[str, Any] = field(default_factory=dict)
 
@@ -137,6 +139,8 @@ class WorkflowDefinition:
     condition: Callable[[ResourceState, Any], tuple[Reason, str, bool] | None]
     #: What the kind is made of, in the backends' words, in the order in which it is removed.
     holds: Mapping[str, Held]
+    #: What a living resource shows of itself while its condition is bad.
+    bad_outputs: Callable[[ResourceState, Any], Mapping[str, Any]] = lambda _state, _seen: {}
     #: Verbs on the living resource; None where the kind has none.
     operations: OperationDefinition | None = None
     #: The step whose command makes whole what an observation shows of one that is done; None: none.

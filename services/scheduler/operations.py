@@ -58,6 +58,7 @@ def request(
         id=asked.operation_id or f"{asked.verb.value}-{state.resource.revision}",
         verb=asked.verb,
         size_gib=size_asked(asked),
+        node_count=asked.spec.get("node_count"),
         state=OperationState.REQUESTED,
         requested_at=now,
     )
@@ -205,6 +206,7 @@ def observe(walk: Walk, seen: Message) -> None:
         elif not verbs.done(operation, seen):
             if progress.accepted and (problem := verbs.in_vain(operation, seen)) is not None:
                 walk.back_off(name, problem)
+                walk.change_operation(operation.id, error=problem)
         elif progress.accepted:
             _finish(walk, operation.id)
             _start_next(walk)
@@ -220,7 +222,9 @@ def ring(walk: Walk, what: str, name: str) -> None:
     if what == "overdue" and operation.size_gib and not walk.progress(name).answered:
         walk.set_timer(f"overdue/{name}", walk.now + _LONGER)  # it may be growing just now
     elif what == "overdue":
-        detail = f"{operation.verb.value} did not end within {PATIENCE.total_seconds():.0f} s."
+        words = f"{operation.verb.value} did not end within {PATIENCE.total_seconds():.0f} s."
+        last = operation.error.detail if operation.error else None
+        detail = " ".join(filter(None, (words, last)))
         problem = Problem(
             title="Timeout", detail=detail, reason=Reason.BACKEND_TIMEOUT, retryable=True
         )

@@ -174,6 +174,8 @@ def see(walk: Walk, step: StepDefinition, seen: Message) -> None:
     elif sighting.unproven:
         walk.keep(sighting.handles, sighting.outputs)
         walk.change_progress(step.name, unproven=True)
+        if sighting.why is not None and walk.state.phase is Phase.PROVISIONING:
+            walk.explain(*sighting.why)
 
 
 def _on_the_way_back(walk: Walk, step: StepDefinition) -> bool:

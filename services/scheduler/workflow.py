@@ -207,6 +207,7 @@ def _see_living(walk: Walk, seen: Message) -> None:
         walk.keep({}, definition.outputs(walk.state, seen))
         walk.change_resource(spec=growing.spec_as_seen(walk.state.resource))
     else:
+        walk.keep({}, definition.bad_outputs(walk.state, seen))
         now = Seen(at=observed_at, reason=condition[0], message=condition[1])
     known = {**walk.state.seen, by: now}
     wrong = next((one for one in known.values() if one.reason is not None), now)
