@@ -19,9 +19,9 @@ from kubernetes_asyncio.client.exceptions import ApiException
 
 from services.k8s_worker.backend import Access, Look, Node, Unanswered
 
-#: Seconds to connect, and to read.
-CONNECT, READ = 5.0, 10.0
-_BOUNDS: dict[str, Any] = {"_request_timeout": (CONNECT, READ)}
+#: Seconds to connect and to read: of what is always small, and of lists.
+_QUICK: dict[str, Any] = {"_request_timeout": (5.0, 5.0)}
+_BOUNDS: dict[str, Any] = {"_request_timeout": (5.0, 15.0)}
 #: Labels that a node of the control plane has, by the words of its age.
 _CONTROL_PLANE = ("node-role.kubernetes.io/master", "node-role.kubernetes.io/control-plane")
 #: How much of a node's reason is told.
@@ -33,6 +33,7 @@ class KubernetesApi:
 
     def __init__(self, access: Access) -> None:
         self._address = access.address
+        self._closed = False
         settings = client.Configuration(host=access.address)
         settings.retries = 0
         with ExitStack() as files:
@@ -46,7 +47,7 @@ class KubernetesApi:
     async def look(self) -> Look:
         """GET /version and /api/v1/nodes."""
         with self._answering():
-            version = await client.VersionApi(self._api).get_code(**_BOUNDS)
+            version = await client.VersionApi(self._api).get_code(**_QUICK)
             found = await self._core.list_node(**_BOUNDS)
         workers = (_node(one) for one in found.items if not _is_control_plane(one))
         return Look(str(version.git_version), tuple(sorted(workers, key=lambda one: one.name)))
@@ -99,7 +100,8 @@ class KubernetesApi:
             )
 
     async def close(self) -> None:
-        """Close its connections."""
+        """Close its connections; calls that are under way end as unanswered."""
+        self._closed = True
         await self._api.close()
 
     @contextmanager
@@ -112,6 +114,10 @@ class KubernetesApi:
         except (aiohttp.ClientError, TimeoutError, ssl.SSLError, OSError) as error:
             untrusted = isinstance(error, aiohttp.ClientSSLError | ssl.SSLError)
             raise Unanswered(self._words(error), refused=untrusted) from error
+        except RuntimeError as error:  # aiohttp's, of a session that somebody has closed
+            if not self._closed:
+                raise
+            raise Unanswered(self._words(error)) from error
 
     def _refused(self, error: ApiException) -> Unanswered:
         refused = error.status in (401, 403)

@@ -53,12 +53,13 @@ class Lookout:
     ) -> T:
         async with self._locks.hold(cluster.id):
             server = await self._server(project, cluster)
-            try:
-                return await call(server)
-            except Unanswered as error:
-                if error.refused:
-                    await self.forget(cluster.id)
-                raise
+        try:  # side by side: who looks at a dead one must not wait for all those before
+            return await call(server)
+        except Unanswered as error:
+            kept = self._kept.get(cluster.id)
+            if error.refused and kept is not None and kept.server is server:
+                await self.forget(cluster.id)
+            raise
 
     async def _server(self, project: Project, cluster: Cluster) -> ApiServer:
         kept = self._kept.get(cluster.id)
