@@ -61,6 +61,7 @@ def kubeconfig(
     else:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         with os.fdopen(os.open(file, flags, 0o600), "w") as written:
+            os.fchmod(written.fileno(), 0o600)  # where there was one already
             written.write(found.kubeconfig)
     say(f"It opens {found.api_address} until {found.expires_at:%Y-%m-%d %H:%M} UTC.")
 

@@ -36,8 +36,11 @@ async def deprovision_cluster(
     command: Command[DeprovisionCluster], context: Context
 ) -> Sequence[Message]:
     """→ `ClusterDeletionStarted`, or `ClusterDeprovisioned` when there is none (any more)."""
-    going = await provisioner.deprovision_cluster(context.project(command), context.kit, command)
-    return [ClusterDeprovisioned() if going is None else ClusterDeletionStarted(cluster_id=going)]
+    project = context.project(command)
+    going = await provisioner.deprovision_cluster(project, context.kit, context.lookout, command)
+    if going is None:
+        return [ClusterDeprovisioned()]
+    return [ClusterDeletionStarted(cluster_id=going[0], left=tuple(going[1]))]
 
 
 async def resize_cluster(command: Command[ResizeCluster], context: Context) -> Sequence[Message]:

@@ -7,14 +7,16 @@ made anew before it ends or when it isn't taken any more (the cluster's authorit
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from services.k8s_worker.backend import Access, ApiServer, Cluster, Look, Project, Unanswered
 from services.k8s_worker.certificates import new_access
 from shared.runtime.locks import KeyedLocks
 
+T = TypeVar("T")
 #: Who we are in the clusters' audit logs.
 WHO = "colobus"
 #: So long before its end a certificate is replaced.
@@ -40,14 +42,24 @@ class Lookout:
 
     async def look(self, project: Project, cluster: Cluster) -> Look:
         """Return what the API server says; raises `Unanswered`, or what Magnum's signing raises."""
+        return await self._ask(project, cluster, lambda server: server.look())
+
+    async def drain(self, project: Project, cluster: Cluster) -> list[str]:
+        """Order the end of what outlives the cluster; return what is still there. Raises alike."""
+        return await self._ask(project, cluster, lambda server: server.drain())
+
+    async def _ask(
+        self, project: Project, cluster: Cluster, call: Callable[[ApiServer], Awaitable[T]]
+    ) -> T:
         async with self._locks.hold(cluster.id):
             server = await self._server(project, cluster)
-            try:
-                return await server.look()
-            except Unanswered as error:
-                if error.refused:
-                    await self.forget(cluster.id)
-                raise
+        try:  # side by side: who looks at a dead one must not wait for all those before
+            return await call(server)
+        except Unanswered as error:
+            kept = self._kept.get(cluster.id)
+            if error.refused and kept is not None and kept.server is server:
+                await self.forget(cluster.id)
+            raise
 
     async def _server(self, project: Project, cluster: Cluster) -> ApiServer:
         kept = self._kept.get(cluster.id)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from services.k8s_worker.backend import Backend, Cluster, Look, Node, Project, Unanswered
+from services.k8s_worker.draining import LIVING
 from services.k8s_worker.lookout import Lookout
 from services.k8s_worker.provisioner import Kit
 from shared.contract.messages import (
@@ -30,11 +31,6 @@ from shared.worker.duplicates import oldest_first
 LIFE = 45.0
 #: How much of Magnum's reason is told.
 _LONGEST = 2000
-#: What Magnum says of a cluster that runs, or ran; its API server knows better.
-_LIVING = (
-    *("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_FAILED", "UPDATE_IN_PROGRESS"),
-    *("RESUME_COMPLETE", "RESTORE_COMPLETE", "CHECK_COMPLETE", "ROLLBACK_COMPLETE"),
-)
 
 
 def observation_of(
@@ -145,7 +141,7 @@ def _chosen(asked: ClusterInspection, listed: Sequence[Cluster]) -> Cluster | No
 
 
 async def _seen(project: Project, lookout: Lookout, cluster: Cluster) -> Look | str | None:
-    if cluster.status not in _LIVING:
+    if cluster.status not in LIVING:
         return None
     if not cluster.api_address:
         return "Magnum knows no address of the API server."

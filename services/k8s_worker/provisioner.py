@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 
 from services.k8s_worker import templates
 from services.k8s_worker.backend import Cluster, NewCluster, Project
+from services.k8s_worker.draining import drained
+from services.k8s_worker.lookout import Lookout
 from services.k8s_worker.templates_file import Recipe
 from shared.contract.messages import (
     DeprovisionCluster,
@@ -144,14 +146,19 @@ async def resize_cluster(project: Project, kit: Kit, command: Command[ResizeClus
 
 
 async def deprovision_cluster(
-    project: Project, kit: Kit, command: Command[DeprovisionCluster]
-) -> str | None:
-    """Start deleting all clusters of the resource; return an id, or None when there is none."""
+    project: Project, kit: Kit, lookout: Lookout, command: Command[DeprovisionCluster]
+) -> tuple[str, list[str]] | None:
+    """Start deleting all clusters of the resource, drained; None when there is none.
+
+    Returns an id, and what would not go before. Raises `TemporaryError` while that is on its way.
+    """
     found = await _own(project, kit, command.resource_id)
+    left: list[str] = []
     for one in found:
         if one.status != DELETING:
+            left += await drained(project, lookout, one, command.message.drained)
             await project.delete_cluster(one.id)
-    return found[0].id if found else None
+    return (found[0].id, left) if found else None
 
 
 async def remove_orphan(project: Project, kit: Kit, order: RemoveOrphan) -> bool:

@@ -68,7 +68,18 @@ def _create_started(event: ClusterCreateStarted) -> Absorbed:
 
 
 def _deletion_started(event: ClusterDeletionStarted) -> Absorbed:
-    return Absorbed(done=False, unproven=True, handles={"cluster_id": event.cluster_id})
+    left = {"left_behind": list(event.left)} if event.left else {}
+    handles = {"cluster_id": event.cluster_id}
+    return Absorbed(done=False, unproven=True, handles=handles, outputs=left)
+
+
+def _deprovision(state: ResourceState) -> DeprovisionCluster:
+    progress = state.progress.get(STEP, Progress())
+    return DeprovisionCluster(
+        cloud=state.place,
+        cluster_id=state.handles.get("cluster_id"),
+        drained=progress.failures if progress.made else None,
+    )
 
 
 def _resize(state: ResourceState, operation: Operation) -> ResizeCluster:
@@ -105,9 +116,7 @@ CLUSTER_WORKFLOW = WorkflowDefinition(
             make=_provision,
             made_by={ClusterCreateStarted: _create_started},
             sees_made=cluster_made,
-            undo=lambda state: DeprovisionCluster(
-                cloud=state.place, cluster_id=state.handles.get("cluster_id")
-            ),
+            undo=_deprovision,
             undone_by={
                 ClusterDeprovisioned: lambda _: Absorbed(),
                 ClusterDeletionStarted: _deletion_started,

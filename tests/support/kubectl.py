@@ -24,13 +24,16 @@ class Kubectl:
         root = debs.unpack(debs.resolve([_PACKAGE]), folder)
         return cls(root / "usr/bin/kubectl", folder)
 
-    def ask(self, kubeconfig: str, *words: str) -> subprocess.CompletedProcess[str]:
+    def ask(
+        self, kubeconfig: str, *words: str, stdin: str = ""
+    ) -> subprocess.CompletedProcess[str]:
         """Run it with this kubeconfig alone; it ends within half a minute."""
         file = self.folder / "kubeconfig"
         file.write_text(kubeconfig)
         return subprocess.run(
             [self.program, f"--kubeconfig={file}", "--request-timeout=20s", *words],
             capture_output=True,
+            input=stdin,
             text=True,
             timeout=30,
             check=False,

@@ -25,10 +25,15 @@ class ProvisionCluster(Message, frozen=True):
 
 
 class DeprovisionCluster(Message, frozen=True):
-    """Delete all that Magnum has of the resource, found by id or by its name."""
+    """Delete all that Magnum has of the resource, found by id or by its name.
+
+    What a living cluster has outside of itself (load balancers, volumes) goes first: ``drained`` is
+    how often that was tried in vain until now; None: there is nothing of it, since it never lived.
+    """
 
     cloud: str
     cluster_id: str | None = None
+    drained: int | None = None
 
 
 class ResizeCluster(Message, frozen=True):
@@ -63,9 +68,13 @@ class ClusterCreateStarted(Message, frozen=True):
 
 
 class ClusterDeletionStarted(Message, frozen=True):
-    """Magnum has accepted the deletion; the open undo waits for `ClusterObserved` with ``gone``."""
+    """Magnum has accepted the deletion; the open undo waits for `ClusterObserved` with ``gone``.
+
+    ``left`` names what the cluster had outside of itself and would not go.
+    """
 
     cluster_id: str
+    left: tuple[str, ...] = ()
 
 
 class ClusterDeprovisioned(Message, frozen=True):

@@ -21,6 +21,26 @@ from tests.support.kubernetes import leftovers
 from tests.support.leaks import Leaks, Tap, search
 from tests.support.waiting import waited
 
+#: A load balancer that its controller (the test) holds on to, and a pod with a volume.
+OUTSIDE = """
+apiVersion: v1
+kind: Service
+metadata: {name: web, finalizers: [example.org/balancer]}
+spec: {type: LoadBalancer, selector: {app: web}, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec:
+  containers: [{name: web, image: nginx}]
+  volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
+"""
+
 
 def _nodes(cluster: Resource) -> dict[str, bool]:
     return {one["name"]: one["ready"] for one in cluster.status.outputs["nodes"]}
@@ -87,8 +107,20 @@ async def test_two_tenants_clusters_from_post_to_kubeconfig_to_nothing(
         ]
         assert len(set(keys)) == 3
 
+        made_inside = kubectl.ask(first.kubeconfig, "apply", "--filename=-", stdin=OUTSIDE)
+        assert made_inside.returncode == 0, made_inside.stderr
         await bigtop.delete(mine.id)
         await openlab.delete(yours.id)
+        await eventually(
+            lambda: _says(bigtop, mine.id, "Going before the cluster: Service default/web."),
+            what="the balancer holds it up",
+        )
+        await eventually(
+            lambda: _is_empty(kubectl, first.kubeconfig), what="claim and pod have gone"
+        )
+        assert [one["status"] for one in magnum.clusters()] == ["CREATE_COMPLETE"]
+        gone = ("--type=merge", '--patch={"metadata": {"finalizers": null}}')
+        assert kubectl.ask(first.kubeconfig, "patch", "service", "web", *gone).returncode == 0
         for who, one in ((bigtop, mine), (openlab, yours), (openlab, third)):
             await waited(who, one.id, Phase.DELETED)
         body = {str(number): key.splitlines()[1] for number, key in enumerate(keys)}
@@ -99,6 +131,16 @@ async def test_two_tenants_clusters_from_post_to_kubeconfig_to_nothing(
     assert magnum.clusters("bigtop") == magnum.clusters("openlab") == []
     assert not leftovers(magnum.supervisor.site, shown["uuid"])
     assert await _refused(bigtop.kubeconfig(mine.id)) == (409, "wrong_phase")
+
+
+async def _says(client: Client, id: str, message: str) -> bool:
+    status = (await client.get(id)).status
+    return (status.phase, status.message) == (Phase.DEPROVISIONING, message)
+
+
+async def _is_empty(kubectl: Kubectl, kubeconfig: str) -> bool:
+    found = kubectl.ask(kubeconfig, "get", "pvc,pods", "--output=name")
+    return (found.returncode, found.stdout) == (0, "")
 
 
 async def _waits(client: Client, id: str) -> bool:

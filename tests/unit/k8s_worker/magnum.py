@@ -10,7 +10,15 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from services.k8s_worker.backend import Cluster, NewCluster, Project, Template
+from services.k8s_worker.backend import (
+    Access,
+    Cluster,
+    Look,
+    NewCluster,
+    Project,
+    Template,
+    Unanswered,
+)
 from shared.runtime.deadline import Deadline
 from tests.support.kubernetes import Authority, new_authority
 
@@ -95,3 +103,26 @@ class Magnum:
         )
         signed = builder.sign(self.authority_of_all.key, hashes.SHA256())
         return signed.public_bytes(serialization.Encoding.PEM).decode()
+
+
+class Server:
+    """An API server that does as it is told; ``left`` is what it has outside, try by try."""
+
+    def __init__(self, access: Access) -> None:
+        self.access = access
+        self.refuses = False
+        self.closed = False
+        self.left: list[list[str]] = []
+
+    async def look(self) -> Look:
+        if self.refuses:
+            raise Unanswered("refused", refused=True)
+        return Look("v1.20.2", ())
+
+    async def drain(self) -> list[str]:
+        if self.refuses:
+            raise Unanswered("It can't be reached.")
+        return self.left.pop(0) if self.left else []
+
+    async def close(self) -> None:
+        self.closed = True

@@ -9,7 +9,7 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from services.k8s_worker.backend import Access, Look, Unanswered
+from services.k8s_worker.backend import Access, Unanswered
 from services.k8s_worker.context import Context
 from services.k8s_worker.lookout import Lookout
 from services.k8s_worker.provisioner import Kit
@@ -19,28 +19,11 @@ from shared.runtime.errors import PermanentError
 from shared.runtime.secrets import SealingKey
 from shared.runtime.tenants import Tenants
 from shared.worker.marks import Marks
-from tests.unit.k8s_worker.magnum import END, Magnum
+from tests.unit.k8s_worker.magnum import END, Magnum, Server
 
 ID = "cluster-01jz0000000000000000000000"
 KIT = Kit(Marks("test", "k8s_worker"), ())
 API = "https://203.0.113.20:6443"
-
-
-class Server:
-    """An API server that answers as it is told to."""
-
-    def __init__(self, access: Access, refuses: bool = False) -> None:
-        self.access = access
-        self.refuses = refuses
-        self.closed = False
-
-    async def look(self) -> Look:
-        if self.refuses:
-            raise Unanswered("refused", refused=True)
-        return Look("v1.20.2", ())
-
-    async def close(self) -> None:
-        self.closed = True
 
 
 def context(magnum: Magnum) -> Context:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from services.k8s_worker.lookout import Lookout
 from services.k8s_worker.provisioner import (
     Kit,
     deprovision_cluster,
@@ -27,7 +28,7 @@ from shared.runtime.errors import OutcomeUnknown, TemporaryError
 from shared.worker.command import Command
 from shared.worker.errors import NotFound, Refused
 from shared.worker.marks import Marks
-from tests.unit.k8s_worker.magnum import Magnum
+from tests.unit.k8s_worker.magnum import Magnum, Server
 
 ID = "cluster-01jz0000000000000000000000"
 OTHER = "cluster-01jz0000000000000000000001"
@@ -107,8 +108,9 @@ async def test_others_clusters_of_the_same_name_are_not_ours() -> None:
     gone: Command[DeprovisionCluster] = command(  # type: ignore[assignment]
         DeprovisionCluster(cloud="devcloud", cluster_id=made)
     )
-    assert await deprovision_cluster(magnum, KIT, gone) == made
-    assert await deprovision_cluster(magnum, KIT, gone) is None
+    lookout = Lookout(Server)
+    assert await deprovision_cluster(magnum, KIT, lookout, gone) == (made, [])
+    assert await deprovision_cluster(magnum, KIT, lookout, gone) is None
     assert set(magnum.kept) == {one.id for one in strangers}
 
 

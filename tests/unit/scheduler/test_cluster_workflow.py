@@ -139,6 +139,23 @@ def test_what_magnum_does_not_show_yet_is_waited_for_and_what_disappears_fails()
     assert cluster.reason() is Reason.REMOVED_EXTERNALLY
 
 
+def test_a_living_cluster_is_drained_first_and_says_what_was_left() -> None:
+    """How often that was tried is counted; one that never lived has nothing outside."""
+    cluster = living()
+    cluster.delete()
+    for tries in range(3):
+        assert cluster.command().message == DeprovisionCluster(
+            cloud="devcloud", cluster_id="m-1", drained=tries
+        )
+        cluster.fail(Reason.IN_USE, retryable=True)
+        assert (cluster.phase(), cluster.reason()) == (Phase.DEPROVISIONING, Reason.IN_USE)
+        cluster.ring("retry/cluster")
+    cluster.answer(ClusterDeletionStarted(cluster_id="m-1", left=("Service default/web",)))
+    assert cluster.status.outputs["left_behind"] == ["Service default/web"]
+    cluster.observe(ClusterObserved, cluster_id="m-1", gone=True)
+    assert cluster.phase() is Phase.DELETED
+
+
 def test_a_delete_that_fails_is_ordered_again() -> None:
     """It ends in deleted, or goes on."""
     cluster = living()
