@@ -164,6 +164,10 @@ class ProcessTable:
             self.kill(daemon.name)
         self._record_path(daemon.name).unlink(missing_ok=True)
 
+    def recorded(self) -> set[str]:
+        """Return the names of all daemons that were started, and not stopped since."""
+        return {path.stem for path in self._paths.run.glob("*.json")}
+
     def kill(self, name: str) -> None:
         """End a daemon's whole group at once (SIGKILL), as a crash would."""
         self._signal(name, signal.SIGKILL)

@@ -14,6 +14,7 @@ from devcloud.component import Component, Installer
 from devcloud.components import COMPONENTS
 from devcloud.graph import RequirementFailed, UnknownName, closure, reverse, run_graph
 from devcloud.packages import DebianPackages
+from devcloud.processes import Daemon
 from devcloud.progress import Progress
 from devcloud.site import Site
 from devcloud.tools import Cancelled, tail
@@ -187,6 +188,8 @@ class Supervisor:
             self.site.tools.pause(0.1)
 
     def _stop_all(self, report: Report) -> None:
+        self._stop_strangers()
+
         def work(name: str) -> None:
             report(name, "stopping")
             self.components[name].stop()
@@ -194,6 +197,15 @@ class Supervisor:
 
         order = {name: (*needs, *self.after[name]) for name, needs in self.needs.items()}
         self._run(reverse(order), work, report)
+
+    def _stop_strangers(self) -> None:
+        """Stop what another version of this code has started, and this one knows nothing of.
+
+        It would look for what it needs for ever, at ports that may be others' by then.
+        """
+        known = {daemon.name for one in self.components.values() for daemon in one.daemons()}
+        for name in sorted(self.site.processes.recorded() - known):
+            self.site.processes.stop(Daemon(name, ()))
 
     def _run(
         self,

@@ -113,7 +113,8 @@ def public_data(message: Message) -> dict[str, Any]:
     elif isinstance(message, StackObserved):
         seen = {
             "stack_status": message.stack_status,
-            "parts": {part.name: part.status for part in message.parts} or None,
+            # Members of groups have the same names: "0", "1", …
+            "parts": [{"name": one.name, "status": one.status} for one in message.parts] or None,
             "gone": message.gone or None,
         }
     elif isinstance(message, ClusterObserved):

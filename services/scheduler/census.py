@@ -66,6 +66,11 @@ _GUESTS = {
 _OF_GUESTS = tuple(what for whats in _GUESTS.values() for what in whats)
 
 
+def is_guest(worker: str) -> bool:
+    """Tell whether a worker is only beside the one that its places are first of all for."""
+    return worker in _GUESTS
+
+
 def series(worker: str, place: str) -> str:
     """Return what the censuses of a worker at a place are kept under: each replaces the last."""
     return f"{worker}/{place}" if worker in _GUESTS else place

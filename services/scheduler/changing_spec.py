@@ -7,11 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from services.scheduler.state import ResourceState, SpecChange
 from services.scheduler.walk import Walk
 from shared.contract.kinds import KINDS, SEALED
 from shared.contract.messages import RequestSubmitted
 
+#: What a stack may have of parameters: as many as one request may name, and their size as JSON.
+MOST_PARAMETERS = 200
+MOST_BYTES = 256 * 1024
 #: Fields of which one takes the place of the other.
 _INSTEAD = {"template": "template_name", "template_name": "template"}
 
@@ -35,6 +40,23 @@ def spec_after(state: ResourceState, operation_id: str) -> dict[str, Any]:
     if "parameters" in change:
         after["parameters"] = {**before.get("parameters", {}), **change["parameters"]}
     return after
+
+
+def too_large(state: ResourceState, operation_id: str) -> str | None:
+    """Why the spec can't be what the operation makes of it; None: it can.
+
+    Each change is bounded, and many of them would make it ever larger: a status carries it all.
+    """
+    parameters = spec_after(state, operation_id).get("parameters", {})
+    if operation_id not in state.changes or not parameters:
+        return None
+    size = len(msgspec.json.encode(parameters))
+    if len(parameters) <= MOST_PARAMETERS and size <= MOST_BYTES:
+        return None
+    return (
+        f"parameters: {len(parameters)} of {size} bytes altogether, with those that there are;"
+        f" at most {MOST_PARAMETERS} of {MOST_BYTES} bytes are expected."
+    )
 
 
 def apply(walk: Walk, operation_id: str) -> None:

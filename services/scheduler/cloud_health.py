@@ -23,10 +23,12 @@ from shared.contract.messages import (
     ExportDisks,
     MachineDeployStarted,
     Message,
+    ProvisionStack,
     ProvisionVm,
     ProvisionVolume,
     ReserveNode,
     SnapshotTaken,
+    StackCreateStarted,
     TakeSnapshot,
     VmBuildStarted,
     VolumeAttached,
@@ -61,11 +63,13 @@ _MADE = (
     VolumeAttached,
     DisksExported,
     MachineDeployStarted,
+    StackCreateStarted,
 )
 #: The commands that order them: whoever refuses one in so many words is alive.
 _MAKING = frozenset(
     command.__name__
     for command in (
+        ProvisionStack,
         ProvisionVm,
         ProvisionVolume,
         TakeSnapshot,
@@ -154,8 +158,19 @@ class Sign(enum.Enum):
     ALIVE = enum.auto()
 
 
-def sign_in(event: Message) -> Sign | None:
-    """Tell what a worker's answer says of its cloud; None: nothing."""
+def sign_in(event: Message, *, guest: bool = False) -> Sign | None:
+    """Tell what a worker's answer says of its cloud; None: nothing.
+
+    A ``guest`` speaks of a service beside what the cloud is for: that Heat is down hinders no VM,
+    and that it takes a stack ends a rest, but says nothing of Nova's failures.
+    """
+    sign = _sign_in(event)
+    if not guest or sign is None:
+        return sign
+    return None if sign is Sign.FAILURE else Sign.ALIVE
+
+
+def _sign_in(event: Message) -> Sign | None:
     if isinstance(event, _MADE):
         return Sign.SUCCESS
     if not isinstance(event, CommandFailed):

@@ -154,6 +154,10 @@ class WorkflowDefinition:
         """Return where a step, or else an operation, is carried out."""
         return self.step(name).place(state) if self.knows(name) else state.place
 
+    def worker_of(self, name: str) -> str:
+        """Return who carries out a step, or else an operation."""
+        return self.step(name).worker if self.knows(name) else self.worker
+
     def step(self, name: str) -> StepDefinition:
         """The definition of a step by name."""
         return next(step for step in self.steps if step.name == name)

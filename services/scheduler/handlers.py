@@ -98,14 +98,18 @@ async def absorb_answer(delivery: Delivery, event: Message, context: Context) ->
         definition = WORKFLOWS[state.resource.kind]
         return workflow.absorb(state, definition, utc_now(), step, attempt, event)
 
-    sign = None if is_left_behind(step) else cloud_health.sign_in(event)
+    unheard = is_left_behind(step) or cloud_health.sign_in(event) is None
 
     async def learn(tx: Transaction, before: ResourceState, _: ResourceState) -> None:
-        if sign is not None and _is_open(before, step, attempt):
-            place = WORKFLOWS[before.resource.kind].place_of(before, step)
+        if not _is_open(before, step, attempt):
+            return
+        definition = WORKFLOWS[before.resource.kind]
+        guest = census.is_guest(definition.worker_of(step))
+        if (sign := cloud_health.sign_in(event, guest=guest)) is not None:
+            place = definition.place_of(before, step)
             await cloud_health.note_answer(tx, place, sign, utc_now(), context.settings)
 
-    lesson = Lesson(cloud_health.TABLE, learn) if sign else None
+    lesson = None if unheard else Lesson(cloud_health.TABLE, learn)
     await context.changes.do(Change(envelope, True, decide, lesson))
 
 

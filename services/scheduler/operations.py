@@ -126,11 +126,22 @@ def _start_next(walk: Walk) -> None:
         return
     waiting = [one for one in operations if one.state is OperationState.REQUESTED]
     for operation in waiting:
-        words = too_small(walk.state.resource, operation.size_gib) if operation.size_gib else None
-        if words is None:
+        problem = _stands_against(walk, operation)
+        if problem is None:
             _issue(walk, operation)
             return
-        _finish(walk, operation.id, bad_size(words))  # by the growth before it
+        _finish(walk, operation.id, problem)
+
+
+def _stands_against(walk: Walk, operation: Operation) -> Problem | None:
+    """Why it can't be after those before it; None: it can."""
+    if operation.size_gib:
+        words = too_small(walk.state.resource, operation.size_gib)
+        return bad_size(words) if words else None
+    words = changing_spec.too_large(walk.state, operation.id)
+    if words is None:
+        return None
+    return Problem(title="Too large", detail=words, reason=Reason.COMMAND_REJECTED)
 
 
 def _issue(walk: Walk, operation: Operation) -> None:

@@ -21,7 +21,7 @@ from services.scheduler.definitions import (
     StepDefinition,
     WorkflowDefinition,
 )
-from services.scheduler.state import ResourceState, SpecChange
+from services.scheduler.state import Progress, ResourceState, SpecChange
 from shared.contract.messages import (
     ChangeStack,
     DeprovisionStack,
@@ -83,7 +83,7 @@ def stack_made(state: ResourceState, seen: StackObserved) -> Sighting:
     if seen.stack_status in {"CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED"}:
         return Sighting(failed=(Reason.STACK_FAILED, _failure(seen)))
     if seen.stack_status == "CREATE_COMPLETE" and not seen.unproven and seen.outputs is not None:
-        outputs = _outputs(seen)
+        outputs = outputs_of(state, seen)
         return Sighting(done=True, outputs=outputs, handles={_SO_FAR: ""})
     if (seconds := _too_long(state, seen)) is not None:
         detail = f"Heat has not ended it within its timeout of {seconds} s: {_open_parts(seen)}."
@@ -98,7 +98,8 @@ def _too_long(state: ResourceState, seen: StackObserved) -> int | None:
     Heat leaves a stack in progress for ever whose engine was killed: it looks at its timeout when
     a part of it is done.
     """
-    timeout, since = state.resource.spec.get("timeout"), state.step(STEP).started_at
+    progress = state.progress.get(STEP, Progress())
+    timeout, since = state.resource.spec.get("timeout"), progress.accepted_at
     if timeout is None or since is None:
         return None
     return timeout if seen.observed_at > since + timedelta(seconds=timeout) + _GRACE else None
@@ -133,29 +134,31 @@ def _so_far(state: ResourceState) -> str | None:
     return f"Heat still was at {words}." if words else None
 
 
-def _outputs(seen: StackObserved) -> dict[str, Any]:
+def outputs_of(state: ResourceState, seen: StackObserved) -> dict[str, Any]:
+    """Return what a stack shows of itself: {output: value}, and what was too large to be told."""
     if seen.outputs is None:
         return {}
     told: dict[str, Any] = {"outputs": seen.outputs}
-    return told | ({"left_out": list(seen.left_out)} if seen.left_out else {})
-
-
-def outputs_of(state: ResourceState, seen: StackObserved) -> dict[str, Any]:
-    """Return what a living stack shows of itself: {output: value}."""
-    del state
-    return _outputs(seen)
+    if seen.left_out or "left_out" in state.resource.status.outputs:
+        told["left_out"] = list(seen.left_out)
+    return told
 
 
 def _change(state: ResourceState, operation: Operation) -> ChangeStack:
     after = spec_after(state, operation.id)
     change = state.changes.get(operation.id, SpecChange())
+    named = change.spec.get("parameters", {})
     return ChangeStack(
         cloud=state.place,
         stack_id=state.handles["stack_id"],
         operation_id=operation.id,
         template=after.get("template"),
         template_name=after.get("template_name"),
-        parameters=change.spec.get("parameters", {}),
+        # What the spec itself has is what Heat has; the catalog may have changed since.
+        stored_template="template_name" in after and "template_name" not in change.spec,
+        # All of them: Heat may still have those of a change that failed.
+        parameters=after.get("parameters", {}),
+        named=tuple(sorted(named)),
         sealed_hidden_parameters=change.sealed.get("hidden_parameters"),
     )
 

@@ -6,7 +6,7 @@ create is then unknown) or as one of `shared.worker.errors`. Nothing starts afte
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -30,13 +30,27 @@ class Stack:
 
 @dataclass(frozen=True, kw_only=True)
 class NewStack:
-    """A stack to be made. ``timeout``: minutes; ``parameters`` may hold secrets: never log it."""
+    """A stack to be made. ``timeout``: minutes; ``parameters`` may hold secrets: never log it.
+
+    ``masked`` tells Heat's words without those. Of a change: a template of None is the one that
+    Heat has, and parameters that ``clear`` names have the template's default again.
+    """
 
     name: str
-    template: Template
+    template: Template | None
     parameters: Mapping[str, Any] = field(repr=False)
     tags: tuple[str, ...]
+    masked: Callable[[str], str] = field(repr=False)
     timeout: int | None = None
+    clear: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Declared:
+    """The names of a template's parameters: all, and those that it marks hidden."""
+
+    names: frozenset[str]
+    hidden: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -61,8 +75,8 @@ class Project(Protocol):
     def tenant(self) -> str:
         """The tenant's name."""
 
-    async def hidden_parameters(self, template: Template) -> frozenset[str]:
-        """Have Heat look at a template; return which parameters it marks hidden.
+    async def declared(self, template: Template) -> Declared:
+        """Have Heat look at a template; return which parameters it has.
 
         Raises `Refused` with Heat's own line when it is none, or names what Heat doesn't know.
         """
@@ -75,6 +89,12 @@ class Project(Protocol):
 
     async def stack(self, name: str) -> Stack | None:
         """Return the living stack of this name or id; None when Heat has none."""
+
+    async def template(self, stack: Stack) -> dict[str, Any]:
+        """Return the template that Heat has of a living stack; raises `NotFound`."""
+
+    async def named(self, name: str) -> list[Stack]:
+        """Return all living stacks of this name: there may be more than one."""
 
     async def stacks(self, *tags: str) -> list[Stack]:
         """Return the living stacks that have all these tags."""

@@ -6,22 +6,27 @@ own objects add are a second request after each create and answers without their
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from services.stack_worker.backend import NewStack, Part, Stack, Template
+from services.stack_worker.backend import Declared, NewStack, Part, Stack, Template
 from shared.contract.problems import Reason
 from shared.openstack.calls import Calls
 from shared.openstack.connections import answer_of, check, raw
-from shared.worker.errors import NotFound, Refused
+from shared.worker.errors import NotFound, Refused, RefusedForNow
 
 T = TypeVar("T")
 HEAT = "orchestration"
+#: So many servers are asked for one by one.
+_FEW = 3
 #: How deep nested stacks are looked into.
 _DEPTH = 5
+#: Heat's own quota, which it answers with a plain 400.
+_TOO_MANY = re.compile(r"reached the maximum stacks per tenant", re.IGNORECASE)
 #: Heat goes on showing what was deleted, by its id.
 _DELETED = "DELETE_COMPLETE"
 
@@ -34,12 +39,12 @@ class HeatProject:
     tenant: str
     calls: Calls
 
-    async def hidden_parameters(self, template: Template) -> frozenset[str]:
+    async def declared(self, template: Template) -> Declared:
         """POST /validate."""
         shown = await self._post("/validate", {"template": template})
         parameters: dict[str, Any] = shown.get("Parameters") or {}
         hidden = (name for name, one in parameters.items() if str(one.get("NoEcho")) == "true")
-        return frozenset(hidden)
+        return Declared(frozenset(parameters), frozenset(hidden))
 
     async def create_stack(self, new: NewStack) -> str:
         """POST /stacks: Heat looks at the whole of it before it answers."""
@@ -53,32 +58,36 @@ class HeatProject:
         }
         if new.timeout is not None:
             body["timeout_mins"] = new.timeout
-        made = await self._post("/stacks", body)
+        made = await self._post("/stacks", body, new.masked)
         return str(made["stack"]["id"])
 
     async def change_stack(self, stack: Stack, new: NewStack) -> None:
         """PATCH /stacks/{name}/{id}: Heat looks at the whole of it before it answers."""
-        body: dict[str, Any] = {"template": new.template, "parameters": dict(new.parameters)}
-        body |= {"tags": ",".join(new.tags), "disable_rollback": True}
+        body: dict[str, Any] = {"parameters": dict(new.parameters), "tags": ",".join(new.tags)}
+        body |= {"disable_rollback": True, "clear_parameters": list(new.clear)}
+        if new.template is not None:
+            body["template"] = new.template
 
         def patch(cloud: Any) -> None:
             check(raw(cloud, HEAT).patch(_path(stack), json=body))
 
-        await self._telling(patch)
+        await self._telling(patch, new.masked)
 
-    async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def _post(
+        self, path: str, body: dict[str, Any], masked: Callable[[str], str] | None = None
+    ) -> dict[str, Any]:
         def post(cloud: Any) -> dict[str, Any]:
             answer: dict[str, Any] = answer_of(raw(cloud, HEAT).post(path, json=body))
             return answer
 
-        return await self._telling(post)
+        return await self._telling(post, masked)
 
-    async def _telling(self, call: Callable[[Any], T]) -> T:
+    async def _telling(self, call: Callable[[Any], T], masked: Callable[[str], str] | None) -> T:
         """Call Heat with a template, and perhaps with secrets."""
         try:
-            return await self.calls(call, missing=Reason.TEMPLATE_INVALID, private=True)
+            return await self.calls(call, missing=Reason.TEMPLATE_INVALID, masked=masked)
         except Refused as error:
-            raise _about_the_template(error) from error
+            raise about_the_template(error) from error
 
     async def stack(self, name: str) -> Stack | None:
         """GET /stacks/{name}."""
@@ -95,12 +104,26 @@ class HeatProject:
         shown: dict[str, Any] | None = await self.calls.unless_gone(get)
         return None if shown is None or shown["stack_status"] == _DELETED else shown
 
+    async def template(self, stack: Stack) -> dict[str, Any]:
+        """GET /stacks/{name}/{id}/template."""
+
+        def get(cloud: Any) -> dict[str, Any]:
+            found: dict[str, Any] = answer_of(raw(cloud, HEAT).get(f"{_path(stack)}/template"))
+            return found
+
+        return await self.calls(get, missing=Reason.REMOVED_EXTERNALLY)
+
+    async def named(self, name: str) -> list[Stack]:
+        """GET /stacks?name=…: those that a tag hides from lists, too."""
+        return await self._list({"name": name, "show_hidden": "true"})
+
     async def stacks(self, *tags: str) -> list[Stack]:
         """GET /stacks?tags=…: Heat gives all of them where no limit is named."""
+        return await self._list({"tags": ",".join(tags)})
 
+    async def _list(self, query: dict[str, str]) -> list[Stack]:
         def get(cloud: Any) -> Any:
-            found = raw(cloud, HEAT).get("/stacks", params={"tags": ",".join(tags)})
-            return answer_of(found)["stacks"]
+            return answer_of(raw(cloud, HEAT).get("/stacks", params=query))["stacks"]
 
         return [_stack(one) for one in await self.calls(get)]
 
@@ -131,13 +154,20 @@ class HeatProject:
         return {one["output_key"]: one.get("output_value") for one in shown.get("outputs") or ()}
 
     async def server_statuses(self, ids: Collection[str]) -> dict[str, str]:
-        """GET /servers/{id} each: a stack has few, and a list would show the whole project's."""
+        """GET /servers/{id} each of a few; of more, one list shows the whole project's."""
+        if len(ids) > _FEW:
+            shown = await self.calls(_all_statuses)
+            return {one: shown[one] for one in ids if one in shown}
         found: dict[str, str] = {}
         for server_id in sorted(ids):
             status = await self.calls.unless_gone(partial(_server_status, server_id))
             if status is not None:
                 found[server_id] = status
         return found
+
+
+def _all_statuses(cloud: Any) -> dict[str, str]:
+    return {one.id: str(one.status) for one in cloud.compute.servers()}
 
 
 def _server_status(server_id: str, cloud: Any) -> str:
@@ -169,8 +199,10 @@ def _part(shown: dict[str, Any]) -> Part:
     )
 
 
-def _about_the_template(error: Refused) -> Refused:
+def about_the_template(error: Refused) -> Refused:
     """What Heat refuses without a name for the fault is the template, or what it was given."""
+    if _TOO_MANY.search(str(error)):
+        return RefusedForNow(str(error), reason=Reason.QUOTA_EXCEEDED, code=error.code)
     refused = type(error) is Refused or isinstance(error, NotFound)
     if not refused or error.reason != Reason.BACKEND_REFUSED:
         return error

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from services.stack_worker.backend import Backend, Part, Project, Stack, servers_of
+from services.stack_worker.ownership import is_ours
 from shared.contract.messages import (
     InspectStacks,
     StackInspection,
@@ -29,6 +30,8 @@ from shared.worker.marks import Marks
 
 #: How long an inspection may go on once it has started, in seconds.
 LIFE = 45.0
+#: How many stacks are looked at side by side: commands share the threads with them.
+AT_ONCE = 4
 #: How many parts are told of, and how much of a reason.
 MOST_PARTS = 300
 _LONGEST = 2000
@@ -79,8 +82,9 @@ def _is_complete(stack: Stack) -> bool:
 
 
 def _unproven(parts: Sequence[Part], servers: Mapping[str, str]) -> tuple[str, ...]:
-    shown = {one.name: servers.get(one.physical_id, "not found") for one in servers_of(parts)}
-    return tuple(f"{name}: {status}" for name, status in shown.items() if status != "ACTIVE")
+    # One by one: names are unique in a stack, and not among those that are nested in it.
+    shown = [(one.name, servers.get(one.physical_id, "not found")) for one in servers_of(parts)]
+    return tuple(f"{name}: {status}" for name, status in shown if status != "ACTIVE")
 
 
 def _within_bounds(
@@ -102,12 +106,13 @@ def _within_bounds(
 async def inspect_stacks(
     backend: Backend, marks: Marks, command: Command[InspectStacks]
 ) -> list[Observation]:
-    """Look at all stacks of the command, tenant by tenant, side by side."""
+    """Look at all stacks of the command, tenant by tenant, a few at once."""
     groups: defaultdict[str, list[StackInspection]] = defaultdict(list)
     for one in command.message.stacks:
         groups[one.tenant].append(one)
+    at_once = asyncio.Semaphore(AT_ONCE)
     seen = await asyncio.gather(
-        *(_inspect_tenant(backend, marks, command, *group) for group in groups.items())
+        *(_inspect_tenant(backend, marks, command, at_once, *group) for group in groups.items())
     )
     return [observation for group in seen for observation in group]
 
@@ -116,33 +121,71 @@ async def _inspect_tenant(
     backend: Backend,
     marks: Marks,
     command: Command[InspectStacks],
+    at_once: asyncio.Semaphore,
     tenant: str,
     asked: Sequence[StackInspection],
 ) -> list[Observation]:
-    cloud = command.message.cloud
     try:
-        project = backend.project(cloud, tenant, Deadline.after(LIFE))
+        project = backend.project(command.message.cloud, tenant, Deadline.after(LIFE))
         # Before the question, not after the answer: what changes in between is not seen.
         observed_at = datetime.now(UTC)
-        listed = {
-            owner: stack
-            for stack in await project.stacks(marks.installation)
-            if (owner := marks.resource_of(stack.tags)) is not None
-            and marks.are_only(owner, stack.tags)
-        }
-        seen = await asyncio.gather(
-            *(_look(project, observed_at, one, listed.get(one.resource_id)) for one in asked)
-        )
+        async with at_once:
+            found = await project.stacks(marks.installation)
     except ColobusError as error:
-        failed = StackInspectionFailed(
-            cloud=cloud,
-            resource_ids=tuple(one.resource_id for one in asked),
-            problem=error.problem(),
-        )
-        return [Observation(command.resource_id, tenant, failed)]
-    return [
-        Observation(one.resource_id, tenant, shown) for one, shown in zip(asked, seen, strict=True)
+        return [_failed(command, tenant, asked, error)]
+    listed = _by_owner(marks, found, asked)
+    seen = await asyncio.gather(
+        *(_looked(project, observed_at, at_once, one, listed) for one in asked)
+    )
+    pairs = list(zip(asked, seen, strict=True))
+    told = [
+        Observation(one.resource_id, tenant, shown)
+        for one, shown in pairs
+        if isinstance(shown, StackObserved)
     ]
+    errors = [(one, shown) for one, shown in pairs if isinstance(shown, ColobusError)]
+    if errors:
+        told.append(_failed(command, tenant, [one for one, _ in errors], errors[0][1]))
+    return told
+
+
+def _by_owner(
+    marks: Marks, found: Sequence[Stack], asked: Sequence[StackInspection]
+) -> dict[str, Stack]:
+    """Return the stack of each resource; of twins the one that the ledger knows, or the first."""
+    known = {one.resource_id: one.stack_id for one in asked}
+    first = sorted(found, key=lambda one: (one.id != known.get(one.name), one.created_at, one.id))
+    ours = [one for one in first if is_ours(marks, one, one.name)]
+    return {one.name: one for one in reversed(ours)}
+
+
+def _failed(
+    command: Command[InspectStacks],
+    tenant: str,
+    asked: Sequence[StackInspection],
+    error: ColobusError,
+) -> Observation:
+    failed = StackInspectionFailed(
+        cloud=command.message.cloud,
+        resource_ids=tuple(one.resource_id for one in asked),
+        problem=error.problem(),
+    )
+    return Observation(command.resource_id, tenant, failed)
+
+
+async def _looked(
+    project: Project,
+    observed_at: datetime,
+    at_once: asyncio.Semaphore,
+    asked: StackInspection,
+    listed: Mapping[str, Stack],
+) -> StackObserved | ColobusError:
+    """Look at one stack; an error is this one's alone."""
+    try:
+        async with at_once:
+            return await _look(project, observed_at, asked, listed.get(asked.resource_id))
+    except ColobusError as error:
+        return error
 
 
 async def _look(

@@ -1,23 +1,25 @@
 """A stack made, found again, or deleted. Its name follows from the resource's id.
 
-Heat has a name only once in a project, so its own refusal is the lock: whoever asks second finds
-the first one's.
+Heat has a name only once in a project: whoever asks second is refused, and finds the first one's.
+Where both passed, one of the two is removed (`ownership`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from services.stack_worker.backend import NewStack, Project, Stack
+from services.stack_worker import template_rules
+from services.stack_worker.backend import Declared, NewStack, Project, Stack
+from services.stack_worker.ownership import is_ours, own_stacks, standing
+from services.stack_worker.secret_words import Mask
 from services.stack_worker.templates import Templates
 from shared.contract.messages import ChangeStack, DeprovisionStack, ProvisionStack, RemoveOrphan
 from shared.contract.problems import Reason
-from shared.runtime.errors import TemporaryError
 from shared.runtime.secrets import SealingKey, UnreadableSecret
 from shared.worker.command import Command
 from shared.worker.errors import Conflict, NotFound, Refused
@@ -26,11 +28,7 @@ from shared.worker.marks import Marks
 WORKER = "stack_worker"
 #: What the census calls what we make.
 STACK = "stack"
-_DELETING = "DELETE_"
-#: What stands for a secret in Heat's words, as Heat itself writes it.
-MASK = "******"
-#: Shorter secrets can't be told from other words.
-_SHORTEST = 3
+_FAILED_CHANGE = "UPDATE_FAILED"
 
 
 @dataclass(frozen=True)
@@ -48,19 +46,20 @@ async def provision_stack(project: Project, kit: Kit, command: Command[Provision
     Raises `Refused` (template_invalid) with Heat's own line, before anything is made.
     """
     if command.repeated:
-        found = await _own(project, kit, command.resource_id)
+        found = await standing(project, kit.marks, command.resource_id)
         if found is not None:
             return found.id
-    secrets = unsealed(kit.sealing_key, command.message.sealed_hidden_parameters)
-    new = await _new_stack(project, kit, command, secrets, command.message.timeout)
-    with _quoting_no(secrets):
-        try:
-            return await project.create_stack(new)
-        except Conflict:
-            found = await _own(project, kit, command.resource_id)
-            if found is None:
-                raise
-            return found.id
+    new = await _new_stack(project, kit, command)
+    try:
+        made = await project.create_stack(new)
+    except Conflict:
+        found = await standing(project, kit.marks, command.resource_id)
+        if found is None:
+            raise
+        return found.id
+    # Another create of the same command may have passed Heat's look at names beside ours.
+    found = await standing(project, kit.marks, command.resource_id)
+    return made if found is None else found.id
 
 
 async def change_stack(project: Project, kit: Kit, command: Command[ChangeStack]) -> None:
@@ -68,49 +67,78 @@ async def change_stack(project: Project, kit: Kit, command: Command[ChangeStack]
 
     Raises `Refused` (template_invalid) with Heat's own line, before anything is changed.
     """
-    found = await _own(project, kit, command.resource_id)
+    stack_id = command.message.stack_id
+    found = await standing(project, kit.marks, command.resource_id, stack_id)
     if found is None:
         detail = "The stack no longer exists in Heat."
         raise NotFound(detail, reason=Reason.REMOVED_EXTERNALLY)
-    secrets = unsealed(kit.sealing_key, command.message.sealed_hidden_parameters)
-    new = await _new_stack(project, kit, command, secrets)
-    with _quoting_no(secrets):
-        await project.change_stack(found, new)
+    await project.change_stack(found, await _changed(project, kit, command, found))
 
 
-@contextmanager
-def _quoting_no(secrets: Mapping[str, Any]) -> Iterator[None]:
-    """What Heat refuses is told without the secrets that it quotes."""
-    try:
-        yield
-    except Refused as error:
-        words, reason = masked(str(error), secrets), Reason(error.reason or Reason.BACKEND_REFUSED)
-        # Not from the error, whose words may be logged with ours.
-        raise type(error)(words, reason=reason, code=error.code) from None
-
-
-async def _new_stack(
-    project: Project,
-    kit: Kit,
-    command: Command[ProvisionStack | ChangeStack],
-    secrets: Mapping[str, Any],
-    timeout: int | None = None,
-) -> NewStack:
-    message = command.message
-    template = message.template or kit.templates.text(message.template_name or "")
-    shown = sorted(await project.hidden_parameters(template) & message.parameters.keys())
-    if shown:
-        raise Refused(
-            f"The template marks {', '.join(shown)} hidden: name it in hidden_parameters.",
-            reason=Reason.TEMPLATE_INVALID,
-        )
+async def _new_stack(project: Project, kit: Kit, command: Command[ProvisionStack]) -> NewStack:
+    message, secrets = command.message, _secrets(kit, command.message)
+    template = await _template(kit, message)
+    declared = await project.declared(template)
+    _check_names(declared, message.parameters.keys(), secrets.keys())
+    timeout = message.timeout
     return NewStack(
         name=command.resource_id,
         template=template,
         parameters={**message.parameters, **secrets},
         tags=kit.marks.tags(command.resource_id),
+        masked=Mask(secrets),
         timeout=None if timeout is None else -(-timeout // 60),
     )
+
+
+async def _changed(
+    project: Project, kit: Kit, command: Command[ChangeStack], found: Stack
+) -> NewStack:
+    """What the stack is to be: all parameters of the spec, since a failed change has left its own.
+
+    Those of the spec that another template no longer has are left out; asking for one is an error.
+    """
+    message, secrets = command.message, _secrets(kit, command.message)
+    failed = found.status == _FAILED_CHANGE  # then Heat's template is that of the change, too
+    kept = message.stored_template and not failed
+    template = None if kept else await _template(kit, message)
+    declared = await project.declared(template or await project.template(found))
+    _check_names(declared, message.named, secrets.keys())
+    shown = declared.names - declared.hidden
+    parameters = {name: one for name, one in message.parameters.items() if name in shown}
+    return NewStack(
+        name=command.resource_id,
+        template=template,
+        parameters={**parameters, **secrets},
+        tags=kit.marks.tags(command.resource_id),
+        masked=Mask(secrets),
+        clear=tuple(sorted(shown - parameters.keys() - secrets.keys())) if failed else (),
+    )
+
+
+async def _template(kit: Kit, message: ProvisionStack | ChangeStack) -> dict[str, Any]:
+    """Return the template, looked at: in a thread, since a large one takes its time."""
+    given = message.template or kit.templates.text(message.template_name or "")
+    template = await asyncio.to_thread(template_rules.read, given)
+    await asyncio.to_thread(template_rules.check, template)
+    return template
+
+
+def _check_names(declared: Declared, shown: Collection[str], sealed: Collection[str]) -> None:
+    """Heat drops what a change names and the template hasn't, and says nothing."""
+    if unknown := sorted({*shown, *sealed} - declared.names):
+        raise Refused(
+            f"The template has no parameter {', '.join(unknown)}.", reason=Reason.TEMPLATE_INVALID
+        )
+    if hidden := sorted(declared.hidden & set(shown)):
+        raise Refused(
+            f"The template marks {', '.join(hidden)} hidden: name it in hidden_parameters.",
+            reason=Reason.TEMPLATE_INVALID,
+        )
+
+
+def _secrets(kit: Kit, message: ProvisionStack | ChangeStack) -> dict[str, Any]:
+    return unsealed(kit.sealing_key, message.sealed_hidden_parameters)
 
 
 def unsealed(key: SealingKey, sealed: str | None) -> dict[str, Any]:
@@ -124,39 +152,17 @@ def unsealed(key: SealingKey, sealed: str | None) -> dict[str, Any]:
         raise UnreadableSecret(detail) from error
 
 
-def masked(words: str, secrets: Mapping[str, Any]) -> str:
-    """Return Heat's words without the secrets that they quote."""
-    texts = {
-        one if isinstance(one, str) else msgspec.json.encode(one).decode()
-        for one in secrets.values()
-    }
-    for text in sorted(texts, key=len, reverse=True):
-        if len(text) >= _SHORTEST:
-            words = words.replace(text, MASK)
-    return words
-
-
-async def _own(project: Project, kit: Kit, resource_id: str) -> Stack | None:
-    """Return the stack of that resource; raises `TemporaryError` while it is going."""
-    found = await project.stack(resource_id)
-    if found is None:
-        return None
-    if not kit.marks.are_only(resource_id, found.tags):
-        raise Conflict(f"The stack {found.name} in this project does not bear our marks.")
-    if found.status.startswith(_DELETING):
-        detail = "An earlier stack of this resource is still being removed."
-        raise TemporaryError(detail, reason=Reason.BACKEND_REFUSED)
-    return found
-
-
 async def deprovision_stack(
     project: Project, kit: Kit, command: Command[DeprovisionStack]
 ) -> str | None:
-    """Start deleting the resource's stack; return its id, or None when there is none."""
-    found = await project.stack(command.resource_id)
-    if found is None or not kit.marks.are_only(command.resource_id, found.tags):
-        return None
-    return found.id if await project.delete_stack(found) else None
+    """Start deleting the resource's stack, twins too; return its id, or None when there is none.
+
+    Raises `Conflict` when there is one of its name that is not ours: it is not gone, then.
+    """
+    stack_id = command.message.stack_id
+    found = await own_stacks(project, kit.marks, command.resource_id, stack_id)
+    going = [one.id for one in found if await project.delete_stack(one)]
+    return going[0] if going else None
 
 
 async def remove_orphan(project: Project, kit: Kit, order: RemoveOrphan) -> bool:
@@ -166,6 +172,6 @@ async def remove_orphan(project: Project, kit: Kit, order: RemoveOrphan) -> bool
     found = await project.stack(order.object_id)
     if found is None:
         return True
-    if not kit.marks.are_only(order.resource_id, found.tags):
+    if not is_ours(kit.marks, found, order.resource_id):
         raise Refused(f"The stack {found.id} does not bear the marks of {order.resource_id} alone.")
     return not await project.delete_stack(found)

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -38,16 +38,16 @@ class Calls:
         call: Callable[[Any], T],
         *,
         missing: Reason = Reason.BACKEND_REFUSED,
-        private: bool = False,
+        masked: Callable[[str], str] | None = None,
     ) -> T:
         """Run ``call(connection)`` in a thread.
 
-        ``missing`` is the reason when the cloud answers 404. With ``private`` the cloud's words may
-        quote a secret that it was told, and are not logged. Raises what `translate` gives, or
-        `DeadlineExpired` before anything is sent.
+        ``missing`` is the reason when the cloud answers 404. The cloud's words may quote a secret
+        that it was told: then they are told through ``masked``, and not logged. Raises what
+        `translate` gives, or `DeadlineExpired` before anything is sent.
         """
         # In our context, so that log lines and requests made there say whose they are.
-        work = partial(copy_context().run, self._blocking, call, missing, private)
+        work = partial(copy_context().run, self._blocking, call, missing, masked)
         return await asyncio.get_running_loop().run_in_executor(self.pool, work)
 
     async def unless_gone(self, call: Callable[[Any], T]) -> T | None:
@@ -57,15 +57,26 @@ class Calls:
         except NotFound:
             return None
 
-    def _blocking(self, call: Callable[[Any], T], missing: Reason, private: bool) -> T:
+    def _blocking(
+        self,
+        call: Callable[[Any], T],
+        missing: Reason,
+        masked: Callable[[str], str] | None,
+    ) -> T:
         self.deadline.check()  # here, since the thread may have come late
         try:
             connection = self.connection.ready()
             self.deadline.check()  # the token may have taken its time
             return call(connection)
         except VENDOR_ERRORS as error:
-            ours = translate(fault_of(error), missing)
+            fault = fault_of(error)
+            if masked is not None:  # all of the words, before they are cut
+                fault = replace(fault, detail=masked(fault.detail))
+            ours = translate(fault, missing)
             level = logging.WARNING if isinstance(ours, TemporaryError) else logging.DEBUG
-            text = "not told" if private else str(error)[:500]
+            text = "not told" if masked else str(error)[:500]
             _log.log(level, "cloud call failed", error=text, kind=type(error).__name__)
-            raise ours from error
+            if masked is None:
+                raise ours from error
+            # Not from the vendor's error, whose words may be logged with ours.
+            raise ours from None

@@ -82,6 +82,21 @@ class Marks:
         It must be named, and nothing on it may name another installation or resource: marks can
         be copied, by hand or with a snapshot, and what is removed doesn't come back.
         """
+        installations, resources = self._named_on(tags, description, metadata)
+        return (installations, resources) == ({self.installation_id}, {resource_id})
+
+    def name_another(self, resource_id: str, tags: Iterable[str]) -> bool:
+        """Tell whether a tag names another installation or resource; none names nobody."""
+        installations, resources = self._named_on(tags)
+        return bool(installations - {self.installation_id} or resources - {resource_id})
+
+    def _named_on(
+        self,
+        tags: Iterable[str],
+        description: str = "",
+        metadata: Mapping[str, str] | None = None,
+    ) -> tuple[set[str], set[str]]:
+        """All installations and all resources that an object names."""
         found, known = list(tags), metadata or {}
         installations = _rest(_INSTALLATION, found) | _named(known, "colobus_installation")
         resources = _rest(_RESOURCE, found) | _named(known, "colobus_resource")
@@ -89,7 +104,7 @@ class Marks:
         if described is not None:
             installations.add(described[1])
             resources |= set() if " worker=" in description else {described[2]}
-        return (installations, resources) == ({self.installation_id}, {resource_id})
+        return installations, resources
 
 
 def _rest(prefix: str, tags: list[str]) -> set[str]:

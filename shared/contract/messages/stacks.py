@@ -34,14 +34,20 @@ class DeprovisionStack(Message, frozen=True):
 
 
 class ChangeStack(Message, frozen=True):
-    """Have Heat change a living stack; parameters that are not named stay as they are."""
+    """Have Heat change a living stack to this template and these, its parameters altogether.
+
+    ``named`` are those that the change itself names. With ``stored_template`` it names no template:
+    then it is the one that Heat has, whatever the catalog has of this name by now.
+    """
 
     cloud: str
     stack_id: str
     operation_id: str
     template: str | dict[str, Any] | None = None
     template_name: str | None = None
+    stored_template: bool = False
     parameters: dict[str, Any] = msgspec.field(default_factory=dict)
+    named: tuple[str, ...] = ()
     sealed_hidden_parameters: str | None = None
 
 

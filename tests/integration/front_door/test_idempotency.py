@@ -56,6 +56,7 @@ async def test_the_same_key_gives_the_same_resource(
     other = await door.create(tenant, headers=_key("b"))
     requests = await neighbours.requests(tenant, 2)
     assert [request.resource_id for request in requests] == [first["id"], other["id"]]
+    assert len(await neighbours.deliveries(tenant, 2)) == 2, "not even the same message again"
 
 
 async def test_the_order_of_fields_and_their_defaults_make_no_other_request(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import psutil
 import pytest
@@ -12,10 +12,17 @@ import pytest
 from devcloud.api import Supervisor
 from devcloud.environment import cloud_environment
 from services.iscsi_worker.queries import get_storage_catalog
-from shared.contract.messages import GetStorageCatalog, StorageInspectionFailed, StoredThing
-from shared.contract.messages import InspectStorage as Inspect
+from shared.contract.messages import (
+    GetStorageCatalog,
+    InspectStorage,
+    Message,
+    StorageInspectionFailed,
+    StorageObserved,
+    StoredThing,
+)
 from shared.contract.problems import Reason
 from shared.runtime.errors import TemporaryError
+from shared.worker.command import Answer
 from tests.integration.iscsi_worker.machines import Machine
 from tests.integration.iscsi_worker.phones import URL_OF_WORKER, door, number_of, phoning
 from tests.integration.iscsi_worker.world import (
@@ -57,6 +64,16 @@ async def replica(world: World) -> AsyncIterator[Replica]:
         yield made
 
 
+async def _looked_at(replica: Replica, attachment: Attachment) -> list[Answer]:
+    thing = StoredThing(
+        resource_id=attachment.id,
+        tenant=TENANT,
+        volume=attachment.volume.id,
+        initiator_iqn=attachment.initiator,
+    )
+    return await replica.do("inspection", InspectStorage(store=STORE, things=(thing,)))
+
+
 async def _fails_for_now(replica: Replica, attachment: Attachment) -> float:
     """Everything that needs Ceph fails retryably; return how long the slowest took."""
     orders = (
@@ -76,12 +93,20 @@ async def _fails_for_now(replica: Replica, attachment: Attachment) -> float:
     return slowest
 
 
-async def _works(replica: Replica) -> bool:
+async def _done(order: Callable[[], Awaitable[object]]) -> bool:
     try:
-        await (await replica.volume()).deprovision()
+        await order()
     except TemporaryError:
         return False
     return True
+
+
+async def _works(replica: Replica) -> bool:
+    return await _done(lambda: _make_and_drop(replica))
+
+
+async def _make_and_drop(replica: Replica) -> None:
+    await (await replica.volume()).deprovision()
 
 
 @pytest.mark.parametrize("stopped", [*[[name] for name in _DAEMONS], list(_DAEMONS)])
@@ -95,17 +120,22 @@ async def test_while_ceph_is_down_commands_fail_for_now(
     try:
         if "ceph-osd" in stopped:
             assert await _fails_for_now(replica, attachment) < 15
-            things = (StoredThing(resource_id=attachment.id, tenant=TENANT, volume="v"),)
-            told = await replica.do("inspection", Inspect(store=STORE, things=things))
+            told = await _looked_at(replica, attachment)
             assert only(told, StorageInspectionFailed).problem.retryable
             catalog = await get_storage_catalog(TENANT, GetStorageCatalog(), replica.context)
             assert catalog.problems
     finally:
         cloud.up(["ceph"])
     await eventually(lambda: _works(replica), what="the worker goes on")
-    assert (await attachment.look()).offered
-    await attachment.detach()
-    await attachment.volume.deprovision()
+
+    async def is_offered() -> bool:
+        told = only(await _looked_at(replica, attachment), Message)
+        return isinstance(told, StorageObserved) and told.offered
+
+    # tgtd has connections of its own to Ceph, which may be back later than the worker's.
+    await eventually(is_offered, what="it is offered")
+    await eventually(lambda: _done(attachment.detach), what="tgtd goes on")
+    await eventually(lambda: _done(attachment.volume.deprovision), what="the volume is deleted")
 
 
 async def test_a_worker_that_starts_while_ceph_is_down_goes_on_later(

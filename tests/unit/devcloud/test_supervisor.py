@@ -120,6 +120,16 @@ def test_who_looks_is_stopped_before(cloud: Supervisor) -> None:
     assert told.index("-worker") < told.index("-target") < told.index("-network")
 
 
+def test_what_another_version_has_started_is_stopped_too(tmp_path: Path) -> None:
+    """Its component is not of this code's table; its record is there."""
+    site = site_in(tmp_path)
+    site.processes.spawn(Daemon("of-another-version", ["sleep", "600"]))
+    assert site.processes.pid("of-another-version") is not None
+    Supervisor(site, (Storage,)).down()
+    assert site.processes.pid("of-another-version") is None
+    assert site.processes.recorded() == set()
+
+
 def test_how_far_a_long_configuring_is_is_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

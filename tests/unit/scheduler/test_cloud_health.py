@@ -5,11 +5,23 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scheduler.cloud_health import PROBE_LIFE, Health, after_failure, after_success
+from services.scheduler.census import is_guest
+from services.scheduler.cloud_health import (
+    PROBE_LIFE,
+    Health,
+    Sign,
+    after_failure,
+    after_success,
+    sign_in,
+)
 from services.scheduler.settings import Settings
+from services.scheduler.workflows import WORKFLOWS
+from shared.contract.messages import CommandFailed, Message, StackCreateStarted
+from shared.contract.problems import Problem, Reason
 from shared.runtime.settings import Secret
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -110,3 +122,35 @@ def test_it_rests_only_after_enough_failures_in_a_row(history: list[tuple[bool, 
             assert health.rest(at(now)) is None
         if health.resting_until is not None:
             assert health.resting_until - at(now) <= timedelta(seconds=35)
+
+
+def refused(reason: Reason, command: str = "ProvisionStack") -> Message:
+    problem = Problem(title="x", reason=reason)
+    return CommandFailed(command=command, problem=problem, retryable=False)
+
+
+@pytest.mark.parametrize(
+    ("event", "hosts", "guests"),
+    [
+        (refused(Reason.BACKEND_UNAVAILABLE), Sign.FAILURE, None),
+        (refused(Reason.BACKEND_TIMEOUT), Sign.FAILURE, None),
+        (refused(Reason.TEMPLATE_INVALID), Sign.ALIVE, Sign.ALIVE),
+        (refused(Reason.TEMPLATE_INVALID, "DeprovisionStack"), None, None),
+        (StackCreateStarted(stack_id="heat-1"), Sign.SUCCESS, Sign.ALIVE),
+    ],
+)
+def test_what_heat_can_not_do_rests_no_cloud_and_what_it_does_ends_a_rest(
+    event: Message, hosts: Sign | None, guests: Sign | None
+) -> None:
+    """VMs don't need it; and that it takes a stack says nothing of Nova's failures."""
+    assert sign_in(event) is hosts
+    assert sign_in(event, guest=True) is guests
+
+
+def test_a_guest_is_whose_places_are_anothers_first_of_all() -> None:
+    """Of clouds, the vm_worker's."""
+    assert WORKFLOWS["stack"].worker_of("stack") == "stack_worker"
+    assert WORKFLOWS["stack"].worker_of("operation-op-1") == "stack_worker"
+    assert is_guest("stack_worker")
+    assert not is_guest("vm_worker")
+    assert not is_guest("iscsi_worker")

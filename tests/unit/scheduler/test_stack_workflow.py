@@ -198,6 +198,27 @@ def test_a_stack_whose_engine_was_killed_fails_when_its_timeout_is_over() -> Non
     )
 
 
+def test_of_a_second_attempt_heats_timeout_counts_from_its_own_beginning() -> None:
+    """The step's own start is that of the first, which came to nothing long ago."""
+    stack = Stack(started=False, timeout=60)
+    stack.fail(Reason.BACKEND_UNAVAILABLE, retryable=True)
+    stack.now += timedelta(seconds=600)
+    stack.ring("retry/stack")
+    stack.answer(StackCreateStarted(stack_id="heat-1"))
+    stack.see("CREATE_IN_PROGRESS")
+    assert stack.phase() is Phase.PROVISIONING
+
+
+def test_what_was_too_large_to_be_told_is_told_once_it_fits() -> None:
+    """And is then left out no more."""
+    stack = Stack()
+    stack.see("CREATE_COMPLETE", outputs={}, left_out=("large",))
+    assert stack.status.outputs["left_out"] == ["large"]
+    stack.see("CREATE_COMPLETE", outputs={"large": "x"})
+    assert stack.status.outputs["left_out"] == []
+    assert "left_out" not in living().status.outputs
+
+
 def asked_to_change(stack: Stack, spec: dict[str, Any]) -> None:
     request = RequestSubmitted(
         verb=Verb.UPDATE, kind="stack", resource_id=STACK, spec=spec, operation_id="op-1"
@@ -214,7 +235,9 @@ def test_a_change_becomes_the_spec_when_it_is_done() -> None:
         stack_id="heat-1",
         operation_id="op-1",
         template_name="two-vms",
-        parameters={"flavor": "small"},
+        stored_template=True,
+        parameters={"image": "debian-12", "flavor": "small"},
+        named=("flavor",),
         sealed_hidden_parameters="box",
     )
     assert stack.state.resource.spec == SPEC
@@ -240,6 +263,7 @@ def test_a_change_that_fails_says_why_and_leaves_the_spec() -> None:
     command = stack.command().message
     assert isinstance(command, ChangeStack)
     assert (command.template, command.template_name) == ("other", None)
+    assert not command.stored_template
     stack.answer(StackChangeStarted(operation_id="op-1"))
     stack.see("UPDATE_FAILED", status_reason="resources.web: no host")
     operation = stack.status.operations[-1]
@@ -259,3 +283,22 @@ def test_an_inspection_names_what_the_ledger_knows() -> None:
         cloud="devcloud",
         stacks=(StackInspection(resource_id=STACK, tenant="bigtop", stack_id="heat-1"),),
     )
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {f"more-{number}": 1 for number in range(200)},
+        {"large": "x" * 256 * 1024},
+    ],
+)
+def test_changes_do_not_make_the_spec_larger_than_it_may_be(more: dict[str, Any]) -> None:
+    """One by one they are within bounds; what is too much is not ordered."""
+    stack = living()
+    asked_to_change(stack, {"parameters": more})
+    assert stack.commands() == set()
+    (operation,) = stack.status.operations
+    assert operation.state is OperationState.FAILED
+    assert operation.error is not None
+    assert "at most 200 of 262144 bytes" in (operation.error.detail or "")
+    assert (stack.state.resource.spec, stack.state.changes) == (SPEC, {})

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
+from typing import Any, cast
 
 import pytest
 
-from services.stack_worker.backend import Part, Stack
-from services.stack_worker.observer import MOST_BYTES, MOST_PARTS, observation_of
+from services.stack_worker.backend import Backend, Part, Stack
+from services.stack_worker.observer import (
+    AT_ONCE,
+    MOST_BYTES,
+    MOST_PARTS,
+    inspect_stacks,
+    observation_of,
+)
+from shared.contract.codec import envelope_for
+from shared.contract.messages import (
+    InspectStacks,
+    StackInspection,
+    StackInspectionFailed,
+    StackObserved,
+)
+from shared.runtime.deadline import Deadline
+from shared.runtime.errors import BackendUnavailable
+from shared.worker.command import Command
+from shared.worker.marks import Marks
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 WEB = Part("web", "OS::Nova::Server", "CREATE_COMPLETE", "state changed", "server-1")
@@ -60,3 +79,97 @@ def test_what_is_too_large_to_be_told_is_named() -> None:
     assert (seen.outputs, seen.left_out) == ({"a": 1, "b": [2]}, ("large",))
     many = observation_of(NOW, stack("CREATE_COMPLETE"), [NET] * 1000, {}, outputs)
     assert len(many.parts) == MOST_PARTS
+
+
+def test_of_two_servers_of_one_name_both_have_to_run() -> None:
+    """Members of groups are called "0", "1", … in each of them."""
+    servers = [Part("0", "OS::Nova::Server", "CREATE_COMPLETE", "", id) for id in ("a", "b", "c")]
+    shown = {"a": "ERROR", "b": "BUILD", "c": "ACTIVE"}
+    seen = observation_of(NOW, stack("CREATE_COMPLETE"), servers, shown, {})
+    assert seen.unproven == ("0: ERROR", "0: BUILD")
+
+
+MARKS = Marks("i1", "stack_worker")
+
+
+def listed(name: str, id: str = "", created_at: str = "", owner: str = "") -> Stack:
+    tags = MARKS.tags(owner or name)
+    return Stack(id or f"heat-{name}", name, "CREATE_COMPLETE", "", tags, created_at)
+
+
+class Listing:
+    """A project, and all clouds: it lists these stacks, and can't show the parts of some."""
+
+    def __init__(self, *stacks: Stack, broken: str = "") -> None:
+        self._stacks = list(stacks)
+        self._broken = broken
+        self._under_way = 0
+        self.most = 0
+
+    def project(self, *_: Any) -> Listing:
+        return self
+
+    async def stacks(self, *_: str) -> list[Stack]:
+        return self._stacks
+
+    async def stack(self, name: str) -> Stack | None:
+        return next((one for one in self._stacks if one.name == name), None)
+
+    async def parts(self, stack: Stack) -> list[Part]:
+        self._under_way += 1
+        self.most = max(self.most, self._under_way)
+        await asyncio.sleep(0)
+        self._under_way -= 1
+        if stack.name == self._broken:
+            raise BackendUnavailable("no answer")
+        return []
+
+    async def server_statuses(self, _: Any) -> dict[str, str]:
+        return {}
+
+    async def outputs(self, _: Stack) -> dict[str, Any]:
+        return {}
+
+    async def inspected(self, *asked: StackInspection) -> dict[str, Any]:
+        """What is told, by whom it is about."""
+        message = InspectStacks(cloud="c", stacks=asked)
+        envelope = envelope_for(message, source="/s", subject="cloud", tenant="nobody")
+        command = Command(message, envelope, False, Deadline.after(60), False)
+        told = await inspect_stacks(cast(Backend, self), MARKS, command)
+        return {one.resource_id: one.message for one in told}
+
+
+def ask(name: str, stack_id: str | None = None) -> StackInspection:
+    return StackInspection(resource_id=name, tenant="bigtop", stack_id=stack_id)
+
+
+async def test_a_stack_that_cannot_be_looked_at_blinds_us_to_no_other() -> None:
+    """What failed is told of it alone."""
+    told = await Listing(listed("s1"), listed("s2"), broken="s1").inspected(ask("s1"), ask("s2"))
+    assert isinstance(told["s2"], StackObserved)
+    assert "s1" not in told
+    failed = told["cloud"]
+    assert isinstance(failed, StackInspectionFailed)
+    assert failed.resource_ids == ("s1",)
+
+
+async def test_only_a_few_stacks_are_looked_at_side_by_side() -> None:
+    """Commands need the threads, too."""
+    names = [f"s{number}" for number in range(40)]
+    heat = Listing(*(listed(name) for name in names))
+    assert len(await heat.inspected(*map(ask, names))) == 40
+    assert 1 < heat.most <= AT_ONCE
+
+
+async def test_a_stack_of_another_name_is_not_the_resources_though_it_has_its_tags() -> None:
+    """Tags can be copied, by hand."""
+    told = await Listing(listed("mine", owner="s1")).inspected(ask("s1", "heat-1"))
+    assert told["s1"].gone
+
+
+async def test_of_twins_the_one_that_the_ledger_knows_is_shown_or_the_first() -> None:
+    """Which one is listed first means nothing."""
+    twins = [listed("s1", "b", "2026-01-01T00:00:01Z"), listed("s1", "a", "2026-01-01T00:00:02Z")]
+    for order in (twins, twins[::-1]):
+        assert (await Listing(*order).inspected(ask("s1", "a")))["s1"].stack_id == "a"
+        assert (await Listing(*order).inspected(ask("s1")))["s1"].stack_id == "b"
