@@ -152,10 +152,11 @@ class ApiServer(Protocol):
     async def look(self) -> Look:
         """Return what it says of itself; raises `Unanswered`."""
 
-    async def drain(self) -> list[str]:
+    async def drain(self, seconds: float) -> list[str]:
         """Order the end of what outlives a cluster: load balancers of Services, and volumes.
 
-        Returns the names of those that are still there; raises `Unanswered`.
+        It takes so many seconds at most. Returns the names of those that are still there; raises
+        `Unanswered`.
         """
 
     async def close(self) -> None:

@@ -11,6 +11,7 @@ from services.k8s_worker.backend import Cluster, Project, Unanswered
 from services.k8s_worker.lookout import Lookout
 from services.k8s_worker.metrics import LEFT_BEHIND
 from shared.contract.problems import Reason
+from shared.runtime.deadline import Deadline
 from shared.runtime.errors import TemporaryError
 
 #: What Magnum says of a cluster whose API server may answer.
@@ -23,6 +24,8 @@ LIVING = frozenset(
 #: So often it is tried before the cluster goes all the same, each time after the scheduler's pauses
 #: (1, 2, 4, 8 and then 15 s): two minutes, and fifteen seconds where nobody answers.
 TRIES, UNANSWERED_TRIES = 11, 4
+#: How long one try may take, in seconds.
+SECONDS = 60.0
 #: How many things are named.
 _NAMED = 10
 
@@ -30,7 +33,7 @@ _log = structlog.get_logger(__name__)
 
 
 async def drained(
-    project: Project, lookout: Lookout, cluster: Cluster, tries: int | None
+    project: Project, lookout: Lookout, cluster: Cluster, tries: int | None, deadline: Deadline
 ) -> list[str]:
     """Order the end of all that; return what would not go, [] in the usual case.
 
@@ -40,7 +43,7 @@ async def drained(
     if tries is None or cluster.status not in LIVING or not cluster.api_address:
         return []
     try:
-        left = await lookout.drain(project, cluster)
+        left = await lookout.drain(project, cluster, deadline.remaining(at_most=SECONDS))
     except Unanswered as error:
         if tries < UNANSWERED_TRIES:
             detail = f"Load balancers and volumes are to go before the cluster. {error}"

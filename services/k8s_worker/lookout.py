@@ -44,9 +44,9 @@ class Lookout:
         """Return what the API server says; raises `Unanswered`, or what Magnum's signing raises."""
         return await self._ask(project, cluster, lambda server: server.look())
 
-    async def drain(self, project: Project, cluster: Cluster) -> list[str]:
+    async def drain(self, project: Project, cluster: Cluster, seconds: float) -> list[str]:
         """Order the end of what outlives the cluster; return what is still there. Raises alike."""
-        return await self._ask(project, cluster, lambda server: server.drain())
+        return await self._ask(project, cluster, lambda server: server.drain(seconds))
 
     async def _ask(
         self, project: Project, cluster: Cluster, call: Callable[[ApiServer], Awaitable[T]]

@@ -156,7 +156,8 @@ async def deprovision_cluster(
     left: list[str] = []
     for one in found:
         if one.status != DELETING:
-            left += await drained(project, lookout, one, command.message.drained)
+            tries = command.message.drained
+            left += await drained(project, lookout, one, tries, command.deadline)
             await project.delete_cluster(one.id)
     return (found[0].id, left) if found else None
 

@@ -119,7 +119,8 @@ class Server:
             raise Unanswered("refused", refused=True)
         return Look("v1.20.2", ())
 
-    async def drain(self) -> list[str]:
+    async def drain(self, seconds: float) -> list[str]:
+        assert seconds > 0
         if self.refuses:
             raise Unanswered("It can't be reached.")
         return self.left.pop(0) if self.left else []

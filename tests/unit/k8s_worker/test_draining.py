@@ -10,6 +10,7 @@ from services.k8s_worker.backend import Access
 from services.k8s_worker.draining import TRIES, UNANSWERED_TRIES, drained
 from services.k8s_worker.lookout import Lookout
 from shared.contract.problems import Reason
+from shared.runtime.deadline import Deadline
 from shared.runtime.errors import TemporaryError
 from tests.unit.k8s_worker.magnum import Magnum, Server
 
@@ -34,7 +35,7 @@ class House:
         return server
 
     async def drained(self, tries: int | None) -> list[str]:
-        return await drained(self.magnum, self.lookout, self.cluster, tries)
+        return await drained(self.magnum, self.lookout, self.cluster, tries, Deadline.after(60))
 
 
 async def test_a_cluster_without_anything_outside_goes_at_once() -> None:
