@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from services.k8s_worker.backend import Access, Look, Node
+from collections.abc import Sequence
+
+from services.k8s_worker.backend import Access, Check, Look, Node
+from services.k8s_worker.kubernetes_checks import check
 from services.k8s_worker.kubernetes_connection import KubernetesConnection, Page
 from services.k8s_worker.kubernetes_drain import drain
 from services.k8s_worker.kubernetes_objects import ShownNode, VersionInfo
@@ -19,23 +22,33 @@ class KubernetesApi:
     """`services.k8s_worker.backend.ApiServer`; made inside a running loop; raises `Unanswered`."""
 
     def __init__(self, access: Access) -> None:
-        self._connection = KubernetesConnection(access)
+        self._access = access
+        self._opened: KubernetesConnection | None = None
 
-    async def look(self) -> Look:
-        """GET /version and /api/v1/nodes."""
-        async with self._connection.within(LOOK_SECONDS):
-            version = (await self._connection.get("/version", VersionInfo)).value()
-            found = await self._connection.all_of("/api/v1/nodes", Page[ShownNode])
+    async def look(self, checks: Sequence[Check] = ()) -> Look:
+        """GET /version, /api/v1/nodes, and what the checks are about."""
+        connection = self._connection()
+        async with connection.within(LOOK_SECONDS):
+            version = (await connection.get("/version", VersionInfo)).value()
+            found = await connection.all_of("/api/v1/nodes", Page[ShownNode])
+            checked = [await check(connection, one) for one in checks]
         workers = (_node(one) for one in found if not _is_control_plane(one))
-        return Look(version.git_version, tuple(sorted(workers, key=lambda one: one.name)))
+        nodes = tuple(sorted(workers, key=lambda one: one.name))
+        return Look(version.git_version, nodes, tuple(checked))
 
     async def drain(self, seconds: float) -> list[str]:
         """See `services.k8s_worker.kubernetes_drain`."""
-        return await drain(self._connection, seconds)
+        return await drain(self._connection(), seconds)
+
+    def _connection(self) -> KubernetesConnection:
+        if self._opened is None:
+            self._opened = KubernetesConnection(self._access)
+        return self._opened
 
     async def close(self) -> None:
         """Close its connections; calls that are under way end as unanswered."""
-        await self._connection.close()
+        if self._opened is not None:
+            await self._opened.close()
 
 
 def _is_control_plane(node: ShownNode) -> bool:
