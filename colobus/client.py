@@ -22,12 +22,14 @@ from colobus.models import (
     CapacityReported,
     Catalog,
     CreateAttachment,
+    CreateCluster,
     CreateMachine,
     CreateSnapshot,
     CreateStack,
     CreateVm,
     CreateVolume,
     ExtendLease,
+    Kubeconfig,
     LeaseRequest,
     Phase,
     QuotaReported,
@@ -35,6 +37,7 @@ from colobus.models import (
     ResourcePage,
     TimelineEvent,
     TimelinePage,
+    UpdateCluster,
     UpdateResource,
     UpdateStack,
     UpdateVolume,
@@ -44,7 +47,13 @@ from colobus.transport import Transport
 from colobus.webhooks import Webhooks
 
 CreateBody = (
-    CreateVm | CreateMachine | CreateVolume | CreateSnapshot | CreateAttachment | CreateStack
+    CreateVm
+    | CreateMachine
+    | CreateVolume
+    | CreateSnapshot
+    | CreateAttachment
+    | CreateCluster
+    | CreateStack
 )
 #: Body of a create → kind of resource.
 KIND_OF: dict[type[CreateBody], str] = {
@@ -53,6 +62,7 @@ KIND_OF: dict[type[CreateBody], str] = {
     CreateVolume: "volume",
     CreateSnapshot: "snapshot",
     CreateAttachment: "attachment",
+    CreateCluster: "cluster",
     CreateStack: "stack",
 }
 
@@ -143,6 +153,10 @@ class Client:
         """Ask for a volume to be offered to an initiator, as `create` does."""
         return await self.create(request, **how)
 
+    async def create_cluster(self, request: CreateCluster, **how: Unpack[How]) -> Resource:
+        """Ask for a Kubernetes cluster, as `create` does."""
+        return await self.create(request, **how)
+
     async def create_stack(self, request: CreateStack, **how: Unpack[How]) -> Resource:
         """Ask for a stack of a template, as `create` does."""
         return await self.create(request, **how)
@@ -208,6 +222,10 @@ class Client:
         """Make a volume larger (GiB); ``status.operations`` says how that goes."""
         return await self._patch(volume_id, UpdateVolume(size_gib=size_gib))
 
+    async def resize_cluster(self, cluster_id: str, node_count: int) -> Resource:
+        """Let a cluster have so many workers; ``status.operations`` says how that goes."""
+        return await self._patch(cluster_id, UpdateCluster(node_count=node_count))
+
     async def reboot(self, resource_id: str) -> Resource:
         """Reboot it; ``status.operations`` says how that goes."""
         return await self._post(f"{path_of(resource_id)}/reboot")
@@ -226,6 +244,11 @@ class Client:
         """Return what the initiator of an active attachment logs in with; keep it nowhere."""
         answer = await self._transport.request("GET", f"{path_of(attachment_id)}/credentials")
         return answer.decoded(AttachmentCredentials)
+
+    async def kubeconfig(self, cluster_id: str) -> Kubeconfig:
+        """Return what opens an active cluster, made for the asking; it has a private key in it."""
+        answer = await self._transport.request("GET", f"{path_of(cluster_id)}/kubeconfig")
+        return answer.decoded(Kubeconfig)
 
     # ---- following ----
 

@@ -35,6 +35,10 @@ class Reason(OpenEnum):
     TEMPLATE_INVALID = "template_invalid"
     TEMPLATE_NOT_FOUND = "template_not_found"
     STACK_FAILED = "stack_failed"
+    VERSION_NOT_FOUND = "version_not_found"
+    CLUSTER_FAILED = "cluster_failed"
+    CLUSTER_NOT_READY = "cluster_not_ready"
+    CLUSTER_DEGRADED = "cluster_degraded"
     IMAGE_NOT_FOUND = "image_not_found"
     FLAVOR_NOT_FOUND = "flavor_not_found"
     NETWORK_NOT_FOUND = "network_not_found"
@@ -164,15 +168,17 @@ class Step(_Record, frozen=True):
 
 
 class Operation(_Record, frozen=True):
-    """A verb on a living resource (reboot, stop, start, or update that makes a volume larger).
+    """A verb on a living resource (reboot, stop, start, or update that resizes it).
 
-    It doesn't change the phase. ``size_gib`` is how large the volume is to be.
+    It doesn't change the phase. ``size_gib`` is how large a volume is to be, ``node_count`` how
+    many workers a cluster is to have.
     """
 
     id: str
     verb: Verb
     state: OperationState
     size_gib: int | None = None
+    node_count: int | None = None
     requested_at: Moment | None = None
     started_at: Moment | None = None
     finished_at: Moment | None = None
@@ -428,6 +434,33 @@ class StackSpec(
             raise ValueError("Name either template or template_name, and not both.")
 
 
+NodeCount = Annotated[int, Meta(ge=1, le=1000, description="worker nodes")]
+
+KubernetesVersion = Annotated[
+    str,
+    Meta(
+        pattern="^[0-9]{1,2}\\.[0-9]{1,3}(\\.[0-9]{1,3})?" + _END,
+        description="a version of Kubernetes: 1.20, or 1.20.2 to the letter",
+    ),
+]
+
+
+class ClusterSpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """A Kubernetes cluster of ``node_count`` workers.
+
+    ``flavor`` is that of its nodes, else the operator's. ``template`` is one of Magnum's by its
+    name or id; without one, that of version, flavor and arch is found or made.
+    """
+
+    node_count: NodeCount
+    version: KubernetesVersion
+    flavor: CloudName | None = None
+    template: CloudName | None = None
+    arch: Annotated[str, Meta(pattern="^[a-z0-9_]{1,32}" + _END)] | None = None
+
+
 class LeaseRequest(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
@@ -523,6 +556,18 @@ class CreateStack(
     callback_url: CallbackUrl | None = None
 
 
+class CreateCluster(
+    ClusterSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``POST /v1/clusters``."""
+
+    name: Name | None = None
+    labels: Labels = {}
+    lease: LeaseRequest | None = None
+    deadline: MakingSeconds | None = None
+    callback_url: CallbackUrl | None = None
+
+
 class UpdateResource(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
@@ -544,6 +589,23 @@ class UpdateVolume(
     VolumeChange, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
     """The body of ``PATCH /v1/volumes/{id}``: ``size_gib`` makes it larger, never smaller."""
+
+    labels: Labels | None = None
+    lease: LeaseRequest | None = None
+
+
+class ClusterChange(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """What of a cluster's spec can change in place: it grows and shrinks."""
+
+    node_count: NodeCount | None = None
+
+
+class UpdateCluster(
+    ClusterChange, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``PATCH /v1/clusters/{id}``: ``node_count`` is how many workers it is to have."""
 
     labels: Labels | None = None
     lease: LeaseRequest | None = None
@@ -784,6 +846,17 @@ class AttachmentCredentials(_Body, frozen=True):
     chap_secret: str
 
 
+class Kubeconfig(_Body, frozen=True):
+    """``GET /v1/clusters/{id}/kubeconfig``: what kubectl and its like take, made for this answer.
+
+    ``kubeconfig`` is YAML, with a private key in it; it opens the cluster until ``expires_at``.
+    """
+
+    kubeconfig: str
+    api_address: str
+    expires_at: Moment
+
+
 class KindOffered(_Body, frozen=True):
     """A kind of resource: its path, its verbs, and its write-only fields.
 
@@ -820,5 +893,6 @@ PLURALS: dict[str, str] = {
     "volume": "volumes",
     "snapshot": "snapshots",
     "attachment": "attachments",
+    "cluster": "clusters",
     "stack": "stacks",
 }

@@ -44,6 +44,7 @@ OFFSETS: dict[str, int] = {
     "iscsi_worker": 45,
     "baremetal_worker": 46,
     "stack_worker": 47,
+    "k8s_worker": 48,
     "ceph-mon": 50,
     # An OSD takes the first free ones of its range, and others when it binds anew.
     **{f"ceph-osd-{number}": 51 + number for number in range(OSD_PORTS)},

@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from colobus.cli import attachment, follow, image, info, machine, node, stack, vm, volume, webhook
+from colobus.cli import (
+    attachment,
+    cluster,
+    follow,
+    image,
+    info,
+    machine,
+    node,
+    stack,
+    vm,
+    volume,
+    webhook,
+)
 from colobus.cli.session import Session
 
 HELP = """Ask a Colobus for machines, virtual or bare, volumes and stacks; see what became of them.
@@ -24,6 +36,7 @@ app.add_typer(machine.app, name="machine")
 app.add_typer(volume.app, name="volume")
 app.add_typer(volume.snapshots, name="snapshot")
 app.add_typer(attachment.app, name="attachment")
+app.add_typer(cluster.app, name="cluster")
 app.add_typer(stack.app, name="stack")
 app.add_typer(image.app, name="image")
 app.add_typer(node.app, name="node")

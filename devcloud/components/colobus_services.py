@@ -22,6 +22,7 @@ from devcloud.components.colobus import (
     code_digest,
     python_environment,
 )
+from devcloud.components.magnum import RECIPES
 from devcloud.components.tgt import offered_at, socket_path
 from devcloud.openstack_service import broker_url
 from devcloud.ports import HOST
@@ -208,6 +209,28 @@ class BaremetalWorker(Service):
         return {
             "COLOBUS_METALS_FILE": str(self.folder / "metals.yaml"),
             "COLOBUS_CLOUDS_FILE": str(self.folder / "metal_clouds.yaml"),
+        }
+
+
+class K8sWorker(Service):
+    """The one who asks Magnum, and the clusters themselves."""
+
+    name = main_port = "k8s_worker"
+    by_default = False
+    requires: ClassVar[tuple[str, ...]] = ("colobus-install", "magnum")
+    wants: ClassVar[tuple[str, ...]] = ("front_door", "scheduler")
+    module = "services.k8s_worker"
+
+    def render(self) -> None:
+        """Write what clusters are made of."""
+        self.account.own(self.folder)
+        self.write_private("cluster_templates.yaml", RECIPES)
+
+    def own_settings(self) -> dict[str, str]:
+        """Return where the service user's password and the recipes are."""
+        return {
+            "COLOBUS_CLOUDS_FILE": str(self.folder / "clouds.yaml"),
+            "COLOBUS_CLUSTER_TEMPLATES_FILE": str(self.folder / "cluster_templates.yaml"),
         }
 
 

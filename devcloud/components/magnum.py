@@ -8,6 +8,7 @@ from typing import ClassVar
 from devcloud.broker import has_consumer
 from devcloud.cloud_venv import venv_path
 from devcloud.component import Component
+from devcloud.components.catalog import EXTERNAL_NETWORK
 from devcloud.components.kubernetes import PACKAGE, clusters_root, install_plugin
 from devcloud.ini import Sections, merge, render_ini
 from devcloud.keystone_client import connect_admin, register_service
@@ -30,6 +31,23 @@ DRIVER = "colobus_devcloud"
 IMAGE, IMAGE_SYSTEM = "kubernetes-node", "debian"
 IMAGE_CONTENT = b"no node boots from here\n" * 64
 TOPIC = "magnum-conductor"
+#: What the k8s_worker is told of the versions that there are (its file of cluster templates).
+RECIPES = {
+    "versions": [
+        {
+            "version": "1.20",
+            "image": IMAGE,
+            "flavor": "small",
+            "external_network": EXTERNAL_NETWORK,
+            "checks": {"dns": "Service kube-system/kube-dns"},
+            "settings": {
+                "network_driver": "calico",
+                "floating_ip_enabled": True,
+                "master_lb_enabled": False,
+            },
+        }
+    ]
+}
 
 
 def write_settings(component: Component) -> None:

@@ -83,6 +83,11 @@ ACCESS: dict[str, Access] = {
         answers=True,
         settings=(CHAP_KEY, SEALING_KEY),
     ),
+    "k8s_worker": Access(
+        publishes={topology.EVENTS: r"^[^.]+\.cluster\.[^.]+$"},
+        consumes=("k8s_worker.commands", "k8s_worker.queries"),
+        answers=True,
+    ),
     "stack_worker": Access(
         publishes={topology.EVENTS: r"^[^.]+\.stack\.[^.]+$"},
         consumes=("stack_worker.commands",),

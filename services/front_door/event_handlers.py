@@ -11,7 +11,10 @@ from services.front_door.wakeups import Wakeups, resource_topic, tenant_topic
 from shared.bus import Delivery, Handler, RejectedMessage
 from shared.contract.http import TimelineEvent
 from shared.contract.messages import (
+    ClusterInspectionFailed,
+    ClusterObserved,
     CommandFailed,
+    KubernetesNode,
     Message,
     ResourceStatusChanged,
     StackInspectionFailed,
@@ -27,7 +30,12 @@ from shared.runtime.locks import KeyedLocks
 from shared.storage import Database
 
 #: These are about places; what they mean for a resource comes with its status.
-_ABOUT_SEVERAL = (VmInspectionFailed, StorageInspectionFailed, StackInspectionFailed)
+_ABOUT_SEVERAL = (
+    VmInspectionFailed,
+    StorageInspectionFailed,
+    StackInspectionFailed,
+    ClusterInspectionFailed,
+)
 
 
 def resource_status_changed(database: Database) -> Handler:
@@ -109,6 +117,12 @@ def public_data(message: Message) -> dict[str, Any]:
             "parts": [{"name": one.name, "status": one.status} for one in message.parts] or None,
             "gone": message.gone or None,
         }
+    elif isinstance(message, ClusterObserved):
+        seen = {
+            "cluster_status": message.cluster_status,
+            "nodes": {node.name: _ready(node) for node in message.nodes} or None,
+            "gone": message.gone or None,
+        }
     elif isinstance(message, CommandFailed):
         seen = {
             "command": message.command,
@@ -116,3 +130,7 @@ def public_data(message: Message) -> dict[str, Any]:
             "reason": message.problem.reason,
         }
     return {name: value for name, value in seen.items() if value is not None}
+
+
+def _ready(node: KubernetesNode) -> str:
+    return "Ready" if node.ready else "NotReady"

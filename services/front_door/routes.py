@@ -6,6 +6,7 @@ from typing import Any
 
 from services.front_door.http_handlers import (
     attachments,
+    clusters,
     documents,
     events,
     information,
@@ -37,6 +38,9 @@ ROUTES: tuple[Route, ...] = (
     _route("GET", "/v1/attachments/{id}/credentials", attachments.get_attachment_credentials,
            "What the initiator of an attachment logs in with", tag="attachments",
            answer=http.AttachmentCredentials, faults=(404, 409), writes=True),
+    _route("GET", "/v1/clusters/{id}/kubeconfig", clusters.get_kubeconfig,
+           "What opens a cluster, made for the asking", tag="clusters",
+           answer=http.Kubeconfig, faults=(404, 409), writes=True),
 
     Route("GET", "/v1/resources", reading.list_resources(None), "list_resources",
           "List resources of all kinds, newest first", "resources",

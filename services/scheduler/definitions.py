@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from services.scheduler.state import ResourceState
@@ -31,13 +32,15 @@ class Sighting:
     """What an observation says of a step that was accepted: done, failed, or (neither) go on.
 
     ``again``: what was made is of no use, for this reason; the same command mends that.
-    ``unproven``: nearly done; what is still missing is worth looking for soon.
+    ``unproven``: nearly done; what is still missing is worth looking for soon. ``why`` says what
+    that is, where it is more than a matter of time.
     """
 
     done: bool = False
     failed: tuple[Reason, Problem] | None = None
     again: Problem | None = None
     unproven: bool = False
+    why: tuple[Reason, str] | None = None
     handles: Mapping[str, str] = field(default_factory=dict)
     outputs: Mapping[str, Any] = field(default_factory=dict)
 
@@ -71,6 +74,10 @@ class StepDefinition:
     patience: float = 1800
     #: Where its worker is asked; what the worker answers tells of the health of that place.
     place: Callable[[ResourceState], str] = lambda state: state.place
+    #: What is to be kept of why an undo could not be done yet: (state, problem, now) → handles.
+    undo_held_up: Callable[[ResourceState, Problem, datetime], Mapping[str, str]] = (
+        lambda _state, _problem, _now: {}
+    )
     #: What is known, in words, of why a step that was accepted is not done yet.
     so_far: Callable[[ResourceState], str | None] = lambda _: None
 
@@ -117,6 +124,8 @@ class OperationDefinition:
     failed: Callable[[Operation, Any], Problem | None] = lambda _operation, _seen: None
     #: Its backend doesn't tell by itself: inspections are asked for often.
     unproven: bool = False
+    #: How long one may take altogether, in seconds.
+    patience: float = 600
 
 
 @dataclass(frozen=True)
@@ -137,6 +146,10 @@ class WorkflowDefinition:
     condition: Callable[[ResourceState, Any], tuple[Reason, str, bool] | None]
     #: What the kind is made of, in the backends' words, in the order in which it is removed.
     holds: Mapping[str, Held]
+    #: What a living resource shows of itself while its condition is bad.
+    bad_outputs: Callable[[ResourceState, Any], Mapping[str, Any]] = lambda _state, _seen: {}
+    #: Whether what is wrong may be nothing: only when the next look shows it, too, it counts.
+    may_pass: Callable[[Any], bool] = lambda _seen: False
     #: Verbs on the living resource; None where the kind has none.
     operations: OperationDefinition | None = None
     #: The step whose command makes whole what an observation shows of one that is done; None: none.

@@ -20,6 +20,12 @@ from shared.bus import Delivery, RejectedMessage
 from shared.contract.messages import (
     CensusTaken,
     CloudNotificationsChanged,
+    ClusterCreateStarted,
+    ClusterDeletionStarted,
+    ClusterDeprovisioned,
+    ClusterInspectionFailed,
+    ClusterObserved,
+    ClusterResizeStarted,
     CommandFailed,
     ConfigVolumeDeprovisioned,
     ConfigVolumeProvisioned,
@@ -66,9 +72,13 @@ from shared.contract.problems import Problem, Reason
 
 log = structlog.get_logger(__name__)
 InspectionFailed = (
-    VmInspectionFailed | StorageInspectionFailed | MachineInspectionFailed | StackInspectionFailed
+    VmInspectionFailed
+    | StorageInspectionFailed
+    | MachineInspectionFailed
+    | StackInspectionFailed
+    | ClusterInspectionFailed
 )
-Observed = VmObserved | StorageObserved | MachineObserved | StackObserved
+Observed = VmObserved | StorageObserved | MachineObserved | StackObserved | ClusterObserved
 Handler = Callable[[Delivery, Any, Context], Awaitable[None]]
 
 
@@ -197,6 +207,11 @@ EVENT_HANDLERS: dict[type[Message], Handler] = {
     VmObserved: observe_resource,
     StorageObserved: observe_resource,
     MachineObserved: observe_resource,
+    ClusterCreateStarted: absorb_answer,
+    ClusterDeletionStarted: absorb_answer,
+    ClusterDeprovisioned: absorb_answer,
+    ClusterResizeStarted: absorb_answer,
+    ClusterObserved: observe_resource,
     StackChangeStarted: absorb_answer,
     StackCreateStarted: absorb_answer,
     StackDeletionStarted: absorb_answer,
@@ -207,6 +222,7 @@ EVENT_HANDLERS: dict[type[Message], Handler] = {
     StorageInspectionFailed: note_failed_inspection,
     MachineInspectionFailed: note_failed_inspection,
     StackInspectionFailed: note_failed_inspection,
+    ClusterInspectionFailed: note_failed_inspection,
     CensusTaken: census.absorb_census,
     OrphanRemoved: census.note_removal,
 }

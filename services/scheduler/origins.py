@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from services.scheduler.cluster_workflow import CLUSTER_WORKFLOW
 from services.scheduler.machine_workflow import MACHINE_WORKFLOW
 from services.scheduler.stack_workflow import STACK_WORKFLOW
 from services.scheduler.storage_sightings import WORKER as STORAGE_WORKER
@@ -21,6 +22,8 @@ from shared.contract.identifiers import kind_of
 from shared.contract.messages import (
     CensusTaken,
     CloudNotificationsChanged,
+    ClusterInspectionFailed,
+    ClusterResizeStarted,
     CommandFailed,
     MachineInspectionFailed,
     MachinePowerChangeStarted,
@@ -54,6 +57,8 @@ _BESIDE: Mapping[type[Message], frozenset[str]] = {
     StorageInspectionFailed: frozenset({STORAGE_WORKER}),
     MachinePowerChangeStarted: frozenset({MACHINE_WORKFLOW.worker}),
     MachineInspectionFailed: frozenset({MACHINE_WORKFLOW.worker}),
+    ClusterResizeStarted: frozenset({CLUSTER_WORKFLOW.worker}),
+    ClusterInspectionFailed: frozenset({CLUSTER_WORKFLOW.worker}),
     StackChangeStarted: frozenset({STACK_WORKFLOW.worker}),
     StackInspectionFailed: frozenset({STACK_WORKFLOW.worker}),
     CloudNotificationsChanged: frozenset({VM_WORKFLOW.worker}),

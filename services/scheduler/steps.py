@@ -104,6 +104,7 @@ def failed(
     if unknown and state is not StepState.UNDOING:
         walk.change_progress(step.name, unknown_until=walk.now + UNKNOWN_LIFE)
     if state is StepState.UNDOING:
+        walk.keep(step.undo_held_up(walk.state, problem, walk.now), {})
         walk.back_off(step.name, problem, wish)  # a delete never gives up
     elif walk.state.ending is not None:
         walk.answered(step.name)
@@ -174,6 +175,8 @@ def see(walk: Walk, step: StepDefinition, seen: Message) -> None:
     elif sighting.unproven:
         walk.keep(sighting.handles, sighting.outputs)
         walk.change_progress(step.name, unproven=True)
+        if sighting.why is not None and walk.state.phase is Phase.PROVISIONING:
+            walk.explain(*sighting.why)
 
 
 def _on_the_way_back(walk: Walk, step: StepDefinition) -> bool:

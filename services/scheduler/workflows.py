@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.scheduler.attachment_workflow import ATTACHMENT_WORKFLOW
+from services.scheduler.cluster_workflow import CLUSTER_WORKFLOW
 from services.scheduler.definitions import WorkflowDefinition
 from services.scheduler.machine_workflow import MACHINE_WORKFLOW
 from services.scheduler.snapshot_workflow import SNAPSHOT_WORKFLOW
@@ -20,6 +21,7 @@ WORKFLOWS: dict[str, WorkflowDefinition] = {
         VOLUME_WORKFLOW,
         SNAPSHOT_WORKFLOW,
         ATTACHMENT_WORKFLOW,
+        CLUSTER_WORKFLOW,
         STACK_WORKFLOW,
     )
 }

@@ -56,6 +56,7 @@ _COMMANDS = (
     *(m.ProvisionConfigVolume, m.DeprovisionConfigVolume, m.ExportDisks, m.WithdrawDisks),
     *(m.ReserveNode, m.ReleaseNode, m.DeployMachine, m.UndeployMachine, m.ChangeMachinePower),
     m.InspectMachines,
+    *(m.ProvisionCluster, m.DeprovisionCluster, m.ResizeCluster, m.InspectClusters),
     *(m.ProvisionStack, m.DeprovisionStack, m.ChangeStack, m.InspectStacks),
     *(m.TakeCensus, m.RemoveOrphan),
 )
@@ -72,18 +73,20 @@ _EVENTS = (
     m.MachineInspectionFailed,
     *(m.StackCreateStarted, m.StackChangeStarted, m.StackDeletionStarted, m.StackDeprovisioned),
     *(m.StackObserved, m.StackInspectionFailed),
+    *(m.ClusterCreateStarted, m.ClusterDeletionStarted, m.ClusterDeprovisioned),
+    *(m.ClusterResizeStarted, m.ClusterObserved, m.ClusterInspectionFailed),
     *(m.CensusTaken, m.OrphanRemoved, m.CloudNotificationsChanged),
 )
 _QUERIES = (
     *(m.GetQuota, m.GetCapacity, m.GetVmCatalog, m.CreateWebhook, m.ListWebhooks, m.GetWebhook),
     *(m.DeleteWebhook, m.RotateWebhookSecret, m.GetCallbackSecret, m.ListWebhookDeliveries),
-    *(m.RedeliverWebhook, m.GetStorageCatalog, m.GetAttachmentCredentials),
+    *(m.RedeliverWebhook, m.GetStorageCatalog, m.GetAttachmentCredentials, m.GetKubeconfig),
 )
 _ANSWERS = (
     *(m.QuotaReported, m.CapacityReported, m.VmCatalogReported, m.Webhook, m.WebhooksListed),
     *(m.WebhookDeleted, m.CallbackSecretIssued, m.WebhookDeliveriesListed),
     *(m.WebhookRedeliveryQueued, m.StorageCatalogReported, m.AttachmentCredentialsIssued),
-    m.QueryFailed,
+    *(m.KubeconfigIssued, m.QueryFailed),
 )
 #: Beside the exchanges of the topology, the two kinds of replies.
 REPLIES, ANSWERS = "replies", "answers"

@@ -32,6 +32,7 @@ ROOTS = (
     "Catalog",
     "ExtendLease",
     "HOLDING_PHASES",
+    "Kubeconfig",
     "NewWebhook",
     "Problem",
     "QuotaReported",

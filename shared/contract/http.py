@@ -111,6 +111,17 @@ class AttachmentCredentials(_Body, frozen=True):
     chap_secret: str
 
 
+class Kubeconfig(_Body, frozen=True):
+    """``GET /v1/clusters/{id}/kubeconfig``: what kubectl and its like take, made for this answer.
+
+    ``kubeconfig`` is YAML, with a private key in it; it opens the cluster until ``expires_at``.
+    """
+
+    kubeconfig: str
+    api_address: str
+    expires_at: Moment
+
+
 class KindOffered(_Body, frozen=True):
     """A kind of resource: its path, its verbs, and its write-only fields.
 

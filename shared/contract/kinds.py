@@ -1,6 +1,6 @@
 """The kinds of resource and what a user may say of each: one table, `KINDS`.
 
-A later kind (cluster, app, …) adds its spec struct and its row here.
+A later kind (app, …) adds its spec struct and its row here.
 """
 
 from __future__ import annotations
@@ -178,6 +178,40 @@ class StackSpec(
             raise ValueError("Name either template or template_name, and not both.")
 
 
+#: How many workers a cluster may have.
+NodeCount = Annotated[int, Meta(ge=1, le=1000, description="worker nodes")]
+KubernetesVersion = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9]{1,2}\.[0-9]{1,3}(\.[0-9]{1,3})?" + _END,
+        description="a version of Kubernetes: 1.20, or 1.20.2 to the letter",
+    ),
+]
+
+
+class ClusterSpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """A Kubernetes cluster of ``node_count`` workers.
+
+    ``flavor`` is that of its nodes, else the operator's. ``template`` is one of Magnum's by its
+    name or id; without one, that of version, flavor and arch is found or made.
+    """
+
+    node_count: NodeCount
+    version: KubernetesVersion
+    flavor: CloudName | None = None
+    template: CloudName | None = None
+    arch: Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,32}" + _END)] | None = None
+
+
+def is_version(shown: str, wanted: str) -> bool:
+    """Tell whether a version ("v1.20.2-1") is the one asked for ("1.20.2"), or of it ("1.20")."""
+    found = shown.removeprefix("v").split("+")[0].split("-")[0].split(".")
+    asked = wanted.split(".")
+    return found[: len(asked)] == asked
+
+
 class LeaseRequest(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
@@ -273,6 +307,18 @@ class CreateStack(
     callback_url: CallbackUrl | None = None
 
 
+class CreateCluster(
+    ClusterSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``POST /v1/clusters``."""
+
+    name: Name | None = None
+    labels: Labels = {}
+    lease: LeaseRequest | None = None
+    deadline: MakingSeconds | None = None
+    callback_url: CallbackUrl | None = None
+
+
 class UpdateResource(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
@@ -294,6 +340,23 @@ class UpdateVolume(
     VolumeChange, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
     """The body of ``PATCH /v1/volumes/{id}``: ``size_gib`` makes it larger, never smaller."""
+
+    labels: Labels | None = None
+    lease: LeaseRequest | None = None
+
+
+class ClusterChange(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """What of a cluster's spec can change in place: it grows and shrinks."""
+
+    node_count: NodeCount | None = None
+
+
+class UpdateCluster(
+    ClusterChange, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``PATCH /v1/clusters/{id}``: ``node_count`` is how many workers it is to have."""
 
     labels: Labels | None = None
     lease: LeaseRequest | None = None
@@ -412,6 +475,16 @@ KINDS: dict[str, Kind] = {
             verbs=_LIVING,
             references={"volume": "volume", "machine": "machine"},
             takes_force=True,
+        ),
+        Kind(
+            name="cluster",
+            plural="clusters",
+            worker="k8s_worker",
+            spec=ClusterSpec,
+            create=CreateCluster,
+            update=UpdateCluster,
+            change=ClusterChange,
+            verbs=_LIVING,
         ),
         Kind(
             name="stack",

@@ -98,15 +98,17 @@ class Step(_Record, frozen=True):
 
 
 class Operation(_Record, frozen=True):
-    """A verb on a living resource (reboot, stop, start, or update that makes a volume larger).
+    """A verb on a living resource (reboot, stop, start, or update that resizes it).
 
-    It doesn't change the phase. ``size_gib`` is how large the volume is to be.
+    It doesn't change the phase. ``size_gib`` is how large a volume is to be, ``node_count`` how
+    many workers a cluster is to have.
     """
 
     id: str
     verb: Verb
     state: OperationState
     size_gib: int | None = None
+    node_count: int | None = None
     requested_at: Moment | None = None
     started_at: Moment | None = None
     finished_at: Moment | None = None

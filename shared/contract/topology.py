@@ -159,6 +159,7 @@ TOPOLOGY = Topology(
         WorkQueue("vm_worker.commands", (Binding(COMMANDS, "vm_worker.*"),)),
         WorkQueue("baremetal_worker.commands", (Binding(COMMANDS, "baremetal_worker.*"),)),
         WorkQueue("iscsi_worker.commands", (Binding(COMMANDS, "iscsi_worker.*"),)),
+        WorkQueue("k8s_worker.commands", (Binding(COMMANDS, "k8s_worker.*"),)),
         WorkQueue("stack_worker.commands", (Binding(COMMANDS, "stack_worker.*"),)),
         WorkQueue("front_door.status", _all_of(STATUS)),
         WorkQueue("webhook_worker.status", _all_of(STATUS)),
@@ -169,6 +170,7 @@ TOPOLOGY = Topology(
         QueryQueue("vm_worker.queries", (Binding(QUERIES, "vm_worker.*"),)),
         QueryQueue("baremetal_worker.queries", (Binding(QUERIES, "baremetal_worker.*"),)),
         QueryQueue("iscsi_worker.queries", (Binding(QUERIES, "iscsi_worker.*"),)),
+        QueryQueue("k8s_worker.queries", (Binding(QUERIES, "k8s_worker.*"),)),
         QueryQueue("webhook_worker.queries", (Binding(QUERIES, "webhook_worker.*"),)),
     ),
 )

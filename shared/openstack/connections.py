@@ -228,6 +228,7 @@ def fault_of(error: Exception) -> Fault:
     details = getattr(error, "details", None)
     words = details if isinstance(details, str) and details.strip() else str(error)
     response = getattr(error, "response", None)
+    words = ("" if response is None else _listed_words(response)) or words
     return Fault(
         detail=words.strip() or type(error).__name__,
         # What keystoneauth itself raises is about the token or the catalog, not about our request.
@@ -247,6 +248,17 @@ def _was_sent(error: Exception) -> bool:
         return False
     why = cause.args[0] if isinstance(cause, http.ConnectionError) and cause.args else None
     return not isinstance(getattr(why, "reason", None), NewConnectionError)
+
+
+def _listed_words(response: Any) -> str:
+    """Magnum's faults are in the API working group's form, which openstacksdk doesn't read."""
+    try:
+        body: Any = response.json()
+    except ValueError:
+        return ""
+    listed = body.get("errors") if isinstance(body, dict) else None
+    found = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    return " ".join(str(one.get("detail") or one.get("title") or "") for one in found).strip()
 
 
 def _neutron_type(response: Any) -> str:

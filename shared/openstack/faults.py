@@ -28,13 +28,17 @@ _NEUTRON_TYPES = {
     "ExternalIpAddressExhausted": Reason.ADDRESSES_EXHAUSTED,
     "OverQuota": Reason.QUOTA_EXCEEDED,
 }
-#: Words of Nova's refusals → reason; its faults have no names.
+#: Words of Nova's and Magnum's refusals → reason; their faults have no names.
 _NOVA_WORDS = tuple(
     (re.compile(words, re.IGNORECASE), reason)
     for words, reason in (
         (r"quota exceeded|exceeds? .*quota", Reason.QUOTA_EXCEEDED),
         (r"can not find requested image|\bimage\b.*could not be found", Reason.IMAGE_NOT_FOUND),
         (r"\bflavor\b.*could not be found|invalid flavorref", Reason.FLAVOR_NOT_FOUND),
+        (r"unable to find flavor", Reason.FLAVOR_NOT_FOUND),
+        (r"unable to find image", Reason.IMAGE_NOT_FOUND),
+        (r"unable to find (external |fixed )?network", Reason.NETWORK_NOT_FOUND),
+        (r"reached the maximum clusters per project", Reason.QUOTA_EXCEEDED),
         (r"security group .*not found", Reason.SECURITY_GROUP_NOT_FOUND),
         (r"\bnetwork\b.*could not be found", Reason.NETWORK_NOT_FOUND),
         (r"no more ip addresses|no fixed ip addresses available", Reason.ADDRESSES_EXHAUSTED),

@@ -331,6 +331,7 @@ def _common_settings(cloud: Mapping[str, str]) -> dict[str, dict[str, str]]:
             "COLOBUS_CLOUDS_FILE": cloud["OS_CLIENT_CONFIG_FILE"],
             "COLOBUS_NOTIFICATIONS_URLS": _notifications(cloud),
         },
+        "k8s_worker": {"COLOBUS_CLOUDS_FILE": cloud["OS_CLIENT_CONFIG_FILE"]},
         "stack_worker": {"COLOBUS_CLOUDS_FILE": cloud["OS_CLIENT_CONFIG_FILE"]},
         "webhook_worker": {
             "COLOBUS_WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -122,11 +124,9 @@ def update(kind: Kind) -> Handler:
         message = msgspec.structs.replace(
             message, spec=spec | sealed, operation_id=f"op-{new_ulid()}"
         )
-        if (size_gib := spec.get("size_gib")) is not None:
-            row = await _grow(request, _ask(request, body), message, shown)
-        else:
-            row = await _submit(request, _ask(request, body), message, living=shown)
-        return await _operation_answer(request, row, size_gib=size_gib)
+        change = _grow if "size_gib" in spec else _submit
+        row = await change(request, _ask(request, body), message, shown)
+        return await _operation_answer(request, row, spec)
 
     return handle
 
@@ -164,21 +164,22 @@ def change_power(kind: Kind, verb: Verb) -> Handler:
 
 
 async def _operation_answer(
-    request: web.Request, row: RequestRow, size_gib: int | None = None
+    request: web.Request, row: RequestRow, change: Mapping[str, Any] = MappingProxyType({})
 ) -> web.Response:
     shown = await _shown(request, row)
     tag = {"ETag": entity_tag(shown.revision)}
-    return json_answer(_with_operation(shown, row, size_gib), status=202, headers=tag)
+    return json_answer(_with_operation(shown, row, change), status=202, headers=tag)
 
 
-def _with_operation(shown: Shown, row: RequestRow, size_gib: int | None) -> bytes:
+def _with_operation(shown: Shown, row: RequestRow, change: Mapping[str, Any]) -> bytes:
     document = msgspec.json.decode(shown.document)
     operations = document["status"].setdefault("operations", [])
     if row.operation_id not in {operation["id"] for operation in operations}:
         asked = Operation(
             id=row.operation_id or "",
             verb=Verb(row.verb),
-            size_gib=size_gib,
+            size_gib=change.get("size_gib"),
+            node_count=change.get("node_count"),
             state=OperationState.REQUESTED,
         )
         operations.append(asked)

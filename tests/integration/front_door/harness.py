@@ -169,7 +169,7 @@ class Neighbours:
     async def start(self) -> None:
         """Consume requests and answer queries."""
         await self.bus.consume("scheduler.requests", self._requested)
-        for owner in ("scheduler", "vm_worker", "iscsi_worker", "webhook_worker"):
+        for owner in ("scheduler", "vm_worker", "iscsi_worker", "k8s_worker", "webhook_worker"):
             await self.bus.serve_queries(owner, self._asked)
 
     async def _requested(self, delivery: Delivery) -> None:

@@ -155,7 +155,7 @@ def test_compose_mounts_all_that_is_exported_and_nothing_else(
         for path in folder.rglob("*")
         if path.is_file() and path.parent.name not in kept
     }
-    operators = {"tenants", "clouds", "stores", "metals", "metal_clouds"}
+    operators = {"tenants", "clouds", "stores", "metals", "metal_clouds", "cluster_templates"}
     assert set(named.values()) == exported | {f"{name}.yaml" for name in operators}
     for service in ACCESS:
         given = compose["services"][service]["secrets"]

@@ -99,7 +99,7 @@ MAGNUM = {"magnum", "magnum-api", "magnum-conductor", "magnum-database"}
 CLUSTERS = MAGNUM | {"kubernetes", "kubernetes-clusters"}
 HEAT = {"heat-database", "heat-api", "heat-engine", "heat", "stack_worker"}
 #: What comes up only by its name: an emulator of its own is needed for it, or few need it.
-OTHERS = ARM64 | CLUSTERS | HEAT | {"ceph-iscsi"}
+OTHERS = ARM64 | CLUSTERS | HEAT | {"ceph-iscsi", "k8s_worker"}
 
 
 def test_bare_metal_comes_up_only_when_asked_for() -> None:

@@ -1,0 +1,1 @@
+"""The worker before Magnum and the clusters that it makes: Kubernetes clusters."""

@@ -1,0 +1,215 @@
+"""A cluster made, found again, resized or deleted. Its name and labels follow from the resource.
+
+Magnum has no unique names, and shows a cluster only some time after it was asked for one. So
+whoever may not be the first looks, and lets what may still come appear before it makes another; if
+there are two, the oldest stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from services.k8s_worker import templates
+from services.k8s_worker.backend import Cluster, NewCluster, Project
+from services.k8s_worker.draining import drained
+from services.k8s_worker.lookout import Lookout
+from services.k8s_worker.templates_file import Recipe
+from shared.contract.messages import (
+    DeprovisionCluster,
+    ProvisionCluster,
+    RemoveOrphan,
+    ResizeCluster,
+)
+from shared.contract.problems import Reason
+from shared.runtime.deadline import Deadline
+from shared.runtime.errors import OutcomeUnknown, TemporaryError
+from shared.worker.command import Command
+from shared.worker.duplicates import keep_first, oldest_first
+from shared.worker.errors import NotFound, Refused
+from shared.worker.marks import Marks
+
+WORKER = "k8s_worker"
+#: What the census calls what we make.
+CLUSTER = "cluster"
+DELETING = "DELETE_IN_PROGRESS"
+#: How many things are named that a cluster has left behind.
+MOST_LEFT = 100
+#: How soon what another worker may have asked for is looked for again, in seconds.
+AFTER_ANOTHER = 5.0
+#: So long Magnum is given to show a new cluster, in seconds, and the pause between two looks.
+SHOWN_WITHIN, PAUSE = 10.0, 0.2
+
+
+@dataclass(frozen=True)
+class Kit:
+    """What all provisioning functions need besides the project and the command."""
+
+    marks: Marks
+    recipes: tuple[Recipe, ...]
+
+    def labels(self, resource_id: str) -> dict[str, str]:
+        """Return the labels that say whose a cluster is."""
+        return {
+            "colobus_installation": self.marks.installation_id,
+            "colobus_resource": resource_id,
+            "colobus_worker": self.marks.worker,
+        }
+
+    def owner(self, cluster: Cluster) -> str | None:
+        """Return the resource that a cluster of this installation belongs to; None: it isn't."""
+        named = cluster.labels.get("colobus_resource")
+        return named if named is not None and self.owns(cluster, named) else None
+
+    def owns(self, cluster: Cluster, resource_id: str) -> bool:
+        """Tell whether a cluster is that resource's, beyond any doubt."""
+        marked = self.marks.are_only(resource_id, (), metadata=cluster.labels)
+        return marked and cluster.name == resource_id
+
+
+async def provision_cluster(
+    project: Project, kit: Kit, command: Command[ProvisionCluster]
+) -> tuple[str, str]:
+    """Return the ids of the cluster and its template, its making started when there is none yet."""
+    if command.repeated:
+        found = await _keep_one(project, kit, command.resource_id)
+        if found is not None:
+            return found.id, found.template_id
+    if command.redelivered:
+        detail = (
+            "An earlier worker may have asked for the cluster just now; it is looked for again."
+        )
+        raise OutcomeUnknown(detail, retry_after=AFTER_ANOTHER)
+    _let_appear(command.message.look_until)
+    message = command.message
+    chosen = await templates.choose(project, kit.recipes, kit.marks, message)
+    new = NewCluster(
+        name=command.resource_id,
+        template_id=chosen.template_id,
+        node_count=message.node_count,
+        master_count=chosen.master_count,
+        labels=kit.labels(command.resource_id),
+        flavor=chosen.flavor,
+    )
+    made = await _created(project, new, chosen)
+    await _until_shown(project, made, command.deadline)
+    if command.repeated:  # an earlier attempt may have come through meanwhile
+        kept = await _keep_one(project, kit, command.resource_id)
+        made = made if kept is None else kept.id
+    return made, chosen.template_id
+
+
+async def _created(project: Project, new: NewCluster, chosen: templates.Chosen) -> str:
+    """Another request may just have removed this template as the second of its name."""
+    try:
+        return await project.create_cluster(new)
+    except NotFound as error:
+        if not chosen.made or error.reason != Reason.TEMPLATE_NOT_FOUND:
+            raise
+        raise TemporaryError(str(error), reason=Reason.TEMPLATE_NOT_FOUND) from error
+
+
+def _let_appear(until: datetime | None) -> None:
+    """Make nothing while what was asked for before may still come: then there would be two."""
+    left = (until - datetime.now(UTC)).total_seconds() if until else 0.0
+    if left > 0:
+        detail = "Magnum may still be at an earlier request for the cluster, which is looked for."
+        raise TemporaryError(
+            detail, reason=Reason.BACKEND_REFUSED, retry_after=min(left, AFTER_ANOTHER)
+        )
+
+
+async def _until_shown(project: Project, cluster_id: str, deadline: Deadline) -> None:
+    """Wait a moment: what Magnum does not show yet it would not delete, either."""
+    shown_by = Deadline.after(deadline.remaining(at_most=SHOWN_WITHIN))
+    while not shown_by.expired:
+        try:
+            if await project.cluster(cluster_id) is not None:
+                return
+        except TemporaryError:
+            pass
+        await asyncio.sleep(PAUSE)
+
+
+async def _own(project: Project, kit: Kit, resource_id: str) -> list[Cluster]:
+    return [one for one in await project.clusters() if kit.owns(one, resource_id)]
+
+
+async def _keep_one(project: Project, kit: Kit, resource_id: str) -> Cluster | None:
+    """Return the resource's cluster, others removed; raises `TemporaryError` while it is going."""
+    found = oldest_first(await _own(project, kit, resource_id))
+    if any(one.status == DELETING for one in found):
+        detail = "An earlier cluster of this resource is still being removed."
+        raise TemporaryError(detail, reason=Reason.BACKEND_REFUSED)
+    return await keep_first(WORKER, CLUSTER, found, project.delete_cluster)
+
+
+async def resize_cluster(project: Project, kit: Kit, command: Command[ResizeCluster]) -> None:
+    """Start changing the number of workers, unless Magnum has that number already."""
+    message = command.message
+    found = await project.cluster(message.cluster_id)
+    if found is None or not kit.owns(found, command.resource_id):
+        detail = f"Magnum knows no cluster {message.cluster_id}."
+        raise NotFound(detail, reason=Reason.REMOVED_EXTERNALLY)
+    if found.node_count != message.node_count or found.status == "UPDATE_FAILED":
+        try:
+            await project.resize_cluster(found.id, message.node_count)
+        except Refused as error:
+            await _let_end(project, found.id, error)
+            raise
+
+
+async def _let_end(project: Project, cluster_id: str, refusal: Refused) -> None:
+    """Magnum takes no order while it is at one before, which may have been given up here."""
+    now = await project.cluster(cluster_id)
+    if now is not None and now.status.endswith("_IN_PROGRESS"):
+        detail = f"Magnum says {now.status}: {refusal}"
+        raise TemporaryError(detail, reason=Reason.BACKEND_REFUSED) from refusal
+
+
+async def deprovision_cluster(
+    project: Project, kit: Kit, lookout: Lookout, command: Command[DeprovisionCluster]
+) -> tuple[str, list[str]] | None:
+    """Start deleting all clusters of the resource, drained; None when there is none.
+
+    Returns an id, and what would not go before. Raises `TemporaryError` while that is on its way.
+    """
+    found = await _to_go(project, kit, command)
+    left: list[str] = []
+    for one in found:
+        if one.status != DELETING:
+            left += await drained(project, lookout, one, command.message, command.deadline)
+            await project.delete_cluster(one.id)
+    return (found[0].id, left[:MOST_LEFT]) if found else None
+
+
+async def _to_go(project: Project, kit: Kit, command: Command[DeprovisionCluster]) -> list[Cluster]:
+    """All that are the resource's; the one that is known alone where Magnum's list is broken.
+
+    One cluster without groups of nodes breaks the list of the whole project, perhaps for good. That
+    nothing else is left is then seen when there is a list again.
+    """
+    try:
+        return await _own(project, kit, command.resource_id)
+    except TemporaryError as error:
+        known = command.message.cluster_id
+        if error.reason != Reason.BACKEND_REFUSED or known is None:
+            raise
+        one = await project.cluster(known)
+        if one is None or not kit.owns(one, command.resource_id):
+            raise
+        return [one]
+
+
+async def remove_orphan(project: Project, kit: Kit, order: RemoveOrphan) -> bool:
+    """Remove the cluster, if it bears our marks alone; False while it is going."""
+    if order.what != CLUSTER:
+        raise Refused(f"A {order.what!r} is nothing that could be removed.")
+    found = await project.cluster(order.object_id)
+    if found is None:
+        return True
+    if not kit.owns(found, order.resource_id):
+        detail = f"The cluster {found.id} does not bear the marks of {order.resource_id} alone."
+        raise Refused(detail)
+    return found.status != DELETING and not await project.delete_cluster(found.id)

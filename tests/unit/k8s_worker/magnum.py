@@ -1,0 +1,155 @@
+"""A Magnum in memory: it shows clusters late where it is told to, as the real one does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+
+from services.k8s_worker.backend import (
+    Access,
+    Check,
+    Cluster,
+    Look,
+    NewCluster,
+    Node,
+    Project,
+    Template,
+    Unanswered,
+)
+from shared.runtime.deadline import Deadline
+from shared.worker.errors import Refused
+from tests.support.kubernetes import Authority, new_authority
+
+#: When certificates end that it signs.
+END = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class Magnum:
+    """One project. ``lost``: errors that creates end in after they had their effect."""
+
+    cloud: str = "devcloud"
+    tenant: str = "bigtop"
+    kept: dict[str, Cluster] = field(default_factory=dict)
+    made: list[NewCluster] = field(default_factory=list)
+    known: list[Template] = field(default_factory=list)
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    resized: list[tuple[str, int]] = field(default_factory=list)
+    lost: list[Exception] = field(default_factory=list)
+    #: What the next lists end in; what resizes and removals of templates do.
+    unlisted: list[Exception] = field(default_factory=list)
+    no_resize: Exception | None = None
+    templates_in_use: bool = False
+    signatures: int = 0
+    authority_of_all: Authority = field(default_factory=lambda: new_authority("magnum"))
+
+    def project(self, cloud: str, tenant: str, deadline: Deadline) -> Project:
+        del deadline
+        assert (cloud, tenant) == (self.cloud, self.tenant)
+        return self
+
+    async def clusters(self) -> list[Cluster]:
+        if self.unlisted:
+            raise self.unlisted.pop(0)
+        return list(self.kept.values())
+
+    async def cluster(self, cluster_id: str) -> Cluster | None:
+        return self.kept.get(cluster_id)
+
+    def add(self, name: str, labels: Mapping[str, str], **fields: Any) -> Cluster:
+        number = len(self.kept) + 1
+        shown = {"status": "CREATE_COMPLETE", "created_at": f"2026-01-{number:02}", **fields}
+        cluster = Cluster(id=f"m-{number}", name=name, labels=dict(labels), **shown)
+        self.kept[cluster.id] = cluster
+        return cluster
+
+    async def create_cluster(self, new: NewCluster) -> str:
+        self.made.append(new)
+        made = self.add(new.name, new.labels, template_id=new.template_id)
+        if self.lost:
+            raise self.lost.pop(0)
+        return made.id
+
+    async def resize_cluster(self, cluster_id: str, node_count: int) -> None:
+        if self.no_resize is not None:
+            raise self.no_resize
+        self.resized.append((cluster_id, node_count))
+
+    async def delete_cluster(self, cluster_id: str) -> bool:
+        return self.kept.pop(cluster_id, None) is not None
+
+    async def templates(self) -> list[Template]:
+        return list(self.known)
+
+    async def create_template(self, body: Mapping[str, Any]) -> Template:
+        self.bodies.append(dict(body))
+        made = Template(f"t-{len(self.known) + 1}", body["name"], body["labels"])
+        self.known.append(made)
+        return made
+
+    async def delete_template(self, template_id: str) -> bool:
+        if self.templates_in_use:
+            raise Refused("is referenced by one or multiple clusters")
+        before = len(self.known)
+        self.known = [one for one in self.known if one.id != template_id]
+        return len(self.known) < before
+
+    async def authority(self, cluster_id: str) -> str:
+        assert cluster_id in self.kept
+        return self.authority_of_all.text
+
+    async def signed(self, cluster_id: str, request: str) -> str:
+        assert cluster_id in self.kept
+        self.signatures += 1
+        asked = x509.load_pem_x509_csr(request.encode())
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(asked.subject)
+            .issuer_name(self.authority_of_all.certificate.subject)
+            .public_key(asked.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(END - timedelta(days=5000))
+            .not_valid_after(END)
+        )
+        signed = builder.sign(self.authority_of_all.key, hashes.SHA256())
+        return signed.public_bytes(serialization.Encoding.PEM).decode()
+
+
+class Server:
+    """An API server that does as it is told; ``left`` is what it has outside, try by try."""
+
+    def __init__(self, access: Access) -> None:
+        self.access = access
+        self.refuses = False
+        self.closed = False
+        self.left: list[list[str]] = []
+        self.looks = 0
+        self.nodes: tuple[Node, ...] = ()
+        self.checks: tuple[Check, ...] = ()
+        #: What an answer waits for.
+        self.answering: asyncio.Event | None = None
+
+    async def look(self, checks: Sequence[Check] = ()) -> Look:
+        self.looks += 1
+        self.checks = tuple(checks)
+        if self.answering is not None:
+            await self.answering.wait()
+        assert not self.closed
+        if self.refuses:
+            raise Unanswered("refused", refused=True)
+        return Look("v1.20.2", self.nodes)
+
+    async def drain(self, seconds: float) -> list[str]:
+        assert seconds > 0
+        if self.refuses:
+            raise Unanswered("It can't be reached.")
+        return self.left.pop(0) if self.left else []
+
+    async def close(self) -> None:
+        self.closed = True
