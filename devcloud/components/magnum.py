@@ -31,11 +31,12 @@ DRIVER = "colobus_devcloud"
 IMAGE, IMAGE_SYSTEM = "kubernetes-node", "debian"
 IMAGE_CONTENT = b"no node boots from here\n" * 64
 TOPIC = "magnum-conductor"
+VERSION = "1.20"
 #: What the k8s_worker is told of the versions that there are (its file of cluster templates).
 RECIPES = {
     "versions": [
         {
-            "version": "1.20",
+            "version": VERSION,
             "image": IMAGE,
             "flavor": "small",
             "external_network": EXTERNAL_NETWORK,

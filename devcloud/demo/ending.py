@@ -10,6 +10,7 @@ from rich.text import Text
 from colobus.cli.output import details
 from devcloud.api import Site
 from devcloud.components.catalog import IMAGE
+from devcloud.demo.cluster import NODES, kubeconfig_of
 from devcloud.demo.machine import console_of
 from devcloud.demo.telling import LEASE_HOURS, Shown, heading, out
 from devcloud.tenants import BARE_METAL_CLOUD
@@ -40,16 +41,16 @@ export COLOBUS_URL={url} COLOBUS_TOKEN={environment["COLOBUS_TOKEN"]}
 curl -sH "Authorization: Bearer $COLOBUS_TOKEN" $COLOBUS_URL/v1/vms/{vm.id}
 curl -sH "Authorization: Bearer $COLOBUS_TOKEN" -H 'Content-Type: application/json' \\
   -d '{{"image": "{IMAGE}", "flavor": "small"}}' $COLOBUS_URL/v1/vms
-{_of_machine(site, shown)}
+{_of_machine(site, shown)}{_of_cluster(site, shown)}
 # on the bus, as the CI system of the tenant {tenant} (docs/bus.md):
 export COLOBUS_AMQP_URL={environment[f"DEVCLOUD_AMQP_URL_{tenant.upper().replace('-', '_')}"]}
 {sys.executable} docs/examples/request_vm.py --tenant {tenant} --image {IMAGE} --flavor small
 """
     out.print(Text(commands), soft_wrap=True)
-    going = f"{vm.id} goes by itself when its lease"
-    if shown.machine is not None:
-        going = f"{vm.id} and {shown.machine.id} go by themselves when their lease"
-    out.print(f"{going} of {LEASE_HOURS} h ends.", soft_wrap=True)
+    going = ", ".join(shown.ids())
+    out.print(
+        f"Each goes by itself when its lease of {LEASE_HOURS} h ends: {going}.", soft_wrap=True
+    )
     out.print("`make down` stops everything and keeps its state.")
 
 
@@ -62,4 +63,14 @@ def _of_machine(site: Site, shown: Shown) -> str:
 {COLOBUS} machine reboot {machine.id}; tail -f {console_of(site, machine)}
 OS_CLIENT_CONFIG_FILE={site.paths.clouds_yaml} OS_CLOUD={BARE_METAL_CLOUD} {COLOBUS} node list
 {COLOBUS} machine delete {machine.id} --wait
+"""
+
+
+def _of_cluster(site: Site, shown: Shown) -> str:
+    if shown.cluster is None:
+        return ""
+    return f"""
+# the cluster, by any kubectl; then with a node more
+kubectl --kubeconfig {kubeconfig_of(site)} get nodes
+{COLOBUS} cluster resize {shown.cluster.id} {NODES + 1}
 """

@@ -28,10 +28,17 @@ class DemoFailed(RuntimeError):
 
 @dataclass(frozen=True)
 class Shown:
-    """What was made and goes on after the demo; no machine where there can be none."""
+    """What was made and goes on after the demo; None: there can be none, or none was wanted."""
 
     vm: Resource
     machine: Resource | None
+    stack: Resource | None
+    cluster: Resource | None
+
+    def ids(self) -> list[str]:
+        """Return what goes when its lease ends."""
+        made = (self.vm, self.machine, self.stack, self.cluster)
+        return [one.id for one in made if one is not None]
 
 
 async def follow_until_active(client: Client, resource_id: str) -> Resource:
