@@ -9,8 +9,9 @@ The nodes are Ironic's fake hardware, and a double behind them holds the session
 system (`devcloud.stand_ins.fake_machines`); Ironic, Ceph and tgt are real, and the same for both.
 The script makes `bare_machine`'s calls in as many threads as Colobus' workers work on one metal
 and one store at once. For both a machine is active when Ironic says so and its system is logged in
-to its target: the script lists nodes and targets every half second. It is gone when its node is
-available, and nothing of it is left in Ceph or tgt.
+to its target: the script lists nodes and targets every half second, and Colobus is asked as often
+whether any machine is not there yet. It is gone when its node is available, and nothing of it is
+left in Ceph or tgt.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ PARALLEL = 16
 POLL_SECONDS = 0.5
 WITHIN = 600.0
 IMAGE_BYTES = 1 << 26
+_MAKING = (Phase.REQUESTED, Phase.WAITING, Phase.PROVISIONING)
+_UNMAKING = (Phase.ACTIVE, Phase.DEPROVISIONING, *_MAKING)
 Seconds = tuple[float, float]
 """Until all were active, and until all were gone."""
 
@@ -102,11 +105,25 @@ async def _ours(place: Place, colobus: Installation) -> Seconds:
     async with Client(colobus.url, token=colobus.tokens[TENANT]) as client:
         began = time.perf_counter()
         made = await asyncio.gather(*(client.create(request) for _ in range(place.count)))
-        await asyncio.gather(*(client.wait(one.id, timeout=WITHIN) for one in made))
-        active = time.perf_counter()
+        await _until_none(client, _MAKING)
+        took = time.perf_counter() - began
+        last = [(await client.get(one.id)).status for one in made]
+        assert {one.phase for one in last} == {Phase.ACTIVE}, last
+        began = time.perf_counter()
         await asyncio.gather(*(client.delete(one.id) for one in made))
-        await asyncio.gather(*(client.wait(one.id, Phase.DELETED, timeout=WITHIN) for one in made))
-        return active - began, time.perf_counter() - active
+        await _until_none(client, _UNMAKING)
+        return took, time.perf_counter() - began
+
+
+async def _until_none(client: Client, phases: tuple[Phase, ...]) -> None:
+    """Look whether any machine is still in one of these phases, as often as the script looks."""
+    async with asyncio.timeout(WITHIN):
+        while True:
+            async for _ in client.list("machine", phases=phases, page_size=1):
+                break
+            else:
+                return
+            await asyncio.sleep(POLL_SECONDS)
 
 
 def _script(place: Place) -> Seconds:

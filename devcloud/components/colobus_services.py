@@ -179,7 +179,6 @@ def store_access(site: Site) -> dict[str, object]:
             "portals": offered_at(site),
             "ceph_conf": conf,
             "ceph_user": tgt_user,
-            "tgtadm": "/usr/sbin/tgtadm",
         },
     }
 

@@ -40,8 +40,14 @@ class Metal(Protocol):
     async def nodes(self, resource_class: str | None = None) -> list[Node]:
         """Return all nodes, or those of one class, without their storage interface."""
 
+    async def states(self) -> list[Node]:
+        """Return all nodes as far as it shows what runs on them, which costs Ironic least."""
+
     async def node(self, node_id: str) -> Node | None:
-        """Return one node; None when there is none of that id."""
+        """Return one node, whole; None when there is none of that id."""
+
+    async def reserved_node(self, allocation_id: str) -> Node | None:
+        """Return the node that an allocation has; None while it has none."""
 
     async def change_node(self, node_id: str, changes: Mapping[str, Any]) -> None:
         """Set fields of a node, by their paths (``/extra/colobus``); None takes one away."""

@@ -45,7 +45,7 @@ async def take_census(metal: Metal, marks: Marks) -> list[Holding]:
     """
     allocations = await metal.allocations()
     targets, connectors = await metal.targets(), await metal.connectors()
-    aside = {node.id for node in await metal.nodes() if is_quarantined(node)}
+    aside = {node.id for node in await metal.states() if is_quarantined(node)}
     return [
         *_holdings(metal.name, marks, ALLOCATION, allocations, aside),
         *_holdings(metal.name, marks, VOLUME_TARGET, targets, aside),

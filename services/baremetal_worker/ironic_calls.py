@@ -8,7 +8,9 @@ from typing import Any
 
 from services.baremetal_worker.calls import Calls
 from services.baremetal_worker.ironic_objects import (
+    MORE_FIELDS,
     NODE_FIELDS,
+    STATE_FIELDS,
     allocation_of,
     connector_of,
     node_of,
@@ -63,9 +65,24 @@ class IronicMetal:
         )
         return [node_of(one) for one in found]
 
+    async def states(self) -> list[Node]:
+        """GET /v1/nodes, with little of each."""
+        found = await self.calls.read(
+            lambda ironic: ironic.node.list(limit=_ALL, fields=list(STATE_FIELDS))
+        )
+        return [node_of(one) for one in found]
+
     async def node(self, node_id: str) -> Node | None:
         """GET /v1/nodes/{id}."""
-        found = await self.calls.unless_gone(lambda ironic: ironic.node.get(node_id))
+        fields = [*NODE_FIELDS, *MORE_FIELDS]
+        found = await self.calls.unless_gone(lambda ironic: ironic.node.get(node_id, fields=fields))
+        return None if found is None else node_of(found)
+
+    async def reserved_node(self, allocation_id: str) -> Node | None:
+        """GET /v1/nodes?instance_uuid={id}: Ironic notes both at once."""
+        found = await self.calls.unless_gone(
+            lambda ironic: ironic.node.get_by_instance_uuid(allocation_id, fields=list(NODE_FIELDS))
+        )
         return None if found is None else node_of(found)
 
     async def change_node(self, node_id: str, changes: Mapping[str, Any]) -> None:

@@ -6,44 +6,43 @@ from typing import Any
 
 from services.baremetal_worker.node_objects import Allocation, Connector, Node, Target
 
-#: What is asked of each node of a list.
-NODE_FIELDS = (
+#: What shows how a node is.
+STATE_FIELDS = (
     "uuid",
     "name",
     "provision_state",
     "power_state",
     "target_power_state",
-    "resource_class",
-    "traits",
     "instance_uuid",
     "maintenance",
     "maintenance_reason",
-    "fault",
     "last_error",
-    "extra",
 )
+#: What is asked of each node of a list.
+NODE_FIELDS = (*STATE_FIELDS, "resource_class", "traits", "fault", "extra")
+#: What else is asked of one alone.
+MORE_FIELDS = ("storage_interface", "network_interface", "instance_info")
 
 
 def node_of(found: Any) -> Node:
-    """Read a node, whole or of a list."""
+    """Read a node, with what was asked for of it."""
     return Node(
         id=found.uuid,
         name=found.name or found.uuid,
         provision_state=found.provision_state,
         power_state=found.power_state,
         target_power_state=found.target_power_state,
-        resource_class=found.resource_class,
-        traits=frozenset(found.traits or ()),
+        resource_class=getattr(found, "resource_class", None),
+        traits=frozenset(getattr(found, "traits", None) or ()),
         instance_id=found.instance_uuid,
         maintenance=bool(found.maintenance),
         maintenance_reason=found.maintenance_reason or "",
-        fault=found.fault,
+        fault=getattr(found, "fault", None),
         last_error=found.last_error or "",
         storage_interface=getattr(found, "storage_interface", None),
         network_interface=getattr(found, "network_interface", None),
         has_instance_info=bool(getattr(found, "instance_info", None)),
-        display_name=(getattr(found, "instance_info", None) or {}).get("display_name"),
-        extra=found.extra or {},
+        extra=getattr(found, "extra", None) or {},
     )
 
 

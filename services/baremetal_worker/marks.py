@@ -1,7 +1,7 @@
 """How things in Ironic are known as ours: a mark in their ``extra``, made together with them.
 
-A node bears one from when it is reserved until it is given back. Ironic forgets allocation and
-instance when it undeploys a node, but not this. Pure.
+A node bears none, unless it resists being given back clean: how often and since when stands in it.
+Pure.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ class _Mark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     worker: str
     tenant: str
     resource: str
-    allocation: str | None = None
+    name: str | None = None
     tries: int = 0
     since: float | None = None
 
 
 @dataclass(frozen=True)
 class Owner:
-    """Whose a thing is. ``allocation_id``: of a node, the reservation by which it came to be so.
+    """Whose a thing is. ``name`` is what the resource is called, for operators who look at it.
 
-    ``tries`` is how often it was tried in vain to get the node back clean, ``since`` the first
-    time of these.
+    ``tries`` is how often it was tried in vain to get a node back clean, ``since`` the first time
+    of these.
     """
 
     tenant: str
     resource_id: str
-    allocation_id: str | None = None
+    name: str | None = None
     tries: int = 0
     since: float | None = None
 
@@ -62,7 +62,7 @@ class Marks:
             worker=self.worker,
             tenant=owner.tenant,
             resource=owner.resource_id,
-            allocation=owner.allocation_id,
+            name=owner.name,
             tries=owner.tries,
             since=owner.since,
         )
@@ -81,7 +81,7 @@ class Marks:
             return None
         if mark.installation != self.installation_id:
             return None
-        return Owner(mark.tenant, mark.resource, mark.allocation, mark.tries, mark.since)
+        return Owner(mark.tenant, mark.resource, mark.name, mark.tries, mark.since)
 
     def are(self, resource_id: str, extra: Mapping[str, Any]) -> bool:
         """Tell whether a thing is this resource's."""

@@ -67,8 +67,6 @@ class Node:
     storage_interface: str | None = None
     network_interface: str | None = None
     has_instance_info: bool = False
-    #: What is deployed on it is called, as far as its operators are told.
-    display_name: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property

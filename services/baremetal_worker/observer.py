@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from services.baremetal_worker.backend import Metal, Metals
 from services.baremetal_worker.marks import Marks
-from services.baremetal_worker.node_objects import Allocation, Node
-from services.baremetal_worker.provisioner.belonging import belongs
-from shared.contract.messages import InspectMachines, MachineInspectionFailed, MachineObserved
+from services.baremetal_worker.node_objects import Node, State
+from services.baremetal_worker.provisioner.belonging import is_reserved_by
+from shared.contract.messages import (
+    InspectMachines,
+    MachineInspection,
+    MachineInspectionFailed,
+    MachineObserved,
+)
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import BackendUnavailable, ColobusError
 from shared.worker.command import Command, Observation
@@ -44,7 +49,7 @@ async def inspect_machines(
     observed_at = datetime.now(UTC)
     try:
         metal = metals.metal(order.metal, Deadline.after(LIFE))
-        owned = await _owned(metal, marks, {one.resource_id: one.node_id for one in order.machines})
+        nodes = await _nodes(metal, marks, order.machines)
     except ColobusError as error:
         failed = MachineInspectionFailed(
             metal=order.metal,
@@ -54,31 +59,34 @@ async def inspect_machines(
         return [Observation(command.resource_id, command.tenant, failed)]
     return [
         Observation(
-            one.resource_id, one.tenant, observation_of(observed_at, owned.get(one.resource_id))
+            one.resource_id, one.tenant, observation_of(observed_at, nodes.get(one.resource_id))
         )
         for one in order.machines
     ]
 
 
-async def _owned(metal: Metal, marks: Marks, asked: Mapping[str, str]) -> dict[str, Node]:
-    """The nodes, of those asked for by {resource: node}, that are still the resources'."""
-    nodes = {node.id: node for node in await metal.nodes()}
+async def _nodes(metal: Metal, marks: Marks, asked: Sequence[MachineInspection]) -> dict[str, Node]:
+    """{resource: its node}, where it is still the resource's."""
+    nodes = {node.id: node for node in await metal.states()}
     if asked and not nodes:
         # Not that all are gone: so it looks to a user who has lost its role on the system.
         detail = f"Ironic shows no nodes at all, where {len(asked)} were asked for."
         raise BackendUnavailable(detail)
-    there = {one: nodes[node_id] for one, node_id in asked.items() if node_id in nodes}
-    owned = {one: node for one, node in there.items() if belongs(node, one, marks)}
-    doubtful = [one for one in there.keys() - owned.keys() if there[one].instance_id]
-    if doubtful:  # somebody has taken their marks off, or the nodes are others'
-        allocations = _by_name(await metal.allocations())
-        owned |= {
-            one: there[one]
-            for one in doubtful
-            if belongs(there[one], one, marks, allocations.get(one))
-        }
-    return owned
+    there = {one.resource_id: nodes[one.node_id] for one in asked if one.node_id in nodes}
+    reserved_by = {one.resource_id: one.allocation_id for one in asked}
+    if any(_is_of_another(node, reserved_by[one]) for one, node in there.items()):
+        # Or the resource's own, anew.
+        own = (one for one in await metal.allocations() if marks.are(one.name, one.extra))
+        reserved_by |= {one.name: one.id for one in own if one.name in there}
+    return {one: node for one, node in there.items() if _is_seen(node, reserved_by[one])}
 
 
-def _by_name(allocations: Iterable[Allocation]) -> dict[str, Allocation]:
-    return {one.name: one for one in allocations}
+def _is_of_another(node: Node, allocation_id: str | None) -> bool:
+    return node.instance_id is not None and not is_reserved_by(node, allocation_id)
+
+
+def _is_seen(node: Node, allocation_id: str | None) -> bool:
+    """One that Ironic still cleans is nobody else's yet; an available one is anybody's."""
+    if node.instance_id is None:
+        return node.provision_state != State.AVAILABLE
+    return is_reserved_by(node, allocation_id)

@@ -101,8 +101,11 @@ class RbdBackend(Protocol):
     async def read(self, name: str, length: int) -> bytes:
         """Return the first bytes of an image, fewer where it is shorter. `NotFound`."""
 
-    async def write(self, name: str, content: bytes) -> None:
-        """Write the first bytes of an image, to stay; `Conflict` when another is making it."""
+    async def write(self, name: str, content: bytes) -> bytes:
+        """Write the first bytes of an image, to stay, and return what Ceph then has there.
+
+        `Conflict` when another is making it.
+        """
 
     async def note(self, name: str, key: str, value: str) -> None:
         """Add to the notes of an image. `NotFound`."""

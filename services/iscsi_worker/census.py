@@ -13,6 +13,7 @@ from services.iscsi_worker.provisioner.orphans import (
     RBD_IMAGE,
     RBD_SNAPSHOT,
 )
+from shared.contract.identifiers import kind_of
 from shared.contract.messages import Holding, TakeCensus
 from shared.runtime.deadline import Deadline
 from shared.worker.census import census_taken
@@ -39,13 +40,19 @@ async def take_census(store: Store, names: Names) -> list[Holding]:
     Raises `TemporaryError` when one of them can't be asked: half a census would look like a loss.
     """
     found = await store.rbd.names()
-    images = await store.rbd.images([name for name in found if names.owner_of_image(name)])
+    images = await store.rbd.images([name for name in found if _may_have_snapshots(names, name)])
     targets = await store.gateway.targets()
     return [
         *_images(store.name, names, found),
         *_snapshots(store.name, names, images.values()),
         *_targets(store.name, names, targets.values()),
     ]
+
+
+def _may_have_snapshots(names: Names, image: str) -> bool:
+    """Volumes only: of a machine's disk none are taken, and to open each costs a store much."""
+    owner = names.owner_of_image(image)
+    return owner is not None and kind_of(owner.resource_id) != "machine"
 
 
 def _images(place: str, names: Names, images: Iterable[str]) -> Iterator[Holding]:

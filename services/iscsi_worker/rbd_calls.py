@@ -149,15 +149,17 @@ class CephRbd:
 
         return await self._look(read)
 
-    async def write(self, name: str, content: bytes) -> None:
+    async def write(self, name: str, content: bytes) -> bytes:
         """Alone, as an image is made: what writes it is a part of its making."""
 
-        def write(pool: Pool) -> None:
+        def write(pool: Pool) -> bytes:
             with pool.alone(name), pool.open(name, read_only=False) as image:
                 image.write(content, 0)
                 image.flush()
+                image.invalidate_cache()  # what is read is not what we remember
+                return bytes(image.read(0, len(content)))
 
-        await self._change(write)
+        return await self._change(write)
 
     async def note(self, name: str, key: str, value: str) -> None:
         """As metadata of the image."""

@@ -51,7 +51,6 @@ class TgtAccess(_Strict, frozen=True, kw_only=True, tag_field="type", tag="tgt")
     control_port: Annotated[int, Meta(ge=0, le=65535)] = 0
     ceph_conf: Path | None = None
     ceph_user: _Name | None = None
-    tgtadm: _Text = "tgtadm"
 
 
 class CephIscsiPortal(_Strict, frozen=True, kw_only=True):

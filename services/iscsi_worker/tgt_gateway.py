@@ -17,6 +17,21 @@ from services.iscsi_worker.backend import Disk, Export, Target
 from services.iscsi_worker.stores_file import CephAccess, TgtAccess
 from services.iscsi_worker.tgt_control import TgtControl
 from services.iscsi_worker.tgt_output import ShownTarget, read_names, read_targets
+from services.iscsi_worker.tgt_protocol import (
+    SHOW_NAMES,
+    SHOW_TARGETS,
+    Order,
+    bind_account,
+    bind_initiator,
+    close_connection,
+    delete_account,
+    delete_target,
+    new_account,
+    new_lun,
+    new_target,
+    unbind_initiator,
+    update_lun,
+)
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import BackendUnavailable
 from shared.worker.errors import Conflict, NotFound, Refused
@@ -32,7 +47,11 @@ _LOOKS = 3
 
 
 class TgtGateway:
-    """`backend.Gateway` on a tgtd, for one command."""
+    """`backend.Gateway` on a tgtd, for one command.
+
+    What it was shown last counts until it orders something itself: what others change meanwhile may
+    as well come between a look and the order that follows from it.
+    """
 
     def __init__(
         self, control: TgtControl, access: TgtAccess, ceph: CephAccess, deadline: Deadline
@@ -43,6 +62,7 @@ class TgtGateway:
         self._pool = ceph.pool
         conf = access.ceph_conf or ceph.conf
         self._options = f"conf={conf};id={access.ceph_user or ceph.user}"
+        self._last: list[ShownTarget] | None = None
 
     @property
     def portals(self) -> tuple[str, ...]:
@@ -52,7 +72,8 @@ class TgtGateway:
     async def targets(self, sessions_of: Collection[str] = ()) -> dict[str, Target]:
         """One call for all of them, sessions included (`tgt_output`: what is believed of it)."""
         del sessions_of
-        return {one.iqn: self._target(one) for one in await self._shown()}
+        self._last = await self._shown()
+        return {one.iqn: self._target(one) for one in self._last}
 
     async def prepare(self, export: Export) -> None:
         """Target, account, LUNs; what is wrong of an earlier attempt goes."""
@@ -69,7 +90,7 @@ class TgtGateway:
         await self._unbind(shown, set(shown.initiators) - {export.initiator_iqn})
         if export.initiator_iqn not in shown.initiators:
             with suppress(Conflict):
-                await self._target_order("bind", shown.tid, "-Q", export.initiator_iqn)
+                await self._order(bind_initiator(shown.tid, export.initiator_iqn))
 
     async def shut(self, target_iqn: str) -> None:
         """Unbind all initiators."""
@@ -83,14 +104,11 @@ class TgtGateway:
     async def disconnect(self, target: Target) -> None:
         """Close the connections; a session ends with its last one."""
         shown = await self._find(target.iqn)
-        for session in shown.sessions if shown else ():
+        if shown is None:
+            return
+        for session in shown.sessions:
             with suppress(NotFound):
-                await self._control(
-                    self._deadline,
-                    *("--mode", "conn", "--op", "delete"),
-                    *("--tid", str(shown.tid if shown else 0)),
-                    *("--sid", session.id, "--cid", "0"),
-                )
+                await self._order(close_connection(shown.tid, int(session.id)))
 
     async def remove(self, target_iqn: str, usernames: Collection[str]) -> None:
         """Accounts first: of a target that is gone nobody would know them."""
@@ -101,34 +119,37 @@ class TgtGateway:
                 raise Conflict("this target is still active", code="active")
         for username in {*usernames, *(shown.usernames if shown else ())}:
             with suppress(NotFound):
-                await self._account_order("delete", "--user", username)
+                await self._order(delete_account(username))
         if shown is not None:
             with suppress(NotFound):
-                await self._target_order("delete", shown.tid)
+                await self._order(delete_target(shown.tid))
 
     async def release(self, image: str) -> None:
         """Tgtd has images open through its targets alone."""
 
     async def _new_target(self, target_iqn: str) -> ShownTarget:
         for tid in tids(target_iqn):
-            with suppress(Conflict):  # another worker made it, or another target has the number
-                await self._target_order("new", tid, "-T", target_iqn)
-            shown = await self._find(target_iqn)
-            if shown is not None:
-                return shown
+            try:
+                await self._order(new_target(tid, target_iqn))
+            except Conflict:  # another worker made it, or another target has the number
+                shown = await self._find(target_iqn)
+                if shown is not None:
+                    return shown
+            else:
+                return ShownTarget(tid, target_iqn)
         raise BackendUnavailable(f"tgtd does not show the target {target_iqn} that was made.")
 
     async def _prepare_account(self, shown: ShownTarget, export: Export) -> None:
         wanted = export.account.username
         for other in set(shown.usernames) - {wanted}:
             with suppress(NotFound):
-                await self._account_order("delete", "--user", other)
+                await self._order(delete_account(other))
         if wanted in shown.usernames:
             return
         with suppress(Conflict):
-            await self._control.make_account(self._deadline, export.account)
+            await self._order(new_account(export.account))
         with suppress(Conflict):
-            await self._account_order("bind", "--tid", str(shown.tid), "--user", wanted)
+            await self._order(bind_account(shown.tid, wanted))
 
     async def _prepare_lun(self, shown: ShownTarget, number: int, disk: Disk) -> None:
         wanted = f"{self._pool}/{disk.image}"
@@ -140,46 +161,39 @@ class TgtGateway:
             # Ceph's objects would be shown as physical blocks of 4 MiB: 4 KiB (2^3 blocks) do.
             identity = f"scsi_sn={disk.serial},scsi_id={disk.serial},lbppbe=3"
             identity += ",vendor_id=COLOBUS,product_id=VOLUME"
-            await self._lun_order("update", shown.tid, number, "--params", identity)
+            await self._order(update_lun(shown.tid, number, identity))
 
     async def _new_lun(self, tid: int, number: int, image: str) -> None:
-        backing = ("--bstype", "rbd", "--backing-store", image, "--bsopts", self._options)
         try:
             with suppress(Conflict):
-                await self._lun_order("new", tid, number, *backing)
+                await self._order(new_lun(tid, number, image, self._options))
         except Refused as error:  # all that it says is "invalid request"
             raise BackendUnavailable(f"tgtd can't open {image}: {error.detail}") from error
 
     async def _unbind(self, shown: ShownTarget, initiators: Collection[str]) -> None:
         for initiator in initiators:
-            option = "-Q" if initiator.startswith(("iqn.", "eui.", "naa.")) else "-I"
             with suppress(NotFound):  # somebody was faster
-                await self._target_order("unbind", shown.tid, option, initiator)
+                await self._order(unbind_initiator(shown.tid, initiator))
 
     async def _shown(self) -> list[ShownTarget]:
         """One call; where a session tells of targets, tgtd's own list of names is asked too."""
         for _ in range(_LOOKS):
-            text = await self._control(self._deadline, "--mode", "target", "--op", "show")
-            if not text.strip():
-                await self._check_that_it_answers()
+            text = await self._control(self._deadline, SHOW_TARGETS)
             try:
                 listing = read_targets(text)
             except ValueError as error:
                 raise BackendUnavailable(f"What tgtd shows is not understood: {error}.") from error
             if not listing.doubtful:
                 return listing.targets
-            names = await self._control(self._deadline, "--mode", "lld", "--op", "show")
+            names = await self._control(self._deadline, SHOW_NAMES)
             if listing.is_of(read_names(names)):
                 return listing.targets
         raise BackendUnavailable("A session makes unclear which targets tgtd has.")
 
-    async def _check_that_it_answers(self) -> None:
-        state = await self._control(self._deadline, "--mode", "sys", "--op", "show")
-        if "State: ready" not in state:
-            raise BackendUnavailable("tgtd does not answer us: does it run as our user?")
-
     async def _find(self, target_iqn: str) -> ShownTarget | None:
-        return next((one for one in await self._shown() if one.iqn == target_iqn), None)
+        if self._last is None:
+            self._last = await self._shown()
+        return next((one for one in self._last if one.iqn == target_iqn), None)
 
     async def _must_find(self, target_iqn: str) -> ShownTarget:
         shown = await self._find(target_iqn)
@@ -187,17 +201,9 @@ class TgtGateway:
             raise NotFound(f"Target {target_iqn} is gone.")
         return shown
 
-    async def _target_order(self, op: str, tid: int, *options: str) -> None:
-        await self._control(
-            self._deadline, "--mode", "target", "--op", op, "--tid", str(tid), *options
-        )
-
-    async def _lun_order(self, op: str, tid: int, number: int, *options: str) -> None:
-        where = ("--tid", str(tid), "--lun", str(number))
-        await self._control(self._deadline, "--mode", "logicalunit", "--op", op, *where, *options)
-
-    async def _account_order(self, op: str, *options: str) -> None:
-        await self._control(self._deadline, "--mode", "account", "--op", op, *options)
+    async def _order(self, order: Order) -> None:
+        self._last = None
+        await self._control(self._deadline, order)
 
     def _target(self, shown: ShownTarget) -> Target:
         return Target(

@@ -74,6 +74,7 @@ def inspect_nodes(metal: str, states: Sequence[ResourceState]) -> InspectMachine
             resource_id=state.resource.id,
             tenant=state.resource.tenant,
             node_id=state.handles["node_id"],
+            allocation_id=state.handles.get("allocation_id"),
         )
         for state in states
     )

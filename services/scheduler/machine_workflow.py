@@ -147,6 +147,7 @@ def _deploy(state: ResourceState) -> Message:
         portals=tuple(handles["portals"].split()),
         port_id=handles.get("port_id"),
         name=state.resource.name,
+        allocation_id=handles.get("allocation_id"),
     )
 
 
@@ -157,6 +158,7 @@ def _change_power(state: ResourceState, operation: Operation) -> Message:
         operation_id=operation.id,
         verb=operation.verb,
         asked_at=operation.started_at,
+        allocation_id=state.handles.get("allocation_id"),
     )
 
 
@@ -217,7 +219,11 @@ MACHINE_WORKFLOW = WorkflowDefinition(
             made_by={MachineDeployStarted: lambda _: Absorbed(done=False)},
             sees_made=booted,
             so_far=so_far,
-            undo=lambda state: UndeployMachine(metal=state.place, node_id=state.handles["node_id"]),
+            undo=lambda state: UndeployMachine(
+                metal=state.place,
+                node_id=state.handles["node_id"],
+                allocation_id=state.handles.get("allocation_id"),
+            ),
             undone_by={
                 MachineUndeployed: lambda _: Absorbed(),
                 MachineUndeployStarted: lambda _: Absorbed(done=False),

@@ -75,6 +75,8 @@ class BareMetal:
     def _in_ironic(self, nodes: Iterable[Any]) -> Iterator[Held]:
         ironic, flavor = self.machines.ironic, self.machines.flavor
         marks = Marks(self.store.installation, "baremetal_worker")
+        allocations = list(ironic.allocations(resource_class=flavor))
+        names = {one.id: one.name for one in allocations}
         known = set()
         for node in nodes:
             known.add(node.id)
@@ -82,10 +84,11 @@ class BareMetal:
             owner = marks.owner_of(node.extra or {})
             unclean = node.instance_id or node.instance_info or node.is_maintenance
             if owner or unclean or state != OFF_AND_FREE:
-                whose = owner.resource_id if owner else "nobody"
+                left = owner.resource_id if owner else "nobody"
+                whose = names.get(node.instance_id, left)
                 said = ", ".join((*state, *(["in maintenance"] * bool(node.is_maintenance))))
                 yield Held("node", node.id, whose, node.name, said)
-        for one in ironic.allocations(resource_class=flavor):
+        for one in allocations:
             yield Held("allocation", one.id, one.name, one.node_id, one.state)
         for what, found in (
             ("volume_connector", ironic.volume_connectors(details=True)),

@@ -1,31 +1,61 @@
 """Whose a node is.
 
-Its mark says so, or the allocation that is called like the resource. An allocation that is
-another's is stronger than a mark: that one may be left from before.
+While it is reserved, its allocation's: that one has the resource's name and mark. Ironic takes it
+off when it undeploys the node, however that ends. Then the node is known by what it still knows of
+the resource's disk (its connector goes last of all), and by the mark that one bears which resists.
+Nothing is written to a node for that: Ironic locks it for each change, which costs as much as all
+else that is asked of it for a machine (decision 0051).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from services.baremetal_worker.backend import Metal
 from services.baremetal_worker.marks import Marks
-from services.baremetal_worker.node_objects import Allocation, Node
+from services.baremetal_worker.node_objects import Allocation, Connector, Node, Target
 from shared.contract.problems import Reason
 from shared.runtime.errors import TemporaryError
 from shared.worker.errors import NotFound, Refused
 
 
-def belongs(
-    node: Node, resource_id: str, marks: Marks, allocation: Allocation | None = None
-) -> bool:
-    """Tell whether a node is this resource's. Pure."""
-    if allocation is not None and node.instance_id == allocation.id:
-        return True
-    owner = marks.owner_of(node.extra)
-    return (
-        owner is not None
-        and owner.resource_id == resource_id
-        and node.instance_id in (None, owner.allocation_id)
-    )
+@dataclass(frozen=True)
+class Disk:
+    """What a node knows of a disk, or of several."""
+
+    targets: tuple[Target, ...] = ()
+    connectors: tuple[Connector, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether it knows anything."""
+        return bool(self.targets or self.connectors)
+
+    def of(self, resource_id: str, marks: Marks) -> Disk:
+        """Return the part of it that bears this resource's mark. Pure."""
+        return Disk(
+            tuple(one for one in self.targets if marks.are(resource_id, one.extra)),
+            tuple(one for one in self.connectors if marks.are(resource_id, one.extra)),
+        )
+
+
+async def known_disk(metal: Metal, node_id: str) -> Disk:
+    """Return all that a node knows."""
+    return Disk(tuple(await metal.targets(node_id)), tuple(await metal.connectors(node_id)))
+
+
+def is_reserved_by(node: Node, allocation_id: str | None) -> bool:
+    """Tell whether a node is reserved, by this allocation. Pure."""
+    return allocation_id is not None and node.instance_id == allocation_id
+
+
+def is_left_of(node: Node, resource_id: str, marks: Marks, disk: Disk) -> bool:
+    """Tell whether a node that nobody has reserved was the resource's last. Pure.
+
+    ``disk`` is what it knows. A reservation is stronger than all that may be left from before.
+    """
+    if node.instance_id is not None:
+        return False
+    return bool(disk.of(resource_id, marks)) or marks.are(resource_id, node.extra)
 
 
 async def own_allocation(metal: Metal, marks: Marks, resource_id: str) -> Allocation | None:
@@ -36,30 +66,37 @@ async def own_allocation(metal: Metal, marks: Marks, resource_id: str) -> Alloca
     return found
 
 
-async def is_of(metal: Metal, marks: Marks, node: Node, resource_id: str) -> bool:
-    """Tell whether a node is this resource's, even if somebody has taken its mark off."""
-    if belongs(node, resource_id, marks):
+async def is_of(
+    metal: Metal, marks: Marks, node: Node, resource_id: str, allocation_id: str | None
+) -> bool:
+    """Tell whether a node is this resource's, reserved by the allocation that is known, or by one
+    since, or only left by it.
+    """
+    if is_reserved_by(node, allocation_id):
         return True
     if node.instance_id is None:
-        return False
-    return belongs(node, resource_id, marks, await own_allocation(metal, marks, resource_id))
+        return is_left_of(node, resource_id, marks, await known_disk(metal, node.id))
+    found = await own_allocation(metal, marks, resource_id)
+    return found is not None and is_reserved_by(node, found.id)
 
 
-async def own_node(metal: Metal, marks: Marks, node_id: str, resource_id: str) -> Node:
-    """Return the resource's node; raises `NotFound` (removed_externally) where it isn't that."""
+async def own_node(
+    metal: Metal, marks: Marks, node_id: str, resource_id: str, allocation_id: str | None
+) -> Node:
+    """Return the node that is reserved for the resource.
+
+    Raises `NotFound` (removed_externally) where it isn't that (any more): another machine may get
+    it any time.
+    """
     node = await metal.node(node_id)
     if node is None:
         detail = f"There is no node {node_id}."
         raise NotFound(detail, reason=Reason.REMOVED_EXTERNALLY)
-    if not await is_of(metal, marks, node, resource_id):
-        raise not_reserved(node, resource_id)
+    reserved = node.instance_id is not None
+    if not reserved or not await is_of(metal, marks, node, resource_id, allocation_id):
+        detail = f"Node {node.name} is not reserved for {resource_id} any more."
+        raise NotFound(detail, reason=Reason.REMOVED_EXTERNALLY)
     return node
-
-
-def not_reserved(node: Node, resource_id: str) -> NotFound:
-    """The node is not the resource's, or not any more."""
-    detail = f"Node {node.name} is not reserved for {resource_id} any more."
-    return NotFound(detail, reason=Reason.REMOVED_EXTERNALLY)
 
 
 def busy(node: Node, retry_after: float = 2) -> TemporaryError:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from services.baremetal_worker.backend import Metal
 from services.baremetal_worker.marks import Owner
 from services.baremetal_worker.node_objects import Node, State, Verb
-from services.baremetal_worker.provisioner.belonging import busy, is_of, not_reserved, own_node
-from services.baremetal_worker.provisioner.disks import forget_disk, prepare_disk
+from services.baremetal_worker.provisioner.belonging import busy, is_of, own_node
+from services.baremetal_worker.provisioner.disks import forget_target, prepare_disk
 from services.baremetal_worker.provisioner.kit import Kit
 from services.baremetal_worker.provisioner.readiness import make_ready
 from services.baremetal_worker.provisioner.taking_down import Down, take_down
@@ -29,10 +29,9 @@ async def deploy_machine(metal: Metal, kit: Kit, command: Command[DeployMachine]
     `RefusedForNow` (node_maintenance), `TemporaryError` while the node is busy.
     """
     order = command.message
-    node = await own_node(metal, kit.marks, order.node_id, command.resource_id)
-    if node.instance_id is None:  # somebody has undeployed it: another machine may get it any time
-        raise not_reserved(node, command.resource_id)
-    owner = Owner(command.tenant, command.resource_id, node.instance_id)
+    reserved = (command.resource_id, order.allocation_id)
+    node = await own_node(metal, kit.marks, order.node_id, *reserved)
+    owner = Owner(command.tenant, command.resource_id, order.name)
     if node.provision_state in _STARTED:
         await _check_disk(metal, node, order, owner)
         return
@@ -44,7 +43,7 @@ async def deploy_machine(metal: Metal, kit: Kit, command: Command[DeployMachine]
         raise RefusedForNow(detail, reason=Reason.NODE_MAINTENANCE)
     if node.provision_state != State.AVAILABLE:
         raise busy(node)
-    await make_ready(metal, kit, node, owner, order.name)
+    await make_ready(metal, node)
     await prepare_disk(metal, kit, node, order, owner)
     await _attach(metal, node, order.port_id)
     await metal.provision(node.id, Verb.ACTIVE)  # which checks first what it knows of the node
@@ -71,15 +70,16 @@ async def undeploy_machine(metal: Metal, kit: Kit, command: Command[UndeployMach
     """Have Ironic undeploy the node; True when that is done, or the node isn't the machine's.
 
     A node that resists for too long is put aside (`taking_down`): nothing more is to be expected
-    of it, and who takes its disk away takes it from a machine that may still run.
+    of it, and who takes its disk away takes it from a machine that may still run. Its connector
+    stays: by that it is known until it is given back.
 
     Raises `TemporaryError` while the node is busy with something else.
     """
-    node = await metal.node(command.message.node_id)
-    if node is None or not await is_of(metal, kit.marks, node, command.resource_id):
+    order, resource_id = command.message, command.resource_id
+    node = await metal.node(order.node_id)
+    if node is None or not await is_of(metal, kit.marks, node, resource_id, order.allocation_id):
         return True
-    owner = Owner(command.tenant, command.resource_id, node.instance_id)
-    progress = await take_down(metal, kit, node, owner)
-    if progress is Down.DOWN:  # its connector stays otherwise, and with some drivers its target
-        await forget_disk(metal, kit.marks, node.id, command.resource_id)
+    progress = await take_down(metal, kit, node, Owner(command.tenant, resource_id))
+    if progress is Down.DOWN:  # with some drivers its target stays
+        await forget_target(metal, kit.marks, node.id, resource_id)
     return progress is not Down.GOING

@@ -11,7 +11,7 @@ from dataclasses import replace
 from services.baremetal_worker.backend import Metal
 from services.baremetal_worker.marks import Marks, Owner
 from services.baremetal_worker.node_objects import Connector, Node, Power, Target
-from services.baremetal_worker.provisioner.belonging import busy
+from services.baremetal_worker.provisioner.belonging import Disk, busy
 from services.baremetal_worker.provisioner.kit import Kit
 from shared.contract.messages import DeployMachine
 from shared.contract.problems import Reason
@@ -100,11 +100,16 @@ async def _must_be_off(metal: Metal, node: Node) -> None:
         raise busy(node)
 
 
-async def forget_disk(metal: Metal, marks: Marks, node_id: str, resource_id: str | None) -> None:
-    """Have a node that is off know no disk; ``resource_id``: no disk of this resource."""
+async def forget_target(metal: Metal, marks: Marks, node_id: str, resource_id: str) -> None:
+    """Have a node that is off boot from no disk of this resource any more."""
     for target in await metal.targets(node_id):
-        if resource_id is None or marks.are(resource_id, target.extra):
+        if marks.are(resource_id, target.extra):
             await metal.remove_target(target.id)
-    for connector in await metal.connectors(node_id):
-        if resource_id is None or marks.are(resource_id, connector.extra):
-            await metal.remove_connector(connector.id)
+
+
+async def forget_disk(metal: Metal, disk: Disk) -> None:
+    """Have a node that is off know this disk no more; connectors, by which it is known, go last."""
+    for target in disk.targets:
+        await metal.remove_target(target.id)
+    for connector in disk.connectors:
+        await metal.remove_connector(connector.id)

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from services.baremetal_worker.backend import Metal
 from services.baremetal_worker.marks import Owner
 from services.baremetal_worker.node_objects import Allocation, Connector, Target
-from services.baremetal_worker.provisioner.belonging import belongs
+from services.baremetal_worker.provisioner.belonging import is_of
 from services.baremetal_worker.provisioner.kit import Kit
 from services.baremetal_worker.provisioner.releases import release_node
 from shared.contract.messages import RemoveOrphan
@@ -40,7 +40,7 @@ async def remove_orphan(metal: Metal, kit: Kit, command: Command[RemoveOrphan]) 
         )
     node = None if found.node_id is None else await metal.node(found.node_id)
     if isinstance(found, Allocation) or (
-        node is not None and belongs(node, owner.resource_id, kit.marks)
+        node is not None and await is_of(metal, kit.marks, node, owner.resource_id, None)
     ):
         await release_node(metal, kit, Owner(owner.tenant, owner.resource_id), found.node_id)
     else:

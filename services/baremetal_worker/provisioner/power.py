@@ -39,7 +39,8 @@ async def change_power(metal: Metal, kit: Kit, command: Command[ChangeMachinePow
     order = _ORDERS.get(verb)
     if order is None:
         raise Refused(f"{verb.value} is no power action.", reason=Reason.COMMAND_REJECTED)
-    node = await own_node(metal, kit.marks, command.message.node_id, command.resource_id)
+    reserved = (command.resource_id, command.message.allocation_id)
+    node = await own_node(metal, kit.marks, command.message.node_id, *reserved)
     if _is_under_way(node, verb):
         return
     if node.provision_state in _DEPLOYING or node.target_power_state is not None:

@@ -7,7 +7,14 @@ from contextlib import suppress
 from services.baremetal_worker.backend import Metal
 from services.baremetal_worker.marks import PATH, Owner
 from services.baremetal_worker.node_objects import Allocation, Node, State, Verb
-from services.baremetal_worker.provisioner.belonging import belongs, busy, own_allocation
+from services.baremetal_worker.provisioner.belonging import (
+    Disk,
+    busy,
+    is_left_of,
+    is_reserved_by,
+    known_disk,
+    own_allocation,
+)
 from services.baremetal_worker.provisioner.disks import forget_disk
 from services.baremetal_worker.provisioner.kit import Kit
 from services.baremetal_worker.provisioner.taking_down import (
@@ -42,22 +49,22 @@ async def _give_back(
     node = await metal.node(node_id)
     if node is None:
         return None
-    resource_id = owner.resource_id
-    if not belongs(node, resource_id, kit.marks, allocation):
-        await _forget_what_can_be(metal, kit, node, resource_id)
-        return None
+    reserved = allocation is not None and is_reserved_by(node, allocation.id)
+    disk, resource_id = await known_disk(metal, node.id), owner.resource_id
+    if not reserved:  # of what another machine has by now only the resource's own goes
+        disk = disk.of(resource_id, kit.marks)
+        if not is_left_of(node, resource_id, kit.marks, disk):
+            await _forget_what_can_be(metal, disk)
+            return None
     progress = await take_down(metal, kit, node, owner)
     if progress is Down.GOING:
         raise busy(node, retry_after=5)
-    if progress is Down.GIVEN_UP:
-        return await _put_aside(metal, kit, node, resource_id)
-    if not await _bring_back(metal, kit, node, owner):
-        return await _put_aside(metal, kit, node, resource_id)
-    # While it is reserved, all that it has is the resource's; else another's may come any time.
-    await forget_disk(metal, kit.marks, node.id, None if node.instance_id else resource_id)
-    if node.instance_id:
+    if progress is Down.GIVEN_UP or not await _bring_back(metal, kit, node, owner):
+        return await _put_aside(metal, node, disk.of(resource_id, kit.marks), resource_id)
+    if reserved:
         await _let_go_of_ports(metal, node)
-    await _unmark(metal, kit, node.id, resource_id, allocation)
+    await _unmark(metal, kit, node)
+    await forget_disk(metal, disk)
     return None
 
 
@@ -79,9 +86,9 @@ async def _bring_back(metal: Metal, kit: Kit, node: Node, owner: Owner) -> bool:
     raise busy(node)
 
 
-async def _put_aside(metal: Metal, kit: Kit, node: Node, resource_id: str) -> str:
+async def _put_aside(metal: Metal, node: Node, disk: Disk, resource_id: str) -> str:
     """Take from a node that is put aside what can be taken; it may be on, or not answer."""
-    await _forget_what_can_be(metal, kit, node, resource_id)
+    await _forget_what_can_be(metal, disk)
     with suppress(Refused):
         if node.instance_id:
             await _let_go_of_ports(metal, node)
@@ -94,33 +101,31 @@ async def _let_go_of_ports(metal: Metal, node: Node) -> None:
         await metal.detach_vif(node.id, port_id)
 
 
-async def _forget_what_can_be(metal: Metal, kit: Kit, node: Node, resource_id: str) -> None:
+async def _forget_what_can_be(metal: Metal, disk: Disk) -> None:
     """Take the resource's disk from a node that may be on, perhaps for somebody else by now.
 
     Ironic takes nothing from a node that is on. What stays is told by the census.
     """
     with suppress(Refused):
         try:
-            await forget_disk(metal, kit.marks, node.id, resource_id)
+            await forget_disk(metal, disk)
         except TemporaryError as error:
             if error.reason != Reason.IN_USE:  # Ironic itself can't be asked
                 raise
 
 
-async def _unmark(
-    metal: Metal, kit: Kit, node_id: str, resource_id: str, allocation: Allocation | None
-) -> None:
-    """Last of all: by its mark an undeployed node is known.
-
-    Such a one may have become another's since it was read.
-    """
-    node = await metal.node(node_id)
-    if node is None or not belongs(node, resource_id, kit.marks, allocation):
+async def _unmark(metal: Metal, kit: Kit, node: Node) -> None:
+    """Take off the mark of one that has resisted, and what somebody has told of the instance."""
+    marked = kit.marks.owner_of(node.extra) is not None
+    if not marked and not node.has_instance_info:
         return
+    found = await metal.node(node.id)
+    if found is None or found.instance_id != node.instance_id:
+        return  # it has become another's since it was read
     changes: dict[str, None] = {}
-    if node.has_instance_info:
+    if found.has_instance_info:
         changes["/instance_info"] = None
-    if kit.marks.are(resource_id, node.extra):
+    if kit.marks.owner_of(found.extra) is not None:
         changes[PATH] = None
     if changes:
         await metal.change_node(node.id, changes)

@@ -1,5 +1,5 @@
 """A node is reserved by an allocation called like the resource: Ironic chooses, and the name is
-the lock.
+the lock. Whose the node is follows from that alone (`belonging`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from services.baremetal_worker.marks import Owner
 from services.baremetal_worker.node_objects import Allocation, NewAllocation, Node, State
 from services.baremetal_worker.provisioner.belonging import own_allocation
 from services.baremetal_worker.provisioner.kit import Kit
-from services.baremetal_worker.provisioner.readiness import make_ready
 from shared.contract.messages import ReserveNode
 from shared.contract.problems import Reason
 from shared.runtime.deadline import Deadline
@@ -37,15 +36,15 @@ async def reserve_node(
     """
     wanted = wanted_allocation(metal, kit, command)
     began = time.monotonic()
-    asked = await _ensured(metal, kit, wanted)
-    allocation = await _settled(metal, kit, asked, time.monotonic() - began)
+    allocation = await _ensured(metal, kit, wanted)
+    node, allocation = await _chosen(metal, kit, allocation, time.monotonic() - began)
     if allocation.state == _ERROR:
         await metal.deallocate(allocation.id)  # else its name stays taken
         raise why_none(wanted, await metal.nodes(wanted.resource_class), allocation.last_error)
-    if allocation.state != _ACTIVE or allocation.node_id is None:
+    if node is None:
         detail = f"Ironic has not chosen a node yet; the allocation is {allocation.state}."
         raise TemporaryError(detail, reason=Reason.IN_USE, retry_after=2)
-    return await _marked(metal, kit, command, allocation, allocation.node_id), allocation
+    return node, allocation
 
 
 def wanted_allocation(metal: Metal, kit: Kit, command: Command[ReserveNode]) -> NewAllocation:
@@ -58,7 +57,7 @@ def wanted_allocation(metal: Metal, kit: Kit, command: Command[ReserveNode]) -> 
         name=command.resource_id,
         resource_class=flavor.resource_class,
         traits=tuple(sorted({*flavor.traits, *arch})),
-        extra=kit.marks.as_extra(Owner(command.tenant, command.resource_id)),
+        extra=kit.marks.as_extra(Owner(command.tenant, command.resource_id, order.name)),
     )
 
 
@@ -79,33 +78,28 @@ async def _ensured(metal: Metal, kit: Kit, wanted: NewAllocation) -> Allocation:
         raise TemporaryError(error.detail, reason=Reason.IN_USE, retry_after=1) from error
 
 
-async def _settled(metal: Metal, kit: Kit, allocation: Allocation, took: float) -> Allocation:
-    """Wait, within bounds, until Ironic has chosen or given up; it ``took`` so long to be asked."""
+async def _chosen(
+    metal: Metal, kit: Kit, allocation: Allocation, took: float
+) -> tuple[Node | None, Allocation]:
+    """Wait, within bounds, until Ironic has chosen or given up; it ``took`` so long to be asked.
+
+    The node is looked for first: hardly ever it is not there by then.
+    """
     patience = Deadline.after(metal.deadline.remaining(kit.reserve_seconds))
     pause = min(max(_PAUSE, took), _LONGEST_PAUSE)
-    while allocation.state not in (_ACTIVE, _ERROR) and not patience.expired:
-        await asyncio.sleep(pause)
+    while allocation.state != _ERROR:
+        if allocation.state != _ACTIVE:
+            await asyncio.sleep(pause)
+        node = await metal.reserved_node(allocation.id)
+        if node is not None or patience.expired:
+            return node, allocation
         pause = min(2 * pause, _LONGEST_PAUSE)
         found = await metal.allocation(allocation.id)
-        if found is None:
-            detail = "The allocation was taken away while Ironic chose a node."
+        if found is None or (allocation.state == found.state == _ACTIVE):
+            detail = "The allocation, or its node, was taken away while Ironic chose one."
             raise TemporaryError(detail, reason=Reason.IN_USE, retry_after=1)
         allocation = found
-    return allocation
-
-
-async def _marked(
-    metal: Metal, kit: Kit, command: Command[ReserveNode], allocation: Allocation, node_id: str
-) -> Node:
-    node = await metal.node(node_id)
-    if node is None or node.instance_id != allocation.id:
-        detail = f"Node {node_id} is not the allocation's any more."
-        raise TemporaryError(detail, reason=Reason.IN_USE, retry_after=1)
-    known = kit.marks.owner_of(node.extra)
-    if known is None or known.allocation_id != allocation.id:  # else it may be deployed already
-        owner = Owner(command.tenant, command.resource_id, allocation.id)
-        await make_ready(metal, kit, node, owner, command.message.name)
-    return node
+    return None, allocation
 
 
 def why_none(wanted: NewAllocation, nodes: Sequence[Node], words: str) -> ColobusError:

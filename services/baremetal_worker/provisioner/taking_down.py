@@ -1,6 +1,6 @@
 """A node is brought to where it runs nothing, and put aside when that can't be done.
 
-Workers remember nothing: how often and since when a node has resisted stands in its mark.
+Workers remember nothing: how often and since when a node has resisted stands in a mark on it.
 """
 
 from __future__ import annotations

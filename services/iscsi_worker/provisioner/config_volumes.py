@@ -14,7 +14,7 @@ from services.iscsi_worker.nocloud import config_disk
 from services.iscsi_worker.provisioner.holders import in_use, who_holds
 from services.iscsi_worker.provisioner.kit import Kit
 from services.iscsi_worker.provisioner.sources import Wanted
-from services.iscsi_worker.provisioner.volumes import ensure_image, remove_image
+from services.iscsi_worker.provisioner.volumes import ensure_image, remove_disk
 from shared.contract.messages import ProvisionConfigVolume
 from shared.contract.problems import Reason
 from shared.runtime.errors import PermanentError, TemporaryError
@@ -50,7 +50,7 @@ async def _vendor_data(
     image = command.message.image
     if image is None:
         return None
-    golden = await store.rbd.image(golden_image(image))
+    golden = await kit.golden.image(store, golden_image(image))
     if golden is None:
         detail = f"Store {store.name} has no image {image!r}."
         raise NotFound(detail, reason=Reason.IMAGE_NOT_FOUND)
@@ -70,17 +70,17 @@ def _content(kit: Kit, command: Command[ProvisionConfigVolume], vendor_data: str
 
 
 async def _ensure(store: Store, kit: Kit, name: str, content: bytes) -> None:
-    size = await ensure_image(store, kit, name, Wanted(len(content), len(content)))
-    found = await store.rbd.read(name, len(content))
-    if size == len(content) and found == content:
-        return
-    held = await who_holds(store, kit, name) if any(found) else []
-    if held:
-        raise in_use(kit, name, held)
-    if size != len(content):
-        await store.rbd.resize(name, len(content))
-    await store.rbd.write(name, content)
-    if await store.rbd.read(name, len(content)) != content:
+    made = await ensure_image(store, kit, name, Wanted(len(content), len(content)))
+    if not made.fresh:
+        found = await store.rbd.read(name, len(content))
+        if made.size == len(content) and found == content:
+            return
+        held = await who_holds(store, kit, name) if any(found) else []
+        if held:
+            raise in_use(kit, name, held)
+        if made.size != len(content):
+            await store.rbd.resize(name, len(content))
+    if await store.rbd.write(name, content) != content:
         detail = f"Image {name} does not hold what was written to it."
         raise TemporaryError(detail, reason=Reason.BACKEND_UNAVAILABLE)
 
@@ -90,4 +90,4 @@ async def deprovision_config_volume(store: Store, kit: Kit, tenant: str, machine
 
     Raises `TemporaryError` (in_use) that says who holds it; nothing is half done then.
     """
-    await remove_image(store, kit, kit.names.config_image(tenant, machine))
+    await remove_disk(store, kit, kit.names.config_image(tenant, machine))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from services.iscsi_worker.backend import Disk, Export, Store
 from services.iscsi_worker.names import Names, config_serial, serial
 from services.iscsi_worker.phone import Phone
+from services.iscsi_worker.provisioner.golden import GoldenImages
 from shared.contract.problems import Reason
 from shared.runtime.errors import PermanentError
 from shared.runtime.locks import KeyedLocks
@@ -32,6 +33,7 @@ class Kit:
     phone: Phone | None = None
     making_seconds: float = 60.0
     locks: KeyedLocks = field(default_factory=KeyedLocks)
+    golden: GoldenImages = field(default_factory=GoldenImages)
 
     def export(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from services.iscsi_worker.backend import RbdImage, Source, Store
 from services.iscsi_worker.names import GOLDEN_SNAPSHOT, golden_image
@@ -44,7 +45,8 @@ async def wanted_volume(store: Store, kit: Kit, command: Command[ProvisionVolume
         return Wanted(asked, asked)
     else:
         raise PermanentError("A blank volume needs a size.", reason=Reason.COMMAND_REJECTED)
-    least = _size_at(await store.rbd.image(source.image), source.snapshot)
+    look = store.rbd.image if order.image is None else partial(kit.golden.image, store)
+    least = _size_at(await look(source.image), source.snapshot)
     if least is None:
         raise NotFound(f"Store {store.name} has no {what}.", reason=reason)
     if asked and asked < least:

@@ -25,16 +25,17 @@ async def ensure_target(store: Store, kit: Kit, export: Export, missing: str) ->
     `PermanentError` (in_use) when one is offered by another target.
     """
     async with kit.alone(store, export.target_iqn):
-        images = await store.rbd.images(export.images)
-        if len(images) < len(export.disks):
+        if len(await store.rbd.present(export.images)) < len(export.disks):
             raise NotFound(missing, reason=Reason.VOLUME_NOT_FOUND)
         targets = await store.gateway.targets()
         _refuse_second(kit, export, targets)
         found = targets.get(export.target_iqn)
         if found is None or not export.is_offered_by(found):
-            found = await _offer(store, kit, export, found)
-        elif found.is_outdated(images.values()) and not found.sessions:
-            found = await _reopen(store, kit, export, found)
+            return await _offer(store, kit, export, found)
+        if not found.sessions:
+            images = await store.rbd.images(export.images)
+            if found.is_outdated(images.values()):
+                return await _reopen(store, kit, export, found)
         return found
 
 

@@ -33,6 +33,8 @@ class DeployMachine(Message, frozen=True):
     """Start booting the node from its disk on an iSCSI target.
 
     The CHAP secret is not told: it follows from the names of target and initiator.
+    ``allocation_id`` is, here and in what follows, the reservation by which the node is the
+    machine's.
     """
 
     metal: str
@@ -43,6 +45,7 @@ class DeployMachine(Message, frozen=True):
     portals: tuple[str, ...]
     port_id: str | None = None
     name: str | None = None
+    allocation_id: str | None = None
 
 
 class UndeployMachine(Message, frozen=True):
@@ -50,6 +53,7 @@ class UndeployMachine(Message, frozen=True):
 
     metal: str
     node_id: str
+    allocation_id: str | None = None
 
 
 class ChangeMachinePower(Message, frozen=True):
@@ -63,6 +67,7 @@ class ChangeMachinePower(Message, frozen=True):
     operation_id: str
     verb: Verb
     asked_at: Moment | None = None
+    allocation_id: str | None = None
 
 
 class MachineInspection(Message, frozen=True):
@@ -71,6 +76,7 @@ class MachineInspection(Message, frozen=True):
     resource_id: str
     tenant: str
     node_id: str
+    allocation_id: str | None = None
 
 
 class InspectMachines(Message, frozen=True):
@@ -106,7 +112,9 @@ class MachineUndeployStarted(Message, frozen=True):
 
 
 class MachineUndeployed(Message, frozen=True):
-    """The node is off and doesn't know the machine's disk."""
+    """The node is off and doesn't know the machine's disk; until it is given back it still knows
+    under which name it logged in.
+    """
 
 
 class MachinePowerChangeStarted(Message, frozen=True):
@@ -118,7 +126,8 @@ class MachinePowerChangeStarted(Message, frozen=True):
 class MachineObserved(Message, frozen=True):
     """What Ironic said of a machine's node at ``observed_at``, in its own words.
 
-    ``gone``: the node is not this machine's any more, or there is no such node.
+    ``gone``: the node is not this machine's any more, or anybody may get it, or there is no such
+    node.
     ``target_power_state``: a power action is under way.
     """
 

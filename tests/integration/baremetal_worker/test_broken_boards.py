@@ -14,11 +14,11 @@ import pytest
 
 from colobus.nodes.node_list import ListedNode, Login, NodeEntry, RedfishBoard
 from devcloud.components.mariadb import query
-from shared.contract.messages import MachineUndeployed, MachineUndeployStarted, UndeployMachine
+from shared.contract.messages import MachineUndeployed, MachineUndeployStarted
 from shared.contract.problems import Reason
 from shared.runtime.errors import TemporaryError
 from shared.worker.errors import Refused, RefusedForNow
-from tests.integration.baremetal_worker.world import METAL, WITHIN, Machine, Replica, World
+from tests.integration.baremetal_worker.world import WITHIN, Machine, Replica, World
 from tests.support.conditions import eventually, eventually_sync
 from tests.support.installation import free_ports
 
@@ -67,12 +67,11 @@ async def test_a_node_that_can_not_be_got_back_is_put_aside(world: World, replic
 
         words = await eventually(settled, within=WITHIN, what="its deployment has failed")
         assert words
-        order = UndeployMachine(metal=METAL, node_id=machine.node_id)
         tries = 0
 
         async def undeployed() -> bool:
             nonlocal tries
-            (told,) = await replica.until_done(machine.id, order)
+            (told,) = await replica.until_done(machine.id, machine.undeploying)
             tries += isinstance(told, MachineUndeployStarted)
             return isinstance(told, MachineUndeployed)
 

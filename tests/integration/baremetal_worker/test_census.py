@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from shared.contract.messages import Holding, OrphanRemoved
@@ -44,18 +46,18 @@ async def test_an_orphan_on_anothers_node_goes_alone(world: World, replica: Repl
     """The node goes on as that one's."""
     with world.nodes(1) as flavor:
         machine = await replica.machine(flavor)
-        mark = {**machine.node.extra["colobus"], "resource": "machine-ended", "allocation": "old"}
+        ended = replace(machine, id="machine-ended")
         world.ironic.create_volume_connector(
             node_uuid=machine.node_id,
             type="iqn",
             connector_id=f"iqn.2026-11.org.test:{machine.id}",
-            extra={"colobus": mark},
+            extra=ended.mark,
         )
         (orphan,) = [one for one in await replica.census() if one.what == "volume_connector"]
         await replica.remove(orphan, "machine-ended")
         assert world.disks(machine.node_id) == (0, 0)
-        assert machine.node.extra["colobus"]["resource"] == machine.id
-        assert len(world.allocations(flavor)) == 1
+        (allocation,) = world.allocations(flavor)
+        assert machine.node.instance_id == allocation.id == machine.allocation_id
 
 
 async def test_what_is_not_the_resources_stays(world: World, replica: Replica) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from services.baremetal_worker.node_objects import Power
 from services.baremetal_worker.provisioner.power import SOFT_SECONDS
-from shared.contract.messages import ChangeMachinePower, UndeployMachine
+from shared.contract.messages import ChangeMachinePower
 from shared.contract.problems import Reason
 from shared.contract.resources import Verb
 from shared.worker.errors import NotFound, Refused, RefusedForNow
@@ -44,9 +44,9 @@ async def test_a_node_is_deployed_from_its_disk(world: World, replica: Replica) 
         (connector,) = world.ironic.volume_connectors(node=machine.node_id, details=True)
         assert (connector.type, connector.connector_id) == ("iqn", machine.initiator)
         node = machine.node
-        assert node.storage_interface == "external"
-        assert node.instance_info["display_name"] == "build-box"
-        assert node.extra["colobus"]["resource"] == machine.id
+        assert (node.storage_interface, node.extra) == ("external", {})
+        mark = connector.extra["colobus"]
+        assert (mark["resource"], mark["name"]) == (machine.id, "build-box")
 
 
 async def test_deploying_twice_deploys_once(world: World, replica: Replica) -> None:
@@ -90,12 +90,8 @@ async def test_the_name_before_the_target_is_free_again(world: World, replica: R
     """Ironic has a connector's name once only: one on the machine's last node is taken away."""
     with world.nodes(2) as flavor:
         first = await replica.machine(flavor)
-        mark = first.node.extra["colobus"]
         world.ironic.create_volume_connector(
-            node_uuid=first.node_id,
-            type="iqn",
-            connector_id=first.initiator,
-            extra={"colobus": mark},
+            node_uuid=first.node_id, type="iqn", connector_id=first.initiator, extra=first.mark
         )
         (allocation,) = world.allocations(flavor)
         world.ironic.delete_allocation(allocation)
@@ -116,11 +112,11 @@ async def test_a_node_that_is_not_the_machines_is_left_alone(
     with world.nodes(1) as flavor:
         owner = await replica.running(flavor)
         before = owner.node
-        thief = Machine(replica, flavor, node_id=owner.node_id)
+        thief = Machine(replica, flavor, node_id=owner.node_id, allocation_id=str(uuid.uuid4()))
         switch = ChangeMachinePower(
             metal=METAL, node_id=owner.node_id, operation_id="op", verb=Verb.REBOOT
         )
-        for order in (thief.deploying(), switch):
+        for order in (thief.deploying(), thief.deploying(allocation_id=None), switch):
             with pytest.raises(NotFound) as caught:
                 await replica.do(thief.id, order)
             assert caught.value.reason == Reason.REMOVED_EXTERNALLY
@@ -128,7 +124,7 @@ async def test_a_node_that_is_not_the_machines_is_left_alone(
         assert (await thief.release()).quarantined is None
         assert (await thief.look()).gone
         after = owner.node
-        assert (after.provision_state, after.extra) == ("active", before.extra)
+        assert (after.provision_state, after.updated_at) == ("active", before.updated_at)
         assert world.disks(owner.node_id) == (1, 1)
 
 
@@ -146,22 +142,18 @@ async def test_a_node_in_maintenance_is_not_deployed(world: World, replica: Repl
 async def test_an_undeployed_node_is_off_and_knows_no_target(
     world: World, replica: Replica
 ) -> None:
-    """The order is answered twice alike; the node is still known as the machine's."""
+    """The order is answered twice alike; its connector tells whose it was until it is released."""
     with world.nodes(1) as flavor:
         machine = await replica.running(flavor)
-        order = UndeployMachine(metal=METAL, node_id=machine.node_id)
-        (first,) = await replica.until_done(machine.id, order)
+        (first,) = await replica.until_done(machine.id, machine.undeploying)
         assert type(first).__name__ == "MachineUndeployStarted"
         await machine.undeploy()
         await machine.undeploy()
-        seen = await machine.look()
-        assert (seen.gone, seen.provision_state, seen.power_state) == (
-            False,
-            "available",
-            "power off",
-        )
-        assert world.disks(machine.node_id) == (0, 0)
-        assert machine.node.instance_id is None
+        assert (await machine.look()).gone
+        assert world.disks(machine.node_id) == (1, 0)
+        node = machine.node
+        assert (node.provision_state, node.power_state) == ("available", "power off")
+        assert (node.instance_id, node.extra) == (None, {})
         with pytest.raises(NotFound) as caught:  # another machine may get it any time
             await machine.deploy()
         assert caught.value.reason == Reason.REMOVED_EXTERNALLY

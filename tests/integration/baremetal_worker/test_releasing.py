@@ -36,8 +36,6 @@ async def test_one_that_was_prepared_but_never_deployed(world: World, replica: R
     """All that a deployment begins with is taken away."""
     with world.nodes(1) as flavor:
         machine = await replica.machine(flavor)
-        owner = replica.context.kit.marks.owner_of(machine.node.extra)
-        assert owner is not None
         world.ironic.create_volume_connector(
             node_uuid=machine.node_id, type="iqn", connector_id=machine.initiator
         )
@@ -66,13 +64,14 @@ async def test_one_that_another_machine_has_by_now(world: World, replica: Replic
         await first.undeploy()
         second = await replica.machine(flavor)
         assert second.node_id == first.node_id
-        left = {"colobus": {**second.node.extra["colobus"], "resource": first.id}}
-        world.ironic.create_volume_connector(
-            node_uuid=first.node_id, type="iqn", connector_id=first.initiator, extra=left
-        )
+        assert world.disks(first.node_id) == (1, 0)  # its own, which it was known by
+        before = second.node
         await first.release()
         assert world.disks(first.node_id) == (0, 0)
-        assert second.node.extra["colobus"]["resource"] == second.id
+        assert (second.node.updated_at, second.node.instance_id) == (
+            before.updated_at,
+            second.allocation_id,
+        )
         await second.deploy()
         await second.until("active")
         await first.release()

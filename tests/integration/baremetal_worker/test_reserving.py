@@ -14,16 +14,18 @@ from tests.integration.baremetal_worker.world import METAL, Machine, Replica, Wo
 
 
 async def test_reserving_twice_gives_one_node(world: World, replica: Replica) -> None:
-    """By another process too; the node says whose it is."""
+    """By another process too; the allocation says whose it is, and what that is called."""
     with world.nodes(2) as flavor:
-        machine = await replica.machine(flavor)
-        first = await machine.reserve()
+        machine = Machine(replica, flavor)
+        first = await machine.reserve(name="build-box")
         async with world.replica() as other:
             assert await machine.on(other).reserve(arch="x86_64") == first
         (allocation,) = world.allocations(flavor)
         assert (allocation.name, allocation.node_id) == (machine.id, first.node_id)
         assert machine.node.instance_id == allocation.id == first.allocation_id
-        assert machine.node.extra["colobus"]["resource"] == machine.id
+        mark = allocation.extra["colobus"]
+        assert (mark["resource"], mark["name"]) == (machine.id, "build-box")
+        assert machine.node.extra == {}
         assert machine.node.name == first.node_name
 
 

@@ -26,6 +26,7 @@ from devcloud.tenants import BARE_METAL_CLOUD, clouds_yaml
 from services.baremetal_worker.census import take_census
 from services.baremetal_worker.context import Context
 from services.baremetal_worker.handlers import HANDLERS
+from services.baremetal_worker.marks import Owner
 from services.baremetal_worker.settings import BaremetalWorkerSettings
 from services.baremetal_worker.wiring import make_context
 from shared.contract.codec import envelope_for
@@ -216,6 +217,7 @@ class Machine:
     flavor: str
     id: str = field(default_factory=lambda: new_id("machine"))
     node_id: str = ""
+    allocation_id: str | None = None
 
     def on(self, replica: Replica) -> Machine:
         """The same machine, in the hands of another process."""
@@ -240,10 +242,16 @@ class Machine:
         """The order to reserve a node for it."""
         return ReserveNode(metal=METAL, flavor=self.flavor, **fields)
 
+    @property
+    def mark(self) -> dict[str, Any]:
+        """What things of the machine's bear in Ironic."""
+        marks = self.replica.context.kit.marks
+        return marks.as_extra(Owner(TENANT, self.id))
+
     async def reserve(self, **fields: Any) -> NodeReserved:
         """Get a node."""
         made = only(await self.replica.until_done(self.id, self.reserving(**fields)), NodeReserved)
-        self.node_id = made.node_id
+        self.node_id, self.allocation_id = made.node_id, made.allocation_id
         return made
 
     def deploying(self, **fields: Any) -> DeployMachine:
@@ -256,6 +264,7 @@ class Machine:
             "lun": 1,
             "portals": ("192.0.2.1:3260", "192.0.2.2:3260"),
             "name": "build-box",
+            "allocation_id": self.allocation_id,
         }
         return DeployMachine(**{**known, **fields})
 
@@ -266,13 +275,18 @@ class Machine:
 
     async def undeploy(self) -> MachineUndeployed:
         """Ask until it is done."""
-        order = UndeployMachine(metal=METAL, node_id=self.node_id)
+        order = self.undeploying
 
         async def attempt() -> MachineUndeployed | None:
             (told,) = await self.replica.until_done(self.id, order)
             return told if isinstance(told, MachineUndeployed) else None
 
         return await eventually(attempt, within=WITHIN, what="it is undeployed")
+
+    @property
+    def undeploying(self) -> UndeployMachine:
+        """The order to undeploy it."""
+        return UndeployMachine(metal=METAL, node_id=self.node_id, allocation_id=self.allocation_id)
 
     @property
     def releasing(self) -> ReleaseNode:
@@ -286,13 +300,23 @@ class Machine:
     async def power(self, verb: Verb, *, asked_at: datetime | None = None) -> list[Answer]:
         """Switch it."""
         order = ChangeMachinePower(
-            metal=METAL, node_id=self.node_id, operation_id="op-1", verb=verb, asked_at=asked_at
+            metal=METAL,
+            node_id=self.node_id,
+            operation_id="op-1",
+            verb=verb,
+            asked_at=asked_at,
+            allocation_id=self.allocation_id,
         )
         return await self.replica.do(self.id, order)
 
     async def look(self) -> MachineObserved:
         """Inspect it."""
-        inspection = MachineInspection(resource_id=self.id, tenant=TENANT, node_id=self.node_id)
+        inspection = MachineInspection(
+            resource_id=self.id,
+            tenant=TENANT,
+            node_id=self.node_id,
+            allocation_id=self.allocation_id,
+        )
         order = InspectMachines(metal=METAL, machines=(inspection,))
         return only(await self.replica.do("inspection", order), MachineObserved)
 

@@ -153,11 +153,11 @@ async def test_a_machines_second_disk_is_made_and_unmade(world: World) -> None:
         assert machine(replica, number).offer.images[1] not in world.images()
 
     making = await _killed_everywhere(world, lambda n: lambda r: machine(r, n).config(), whole)
-    assert making > 6
+    assert making > 3
     unmaking = await _killed_everywhere(
         world, lambda n: lambda r: machine(r, n).drop_config(), gone
     )
-    assert unmaking > 4
+    assert unmaking > 1
 
 
 async def test_a_machines_disks_are_offered_and_withdrawn(world: World) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import tempfile
 import time
 from pathlib import Path
 
@@ -96,16 +98,18 @@ async def test_a_volume_whose_gateway_died_can_be_deleted_soon(
 
 
 async def test_a_tgtd_that_is_silent_is_not_taken_for_an_empty_one(
-    replica: Replica, world: World, tmp_path: Path
+    replica: Replica, world: World
 ) -> None:
-    """`tgtadm` says nothing and succeeds, where tgtd is another user's: nothing was detached."""
+    """It closes the connection, where it is another user's: nothing was detached."""
     attachment = await replica.attached(await replica.volume())
-    silent = tmp_path / "tgtadm"
-    silent.write_text("#!/bin/sh\nexit 0\n")
-    silent.chmod(0o755)
-    stores = world.stores_file(tgtadm=str(silent))
-    async with world.replica(stores_file=stores) as other:
-        theirs = type(attachment)(other, Volume(other, attachment.volume.id), id=attachment.id)
-        with pytest.raises(TemporaryError, match="does it run as our user"):
-            await theirs.detach()
+    with tempfile.TemporaryDirectory() as folder:  # a socket's path has to be short
+        path = Path(folder) / "tgt"
+        silent = await asyncio.start_unix_server(
+            lambda _, writer: writer.close(), f"{path}.{world.gateway['control_port']}"
+        )
+        stores = world.stores_file(socket=str(path))
+        async with silent, world.replica(stores_file=stores) as other:
+            theirs = type(attachment)(other, Volume(other, attachment.volume.id), id=attachment.id)
+            with pytest.raises(TemporaryError, match="does it run as our user"):
+                await theirs.detach()
     assert (await attachment.look()).offered

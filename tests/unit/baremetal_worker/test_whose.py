@@ -8,15 +8,16 @@ from typing import Any
 import pytest
 
 from services.baremetal_worker.marks import Marks, Owner
-from services.baremetal_worker.node_objects import Allocation, NewAllocation, Node
-from services.baremetal_worker.provisioner.belonging import belongs
+from services.baremetal_worker.node_objects import Connector, NewAllocation, Node, Target
+from services.baremetal_worker.provisioner.belonging import Disk, is_left_of, is_reserved_by
 from services.baremetal_worker.provisioner.reservations import why_none
 from services.baremetal_worker.provisioner.taking_down import is_quarantined, quarantine_words
 from shared.contract.problems import Reason
 
 MARKS = Marks("one", "baremetal_worker")
-OWNER = Owner("bigtop", "machine-1", "allocation-1")
-MARKED = Node(id="n", name="metal-1", provision_state="available", extra=MARKS.as_extra(OWNER))
+OWNER = Owner("bigtop", "machine-1", "build-box")
+NODE = Node(id="n", name="metal-1", provision_state="cleaning")
+NOTHING = Disk()
 
 
 def test_a_mark_is_read_back() -> None:
@@ -36,22 +37,41 @@ def test_what_is_no_mark_is_nobodys(extra: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("instance_id", "allocation_id", "is_so"),
     [
-        (None, None, True),  # it was undeployed
-        ("allocation-1", None, True),
-        ("allocation-2", None, False),  # another has it by now
-        ("allocation-2", "allocation-2", True),  # the machine itself, anew
-        (None, "allocation-2", True),
+        ("allocation-1", "allocation-1", True),
+        ("allocation-2", "allocation-1", False),  # another has it by now
+        (None, "allocation-1", False),  # it was undeployed
+        (None, None, False),
+        ("allocation-1", None, False),
     ],
 )
-def test_an_allocation_is_stronger_than_a_mark(
+def test_a_node_is_its_allocations(
     instance_id: str | None, allocation_id: str | None, is_so: bool
 ) -> None:
-    """The mark may be left from before."""
-    node = replace(MARKED, instance_id=instance_id)
-    known = None if allocation_id is None else Allocation(allocation_id, "machine-1", "active")
-    assert belongs(node, "machine-1", MARKS, known) is is_so
-    assert not belongs(replace(MARKED, extra={}), "machine-1", MARKS)
-    assert not belongs(node, "machine-2", MARKS)
+    """Whatever else it knows."""
+    node = replace(NODE, instance_id=instance_id, extra=MARKS.as_extra(OWNER))
+    assert is_reserved_by(node, allocation_id) is is_so
+
+
+@pytest.mark.parametrize("instance_id", [None, "allocation-2"])
+@pytest.mark.parametrize("by", ["connector", "target", "mark"])
+def test_what_is_left_tells_whose_it_was(by: str, instance_id: str | None) -> None:
+    """As long as nobody has reserved it: then it may be left from before."""
+    extra = MARKS.as_extra(OWNER)
+    connector = Connector("c", "n", "iqn.x:initiator", extra)
+    target = Target("t", "n", "machine-1", 0, extra=extra)
+    disk = {"connector": Disk(connectors=(connector,)), "target": Disk(targets=(target,))}
+    node = replace(NODE, instance_id=instance_id, extra=extra if by == "mark" else {})
+    known = disk.get(by, NOTHING)
+    assert is_left_of(node, "machine-1", MARKS, known) is (instance_id is None)
+    assert not is_left_of(node, "machine-2", MARKS, known)
+    assert not is_left_of(node, "machine-1", Marks("two", "baremetal_worker"), known)
+    assert known.of("machine-1", MARKS) == known
+    assert not known.of("machine-2", MARKS)
+
+
+def test_a_node_of_which_nothing_is_left_is_nobodys() -> None:
+    """Whatever state it is in."""
+    assert not is_left_of(NODE, "machine-1", MARKS, NOTHING)
 
 
 WANTED = NewAllocation("machine-1", "diskless", ("FAST",), {})

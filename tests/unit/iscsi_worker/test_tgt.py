@@ -1,4 +1,4 @@
-"""What tgtd and tgtadm say, as recorded of version 1.0.85."""
+"""What tgtd says and is told, as recorded of version 1.0.85."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import pytest
 
 from services.iscsi_worker.backend import Session
 from services.iscsi_worker.stores_file import CephAccess, TgtAccess
-from services.iscsi_worker.tgt_control import TgtControl, account_request, fault_of
+from services.iscsi_worker.tgt_control import TgtControl
 from services.iscsi_worker.tgt_gateway import TgtGateway, tids
 from services.iscsi_worker.tgt_output import Listing, read_names, read_targets
+from services.iscsi_worker.tgt_protocol import SHOW_TARGETS, Order, fault_of, new_account
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import BackendUnavailable
 from shared.runtime.settings import Secret
@@ -178,40 +179,38 @@ def test_what_tgtd_would_not_write_is_not_guessed_at(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "kind"),
+    ("number", "kind", "words"),
     [
-        ("tgtadm: can't find the target", NotFound),
-        ("tgtadm: can't find the session", NotFound),
-        ("tgtadm: can't find the account", NotFound),
-        ("tgtadm: this access control rule does not exist", NotFound),
-        ("tgtadm: this target already exists", Conflict),
-        ("tgtadm: this logical unit number already exists", Conflict),
-        ("tgtadm: this access control rule already exists", Conflict),
-        ("tgtadm: this target is still active", Conflict),
-        ("tgtadm: invalid request", Refused),
-        ("", BackendUnavailable),  # tgtd died while it was being spoken to
-        (
-            "tgtadm: failed to send request hdr to tgt daemon, Transport endpoint is not connected",
-            BackendUnavailable,
-        ),
+        (4, NotFound, "can't find the target"),
+        (6, NotFound, "can't find the session"),
+        (15, NotFound, "can't find the account"),
+        (13, NotFound, "this access control rule does not exist"),
+        (9, Conflict, "this target already exists"),
+        (10, Conflict, "this logical unit number already exists"),
+        (12, Conflict, "this access control rule already exists"),
+        (14, Conflict, "this account already exists"),
+        (19, Conflict, "this target is still active"),
+        (17, Refused, "invalid request"),
+        (99, Refused, "99"),
     ],
 )
-def test_each_complaint_has_its_meaning(said: str, kind: type[Exception]) -> None:
-    """In its own words."""
-    error = fault_of(said + "\n")
+def test_each_complaint_has_its_meaning(number: int, kind: type[Exception], words: str) -> None:
+    """In the words that tgtadm has for it."""
+    error = fault_of(number)
     assert type(error) is kind
-    assert said.removeprefix("tgtadm: ") in error.detail
+    assert words in error.detail
 
 
-def test_an_account_is_ordered_as_tgtadm_does_it() -> None:
-    """Byte by byte what ``tgtadm --op new --mode account`` was seen to send."""
-    order = account_request(Account("uuuu", Secret("pppp")))
+def test_an_order_is_encoded_as_tgtadm_does_it() -> None:
+    """Byte by byte what ``tgtadm --op new --mode account`` was seen to send; nothing shows it."""
+    order = new_account(Account("uuuu", Secret("pppp")))
     recorded = (
         bytes.fromhex("0700000000000000") + b"iscsi".ljust(64, b"\0")
         + bytes.fromhex("90000000ffffffff0000000000000000ffffffffffffffff")
         + bytes(24) + b"user=uuuu,password=pppp\0"
     )  # fmt: skip
-    assert order == recorded
+    assert order.encoded() == recorded
+    assert "pppp" not in repr(order)
 
 
 def test_a_target_has_few_numbers_of_its_own() -> None:
@@ -235,14 +234,14 @@ async def test_names_are_asked_for_where_something_was_forged(
     listing: str, names: str, calls: int, seen: bool
 ) -> None:
     """One call otherwise; and what does not agree at last is not told."""
-    asked: list[str] = []
+    asked: list[Order] = []
     words = names.format(whole="iqn.2026-11.org.colobus:i.t.attachment-1").split()
     lld = [f"        Target {tid} {iqn}" for tid, iqn in zip(words[::2], words[1::2], strict=True)]
 
     class Control:
-        async def __call__(self, _: Deadline, *arguments: str) -> str:
-            asked.append(arguments[1])
-            return listing if arguments[1] == "target" else "\n".join(["LLDs:", *lld])
+        async def __call__(self, _: Deadline, order: Order) -> str:
+            asked.append(order)
+            return listing if order == SHOW_TARGETS else "\n".join(["LLDs:", *lld])
 
     access = TgtAccess(socket=Path("/s"), portals=("127.0.0.1:3260",))
     ceph = CephAccess(conf=Path("/c"), pool="rbd", user="u")

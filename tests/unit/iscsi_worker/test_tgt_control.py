@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from services.iscsi_worker.stores_file import TgtAccess
 from services.iscsi_worker.tgt_control import TgtControl
+from services.iscsi_worker.tgt_protocol import SHOW_TARGETS, Order, delete_target
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import BackendUnavailable
 
-SHOW = ("--mode", "target", "--op", "show")
-ORDER = ("--mode", "target", "--op", "new", "--tid", "1")
+SHOW = SHOW_TARGETS
+ORDER = delete_target(1)
 
 
 class Tgtd(TgtControl):
@@ -23,17 +23,17 @@ class Tgtd(TgtControl):
     def __init__(self, seconds: float = 5) -> None:
         access = TgtAccess(socket=Path("/nowhere"), portals=("127.0.0.1:3260",))
         super().__init__("rack", access, seconds=seconds)
-        self.ran: list[Sequence[str]] = []
+        self.ran: list[Order] = []
         self.let = asyncio.Event()
 
-    async def _run(self, arguments: Sequence[str]) -> str:
-        self.ran.append(arguments)
+    async def _run(self, order: Order) -> str:
+        self.ran.append(order)
         number = len(self.ran)
         await self.let.wait()
         return f"answer {number}"
 
-    def asked(self, arguments: Sequence[str]) -> asyncio.Task[str]:
-        return asyncio.create_task(self(Deadline.after(60), *arguments))
+    def asked(self, order: Order) -> asyncio.Task[str]:
+        return asyncio.create_task(self(Deadline.after(60), order))
 
 
 async def _all_have_asked() -> None:

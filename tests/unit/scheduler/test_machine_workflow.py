@@ -139,6 +139,7 @@ def test_node_disks_and_port_are_made_side_by_side_and_the_boot_comes_last() -> 
         portals=("192.0.2.1:3260", "192.0.2.2:3260"),
         port_id="port-1",
         name="builder-1",
+        allocation_id="allocation-1",
     )
 
 
