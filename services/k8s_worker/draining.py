@@ -26,8 +26,8 @@ LIVING = frozenset(
     }
 )
 #: So long it is waited for, in seconds, before the cluster goes all the same; and for an API
-#: server that does not answer.
-DRAIN_SECONDS, SILENT_SECONDS = 120.0, 15.0
+#: server that does not answer, as one that reboots.
+DRAIN_SECONDS, SILENT_SECONDS = 120.0, 60.0
 #: How long one try may take, in seconds.
 SECONDS = 60.0
 #: How many things are named.

@@ -27,6 +27,10 @@ _NOTHING_NEW = {
     "metadata": {"name": QUOTA},
     "spec": {"hard": {"persistentvolumeclaims": "0", "services.loadbalancers": "0"}},
 }
+#: A pod has no longer than this to end, in seconds: its claim waits for it, and draining does not.
+GRACE_SECONDS = 30
+#: The share of the time that forbidding has: what hangs there must not save what is there.
+_SHARE_OF_FORBIDDING = 1 / 3
 #: How many calls are under way to one API server.
 _AT_ONCE = 8
 
@@ -47,7 +51,7 @@ async def drain(connection: KubernetesConnection, seconds: float) -> list[str]:
         pods = await _users_of_claims(connection) if claims else []
     with suppress(TimeoutError):  # the next try goes on
         async with asyncio.timeout(deadline.remaining()):
-            await _order_away(connection, balancers, claims, pods)
+            await _order_away(connection, balancers, claims, pods, deadline)
     going = [
         one.metadata.name
         for one in volumes
@@ -77,6 +81,7 @@ async def _order_away(
     balancers: Sequence[Anything],
     claims: Sequence[Anything],
     pods: Sequence[Anything],
+    deadline: Deadline,
 ) -> None:
     """All of them, whatever becomes of one: what is refused is looked at again by the next try."""
 
@@ -87,14 +92,17 @@ async def _order_away(
     async def delete(of: tuple[str, Anything]) -> None:
         kind, one = of[0], of[1].metadata
         path = f"/api/v1/namespaces/{one.namespace}/{kind}/{one.name}"
-        await connection.delete(path, dict)  # 404: it has gone
+        grace = {"gracePeriodSeconds": GRACE_SECONDS} if kind == "pods" else {}
+        await connection.delete(path, dict, **grace)  # 404: it has gone
 
     all_of_them = [
         *(("services", one) for one in balancers),
         *(("persistentvolumeclaims", one) for one in claims),
         *(("pods", one) for one in pods),
     ]
-    await _each(forbid, sorted({_place(one) for one in [*balancers, *claims]}))
+    with suppress(TimeoutError):
+        async with asyncio.timeout(deadline.remaining() * _SHARE_OF_FORBIDDING):
+            await _each(forbid, sorted({_place(one) for one in [*balancers, *claims]}))
     await _each(delete, [of for of in all_of_them if of[1].metadata.deletion_timestamp is None])
 
 

@@ -57,12 +57,15 @@ _DRAINING, _SILENT = "draining_since", "silent_since"
 
 
 def undo_held_up(state: ResourceState, problem: Problem, now: datetime) -> dict[str, str]:
-    """Keep since when draining itself holds the undo up; what else does is no reason to hurry."""
+    """Keep since when draining itself holds the undo up; what else does is no reason to hurry.
+
+    An outage of anything else ends a silence: what came before says nothing of what comes after.
+    """
     if problem.reason == Reason.IN_USE:
         return {_DRAINING: state.handles.get(_DRAINING) or now.isoformat(), _SILENT: ""}
     if problem.reason == Reason.CLUSTER_NOT_READY:
         return {_SILENT: state.handles.get(_SILENT) or now.isoformat()}
-    return {}
+    return {_SILENT: ""}
 
 
 def held_up_since(state: ResourceState) -> tuple[datetime | None, datetime | None]:

@@ -61,7 +61,15 @@ async def prepare_disk(
 
 async def _connect(metal: Metal, kit: Kit, node: Node, initiator_iqn: str, owner: Owner) -> None:
     known = await metal.connectors(node.id)
-    right = next((one for one in known if one.initiator_iqn == initiator_iqn), None)
+    # By its mark, too: once the node is undeployed, that alone tells whose it was.
+    right = next(
+        (
+            one
+            for one in known
+            if one.initiator_iqn == initiator_iqn and kit.marks.are(owner.resource_id, one.extra)
+        ),
+        None,
+    )
     for wrong in [one for one in known if one is not right]:
         await _must_be_off(metal, node)
         await metal.remove_connector(wrong.id)

@@ -64,6 +64,22 @@ async def test_deploying_twice_deploys_once(world: World, replica: Replica) -> N
         assert world.disks(machine.node_id) == (1, 1)
 
 
+async def test_a_connector_of_its_name_without_its_mark_is_replaced(
+    world: World, replica: Replica
+) -> None:
+    """Put there by hand; once the node is undeployed, its mark alone tells whose it was."""
+    with world.nodes(1) as flavor:
+        machine = await replica.machine(flavor)
+        world.ironic.create_volume_connector(
+            node_uuid=machine.node_id, type="iqn", connector_id=machine.initiator
+        )
+        await machine.deploy()
+        await machine.until("active")
+        (connector,) = world.ironic.volume_connectors(node=machine.node_id, details=True)
+        assert connector.connector_id == machine.initiator
+        assert connector.extra["colobus"]["resource"] == machine.id
+
+
 async def test_leftovers_of_another_disk_are_replaced(world: World, replica: Replica) -> None:
     """Somebody's who went without tidying up; a storage interface too."""
     with world.nodes(1) as flavor:

@@ -85,6 +85,28 @@ async def test_what_is_refused_saves_nothing_else_and_is_named(tmp_path: Path) -
     ]
 
 
+async def test_what_hangs_when_it_is_forbidden_does_not_save_what_is_there(tmp_path: Path) -> None:
+    """Nor does a pod that takes its time to end."""
+    graces = list[str | None]()
+
+    async def hangs(request: web.Request) -> web.Response:
+        await asyncio.Event().wait()
+        return web.Response()
+
+    async def goes(request: web.Request) -> web.Response:
+        graces.append(request.query.get("gracePeriodSeconds"))
+        return web.json_response({})
+
+    async with api_server(tmp_path) as server:
+        using = {"volumes": [{"persistentVolumeClaim": {"claimName": "data"}}]}
+        holding(server, persistentvolumeclaims=[thing("data")], pods=[thing("db-0", spec=using)])
+        server.answers["POST /api/v1/namespaces/shop/resourcequotas"] = hangs
+        server.answers["DELETE /api/v1/namespaces/shop/persistentvolumeclaims/data"] = goes
+        server.answers["DELETE /api/v1/namespaces/shop/pods/db-0"] = goes
+        await drained(server, 6)
+    assert sorted(graces, key=str) == ["30", None]
+
+
 async def test_first_nothing_new_can_be_made(tmp_path: Path) -> None:
     """A StatefulSet makes its claims anew as soon as they are gone, GitOps its Services."""
     async with api_server(tmp_path) as server:

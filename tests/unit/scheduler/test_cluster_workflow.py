@@ -179,6 +179,9 @@ def test_only_what_draining_says_hurries_a_delete() -> None:
         cluster.fail(Reason.CLUSTER_NOT_READY, retryable=True)
         cluster.ring("retry/cluster")
     assert held_up(cluster) == (None, silent)
+    cluster.fail(Reason.BACKEND_UNAVAILABLE, retryable=True)  # nobody has listened since
+    cluster.ring("retry/cluster")
+    assert held_up(cluster) == (None, None)
     draining = cluster.now
     cluster.fail(Reason.IN_USE, retryable=True)  # it answers again: silence begins anew
     cluster.ring("retry/cluster")
