@@ -42,15 +42,16 @@ class Lookout:
 
     async def look(self, project: Project, cluster: Cluster) -> Look:
         """Return what the API server says; raises `Unanswered`, or what Magnum's signing raises."""
-        return await self._ask(project, cluster, lambda server: server.look())
+        return await self.ask(project, cluster, lambda server: server.look())
 
     async def drain(self, project: Project, cluster: Cluster, seconds: float) -> list[str]:
         """Order the end of what outlives the cluster; return what is still there. Raises alike."""
-        return await self._ask(project, cluster, lambda server: server.drain(seconds))
+        return await self.ask(project, cluster, lambda server: server.drain(seconds))
 
-    async def _ask(
+    async def ask(
         self, project: Project, cluster: Cluster, call: Callable[[ApiServer], Awaitable[T]]
     ) -> T:
+        """Return what the API server says to ``call``; raises alike."""
         async with self._locks.hold(cluster.id):
             server = await self._server(project, cluster)
         try:  # side by side: who looks at a dead one must not wait for all those before

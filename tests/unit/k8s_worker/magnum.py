@@ -10,6 +10,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
+from services.k8s_worker.app_backend import AppLook, AppObjects
 from services.k8s_worker.backend import (
     Access,
     Cluster,
@@ -113,6 +114,9 @@ class Server:
         self.refuses = False
         self.closed = False
         self.left: list[list[str]] = []
+        self.applied: list[AppObjects] = []
+        self.apps: dict[str, AppLook] = {}
+        self.looks: list[str] = []
 
     async def look(self) -> Look:
         if self.refuses:
@@ -124,6 +128,24 @@ class Server:
         if self.refuses:
             raise Unanswered("It can't be reached.")
         return self.left.pop(0) if self.left else []
+
+    async def apply_app(self, app: AppObjects, seconds: float) -> None:
+        assert seconds > 0
+        if self.refuses:
+            raise Unanswered("It can't be reached.")
+        self.applied.append(app)
+
+    async def remove_app(self, namespace: str) -> bool:
+        if self.refuses:
+            raise Unanswered("It can't be reached.")
+        return namespace in self.apps
+
+    async def look_at_app(self, namespace: str, labels: Mapping[str, str]) -> AppLook | None:
+        self.looks.append(namespace)
+        assert labels == {"colobus.org/resource": namespace}
+        if self.refuses:
+            raise Unanswered("It can't be reached.")
+        return self.apps.get(namespace)
 
     async def close(self) -> None:
         self.closed = True
