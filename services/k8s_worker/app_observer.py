@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from services.k8s_worker.app_backend import AppLook
-from services.k8s_worker.app_provisioner import AppKit, closed, labels_of
+from services.k8s_worker.app_provisioner import AppKit, closed, labels_of, listed
 from services.k8s_worker.backend import Backend, Cluster, Project, Unanswered
 from shared.contract.messages import (
     AppInspection,
@@ -23,7 +23,6 @@ from shared.contract.messages import (
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import ColobusError
 from shared.worker.command import Command, Observation
-from shared.worker.duplicates import oldest_first
 
 #: How long an inspection may go on once it has started, in seconds; and all looks at one cluster.
 LIFE, CLUSTER_SECONDS = 45.0, 12.0
@@ -59,10 +58,7 @@ async def _inspect_tenant(
         project = backend.project(cloud, tenant, Deadline.after(LIFE))
         # Before the question, not after the answer: what changes in between is not seen.
         observed_at = datetime.now(UTC)
-        listed: defaultdict[str, list[Cluster]] = defaultdict(list)
-        for cluster in await project.clusters():
-            if (owner := kit.kit.owner(cluster)) is not None:
-                listed[owner].append(cluster)
+        clusters = await listed(project, kit.kit, sorted({one.cluster for one in asked}))
     except ColobusError as error:
         ids = tuple(one.resource_id for one in asked)
         return [Observation(command.resource_id, tenant, _failed(cloud, ids, error))]
@@ -71,7 +67,7 @@ async def _inspect_tenant(
         by_cluster[one.cluster].append(one.resource_id)
     seen = await asyncio.gather(
         *(
-            _inspect_cluster(project, kit, at_once, observed_at, listed.get(name, ()), apps)
+            _inspect_cluster(project, kit, at_once, observed_at, clusters[name], apps)
             for name, apps in by_cluster.items()
         )
     )
@@ -87,13 +83,11 @@ async def _inspect_cluster(
     kit: AppKit,
     at_once: asyncio.Semaphore,
     observed_at: datetime,
-    listed: Sequence[Cluster],
+    cluster: Cluster | None,
     apps: Sequence[str],
 ) -> Mapping[str, AppObserved | AppInspectionFailed]:
-    ordered = oldest_first(listed)
-    if not ordered:
+    if cluster is None:
         return {one: AppObserved(observed_at=observed_at, cluster_gone=True) for one in apps}
-    cluster = ordered[0]
     if (words := closed(cluster)) is not None:
         return _all_unanswered(observed_at, apps, words)
     found: dict[str, AppObserved | AppInspectionFailed] = {}
@@ -105,7 +99,7 @@ async def _inspect_cluster(
 
     first, *others = apps
     try:
-        async with asyncio.timeout(CLUSTER_SECONDS):
+        async with asyncio.timeout(kit.lookout.patience(cluster.id, CLUSTER_SECONDS)):
             await look(first)
             words = getattr(found[first], "unanswered", None)
             if words is not None:

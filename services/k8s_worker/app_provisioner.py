@@ -6,7 +6,7 @@ there once, and what goes with the namespace is gone altogether.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -93,8 +93,25 @@ async def remove_app(
 
 async def find(project: Project, kit: Kit, resource_id: str) -> Cluster | None:
     """Return the cluster of a resource; None when Magnum has none."""
-    own = [one for one in await project.clusters() if kit.owns(one, resource_id)]
-    return oldest_first(own)[0] if own else None
+    return (await listed(project, kit, [resource_id]))[resource_id]
+
+
+async def listed(
+    project: Project, kit: Kit, resource_ids: Sequence[str]
+) -> Mapping[str, Cluster | None]:
+    """Return the clusters of resources, found in one list.
+
+    One broken cluster breaks the list of all: then each is asked for by its name.
+    """
+    try:
+        found = await project.clusters()
+    except TemporaryError as error:
+        if error.reason != Reason.BACKEND_REFUSED:
+            raise
+        named = [await project.cluster(one) for one in resource_ids]
+        found = [one for one in named if one is not None]
+    own = {name: [one for one in found if kit.owns(one, name)] for name in resource_ids}
+    return {name: oldest_first(those)[0] if those else None for name, those in own.items()}
 
 
 def closed(cluster: Cluster) -> str | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from services.k8s_worker import kubernetes_app_look, kubernetes_apps
 from services.k8s_worker.app_backend import AppLook, AppObjects
-from services.k8s_worker.backend import Access, Look, Node
+from services.k8s_worker.backend import Access, Check, Look, Node
+from services.k8s_worker.kubernetes_checks import check
 from services.k8s_worker.kubernetes_connection import KubernetesConnection, Page
 from services.k8s_worker.kubernetes_drain import drain
 from services.k8s_worker.kubernetes_objects import ShownNode, VersionInfo
@@ -23,35 +24,45 @@ class KubernetesApi:
     """`services.k8s_worker.backend.ApiServer`; made inside a running loop; raises `Unanswered`."""
 
     def __init__(self, access: Access) -> None:
-        self._connection = KubernetesConnection(access)
+        self._access = access
+        self._opened: KubernetesConnection | None = None
 
-    async def look(self) -> Look:
-        """GET /version and /api/v1/nodes."""
-        async with self._connection.within(LOOK_SECONDS):
-            version = (await self._connection.get("/version", VersionInfo)).value()
-            found = await self._connection.all_of("/api/v1/nodes", Page[ShownNode])
+    async def look(self, checks: Sequence[Check] = ()) -> Look:
+        """GET /version, /api/v1/nodes, and what the checks are about."""
+        connection = self._connection()
+        async with connection.within(LOOK_SECONDS):
+            version = (await connection.get("/version", VersionInfo)).value()
+            found = await connection.all_of("/api/v1/nodes", Page[ShownNode])
+            checked = [await check(connection, one) for one in checks]
         workers = (_node(one) for one in found if not _is_control_plane(one))
-        return Look(version.git_version, tuple(sorted(workers, key=lambda one: one.name)))
+        nodes = tuple(sorted(workers, key=lambda one: one.name))
+        return Look(version.git_version, nodes, tuple(checked))
 
     async def drain(self, seconds: float) -> list[str]:
         """See `services.k8s_worker.kubernetes_drain`."""
-        return await drain(self._connection, seconds)
+        return await drain(self._connection(), seconds)
 
     async def apply_app(self, app: AppObjects, seconds: float) -> None:
         """See `services.k8s_worker.kubernetes_apps`; raises `ManifestRefused`, too."""
-        await kubernetes_apps.apply(self._connection, app, seconds)
+        await kubernetes_apps.apply(self._connection(), app, seconds)
 
     async def remove_app(self, namespace: str) -> bool:
         """See `services.k8s_worker.kubernetes_apps`."""
-        return await kubernetes_apps.remove(self._connection, namespace)
+        return await kubernetes_apps.remove(self._connection(), namespace)
 
     async def look_at_app(self, namespace: str, labels: Mapping[str, str]) -> AppLook | None:
         """See `services.k8s_worker.kubernetes_app_look`."""
-        return await kubernetes_app_look.look_at_app(self._connection, namespace, labels)
+        return await kubernetes_app_look.look_at_app(self._connection(), namespace, labels)
+
+    def _connection(self) -> KubernetesConnection:
+        if self._opened is None:
+            self._opened = KubernetesConnection(self._access)
+        return self._opened
 
     async def close(self) -> None:
         """Close its connections; calls that are under way end as unanswered."""
-        await self._connection.close()
+        if self._opened is not None:
+            await self._opened.close()
 
 
 def _is_control_plane(node: ShownNode) -> bool:

@@ -92,7 +92,9 @@ class KubernetesConnection:
         try:
             library = _library(access)
         except (ValueError, OSError) as error:  # ssl.SSLError is an OSError
-            raise Unanswered(f"{self._at} has certificates that can't be read.") from error
+            raise Unanswered(
+                f"{self._at} has certificates that can't be read.", refused=True
+            ) from error
         connector = library.pool_manager.connector
         library.pool_manager.detach()
         # A session of our own: the library's follows redirects, asks proxies and keeps cookies.

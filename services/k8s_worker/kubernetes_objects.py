@@ -106,3 +106,40 @@ class ShownPod(Anything, kw_only=True):
     """A Pod."""
 
     spec: PodSpec | None = None
+
+
+class EndpointSubset(msgspec.Struct):
+    """Those behind a Service that are ready."""
+
+    addresses: list[dict[str, Any]] | None = None
+
+
+class ShownEndpoints(msgspec.Struct):
+    """The Endpoints of a Service."""
+
+    subsets: list[EndpointSubset] | None = None
+
+
+class DeploymentStatus(msgspec.Struct):
+    """Of a Deployment."""
+
+    conditions: list[Condition] | None = None
+
+
+class ShownDeployment(msgspec.Struct):
+    """A Deployment."""
+
+    status: DeploymentStatus | None = None
+
+
+class DaemonSetStatus(msgspec.Struct, rename="camel"):
+    """Of a DaemonSet."""
+
+    number_ready: int = 0
+    desired_number_scheduled: int = 0
+
+
+class ShownDaemonSet(msgspec.Struct):
+    """A DaemonSet."""
+
+    status: DaemonSetStatus | None = None

@@ -46,6 +46,8 @@ from shared.contract.resources import Operation
 
 WORKER = "k8s_worker"
 STEP = "app"
+#: How long a roll-out may take, in seconds: the cluster itself gives it up earlier, mostly.
+PATIENCE = 1800
 
 
 def _what(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,6 +117,7 @@ APP_WORKFLOW = WorkflowDefinition(
                 AppDeletionStarted: lambda _: Absorbed(done=False, unproven=True),
             },
             sees_undone=app_undone,
+            patience=PATIENCE,
             so_far=waits_for,
         ),
     ),
@@ -123,6 +126,7 @@ APP_WORKFLOW = WorkflowDefinition(
     outputs=outputs_of,
     bad_outputs=bad_outputs,
     condition=condition,
+    may_pass=lambda seen: seen.unanswered is not None,
     holds={},  # all that it is made of is in its cluster, which is counted
     operations=OperationDefinition(
         command=_change,
@@ -130,5 +134,6 @@ APP_WORKFLOW = WorkflowDefinition(
         done=changed,
         failed=change_failed,
         unproven=True,
+        patience=PATIENCE,
     ),
 )

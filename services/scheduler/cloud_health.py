@@ -16,13 +16,17 @@ from services.scheduler.metrics import RESTS
 from services.scheduler.placement import Rest
 from services.scheduler.settings import Settings
 from shared.contract.messages import (
+    AppApplied,
     AttachVolume,
+    ClusterCreateStarted,
     CommandFailed,
     DeployMachine,
     DisksExported,
     ExportDisks,
     MachineDeployStarted,
     Message,
+    ProvisionApp,
+    ProvisionCluster,
     ProvisionStack,
     ProvisionVm,
     ProvisionVolume,
@@ -64,12 +68,16 @@ _MADE = (
     DisksExported,
     MachineDeployStarted,
     StackCreateStarted,
+    AppApplied,
+    ClusterCreateStarted,
 )
 #: The commands that order them: whoever refuses one in so many words is alive.
 _MAKING = frozenset(
     command.__name__
     for command in (
+        ProvisionCluster,
         ProvisionStack,
+        ProvisionApp,
         ProvisionVm,
         ProvisionVolume,
         TakeSnapshot,

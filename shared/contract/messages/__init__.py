@@ -25,6 +25,7 @@ from shared.contract.messages.apps import (
 )
 from shared.contract.messages.base import Message
 from shared.contract.messages.clusters import (
+    ClusterCheck,
     ClusterCreateStarted,
     ClusterDeletionStarted,
     ClusterDeprovisioned,
@@ -194,6 +195,7 @@ __all__ = [
     "CloudCapacity",
     "CloudCatalog",
     "CloudNotificationsChanged",
+    "ClusterCheck",
     "ClusterCreateStarted",
     "ClusterDeletionStarted",
     "ClusterDeprovisioned",

@@ -225,15 +225,16 @@ async def test_only_https_is_asked(tmp_path: Path, address: str) -> None:
     """What Magnum has in its place is no address of an API server."""
     access = access_to(Authority.make(tmp_path), address)
     with pytest.raises(Unanswered, match="address"):
-        KubernetesApi(access)
+        await KubernetesApi(access).look()
 
 
 @pytest.mark.parametrize("broken", [{"authority": "x"}, {"certificate": "x"}, {"key": "x"}])
 async def test_an_access_that_is_none_is_unanswered(tmp_path: Path, broken: Any) -> None:
     """What Magnum gives is not to be trusted either."""
     access = access_to(Authority.make(tmp_path), "https://127.0.0.1:1")
-    with pytest.raises(Unanswered, match="certificates"):
-        KubernetesApi(replace(access, **broken))
+    with pytest.raises(Unanswered, match="certificates") as unreadable:
+        await KubernetesApi(replace(access, **broken)).look()
+    assert unreadable.value.refused
 
 
 async def test_another_authoritys_server_is_not_spoken_to(tmp_path: Path) -> None:

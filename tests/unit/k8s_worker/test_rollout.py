@@ -38,7 +38,7 @@ def waiting(reason: str, message: str) -> dict[str, Any]:
     return {"containerStatuses": [{"state": {"waiting": {"reason": reason, "message": message}}}]}
 
 
-UNSCHEDULABLE = {
+UNSCHEDULABLE: dict[str, Any] = {
     "conditions": [
         {
             "type": "PodScheduled",
@@ -158,7 +158,8 @@ def test_an_ingress_is_done_with_an_address() -> None:
         status = {"loadBalancer": {} if found is None else {"ingress": found}}
         return msgspec.convert({"metadata": {"name": "web"}, "status": status}, Ingress)
 
-    for empty in (None, [], [{}]):
+    nothing: tuple[Any, ...] = (None, [], [{}])
+    for empty in nothing:
         part = ingress_part(ingress(empty))
         assert (part.done, part.words) == (False, "Ingress web has no address yet.")
     part = ingress_part(ingress([{"ip": "203.0.113.7"}, {"hostname": "lb.example.org"}]))

@@ -164,6 +164,8 @@ def test_a_living_one_that_is_not_well_is_degraded_and_recovers() -> None:
     assert (app.phase(), app.reason()) == (Phase.ACTIVE, Reason.APP_DEGRADED)
     assert (app.status.message, app.status.outputs["degraded"]) == (PULLING, True)
     app.see(unanswered=DEAD)
+    assert app.status.message == PULLING  # it may be nothing
+    app.see(unanswered=DEAD)
     assert app.status.message == DEAD
     assert app.status.outputs["parts"][0] == {"kind": "Deployment", "name": "web", "ready": False}
     app.see(READY, ADDRESSED)
@@ -230,7 +232,8 @@ def test_an_app_keeps_its_form() -> None:
 def test_secrets_of_a_change_go_sealed_and_stay_where_none_are_named() -> None:
     """Neither is in the spec."""
     app = living(manifests=[])
-    app.change(**{"manifests": [], SEALED + SECRETS: "c2VhbGVk"})
+    spec: dict[str, Any] = {"manifests": [], SEALED + SECRETS: "c2VhbGVk"}
+    app.change(**spec)
     sent = app.command().message
     assert isinstance(sent, ChangeApp)
     assert sent.sealed_secret_manifests == "c2VhbGVk"
