@@ -199,7 +199,8 @@ class Client:
     async def delete(self, resource_id: str, *, force: bool = False) -> Resource | None:
         """Ask for the end of a resource; None when the server says no more of it.
 
-        ``force`` (attachments): don't wait until the initiator has logged out.
+        ``force``: don't wait until the initiator of an attachment has logged out, or for the apps
+        on a cluster, which then go with it.
         """
         query = {"force": "true"} if force else {}
         answer = await self._transport.request("DELETE", path_of(resource_id), params=query)

@@ -10,6 +10,9 @@ from shared.contract.messages import AppPart
 from shared.contract.problems import Reason
 from shared.worker.errors import Refused
 
+#: Labels that say whose an object is, and of which resource.
+INSTALLATION, RESOURCE = "colobus.org/installation", "colobus.org/resource"
+
 
 @dataclass(frozen=True)
 class AppObjects:
@@ -48,6 +51,9 @@ class AppServer(Protocol):
 
         It takes so many seconds at most. Raises `ManifestRefused`.
         """
+
+    async def apps(self, labels: Mapping[str, str]) -> list[str]:
+        """Return the apps whose namespaces bear these labels, some tens at most."""
 
     async def remove_app(self, namespace: str) -> bool:
         """Order the end of the app's namespace; False when there is none."""

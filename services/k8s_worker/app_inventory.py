@@ -8,7 +8,7 @@ at all, and says what is in the app's own namespace alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 import msgspec
@@ -53,6 +53,11 @@ def group(api: str) -> str:
 def collection(api: str, resource: str, namespace: str) -> str:
     """Return the path of all objects of a kind in a namespace."""
     return f"{group(api)}/namespaces/{namespace}/{resource}"
+
+
+def selector(labels: Mapping[str, str]) -> str:
+    """Return what chooses the objects that bear these labels."""
+    return ",".join(f"{name}={value}" for name, value in sorted(labels.items()))
 
 
 async def read(connection: KubernetesConnection, namespace: str) -> frozenset[Entry] | None:

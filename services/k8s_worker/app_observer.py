@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from services.k8s_worker.app_backend import AppLook
-from services.k8s_worker.app_provisioner import AppKit, closed, labels_of, listed
+from services.k8s_worker.app_backend import RESOURCE, AppLook
+from services.k8s_worker.app_provisioner import AppKit, closed, listed
 from services.k8s_worker.backend import Backend, Cluster, Project, Unanswered
 from shared.contract.messages import (
     AppInspection,
@@ -120,10 +120,9 @@ def _all_unanswered(
 async def _look(
     project: Project, kit: AppKit, cluster: Cluster, observed_at: datetime, app: str
 ) -> AppObserved | AppInspectionFailed:
-    labels = {"colobus.org/resource": labels_of(kit.kit, app)["colobus.org/resource"]}
     try:
         seen = await kit.lookout.ask(
-            project, cluster, lambda server: server.look_at_app(app, labels)
+            project, cluster, lambda server: server.look_at_app(app, {RESOURCE: app})
         )
     except Unanswered as error:
         return AppObserved(observed_at=observed_at, unanswered=str(error))

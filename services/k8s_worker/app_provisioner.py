@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from services.k8s_worker import short_form
-from services.k8s_worker.app_backend import AppObjects
+from services.k8s_worker.app_backend import INSTALLATION, RESOURCE, AppObjects
 from services.k8s_worker.backend import ApiServer, Cluster, Project, Unanswered
 from services.k8s_worker.draining import LIVING
 from services.k8s_worker.lookout import Lookout
@@ -44,8 +44,8 @@ def labels_of(kit: Kit, resource_id: str) -> dict[str, str]:
     """Return the labels that say whose the objects of an app are."""
     return {
         "app.kubernetes.io/managed-by": "colobus",
-        "colobus.org/installation": kit.marks.installation_id,
-        "colobus.org/resource": resource_id,
+        INSTALLATION: kit.marks.installation_id,
+        RESOURCE: resource_id,
     }
 
 

@@ -46,6 +46,10 @@ class KubernetesApi:
         """See `services.k8s_worker.kubernetes_apps`; raises `ManifestRefused`, too."""
         await kubernetes_apps.apply(self._connection(), app, seconds)
 
+    async def apps(self, labels: Mapping[str, str]) -> list[str]:
+        """See `services.k8s_worker.kubernetes_apps`."""
+        return await kubernetes_apps.apps(self._connection(), labels)
+
     async def remove_app(self, namespace: str) -> bool:
         """See `services.k8s_worker.kubernetes_apps`."""
         return await kubernetes_apps.remove(self._connection(), namespace)

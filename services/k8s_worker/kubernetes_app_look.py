@@ -45,7 +45,7 @@ async def look_at_app(
         if entries is None:
             return await _without_inventory(connection, namespace)
         wanted = sorted(one for one in entries if _is_part(one))
-        selector = ",".join(f"{name}={value}" for name, value in sorted(labels.items()))
+        selector = inventory.selector(labels)
         found: dict[tuple[str, str], dict[str, Any]] = {}
         for one in wanted:
             if (one.api, one.resource) not in found:

@@ -13,17 +13,20 @@ import msgspec
 from msgspec import Meta
 
 from services.k8s_worker import app_inventory as inventory
-from services.k8s_worker.app_backend import AppObjects, ManifestRefused
-from services.k8s_worker.app_inventory import MANAGER, Entry, group
+from services.k8s_worker.app_backend import RESOURCE, AppObjects, ManifestRefused
+from services.k8s_worker.app_inventory import MANAGER, Entry, group, selector
 from services.k8s_worker.backend import Unanswered
-from services.k8s_worker.kubernetes_connection import Answer, KubernetesConnection
+from services.k8s_worker.kubernetes_connection import Answer, KubernetesConnection, Page
 from services.k8s_worker.kubernetes_objects import Anything
+from shared.contract.identifiers import is_id
 from shared.contract.manifests import is_secret
 
 #: What others start with goes first; all else as it came.
 _FIRST = ("ServiceAccount", "Secret", "ConfigMap", "PersistentVolumeClaim", "Role", "RoleBinding")
 #: What an answer says of the moment, and not of what was asked.
 _FOR_NOW = frozenset({401, 408, 409, 429})
+#: How many apps of a cluster are named.
+_MOST_APPS = 50
 _BACKGROUND = {"propagationPolicy": "Background"}
 
 
@@ -55,6 +58,18 @@ async def apply(connection: KubernetesConnection, app: AppObjects, seconds: floa
             await _apply_one(connection, app, entry, one)
         await _prune(connection, app.namespace, before - wanted)
         await inventory.write(connection, app.namespace, labels, wanted)
+
+
+async def apps(connection: KubernetesConnection, labels: Mapping[str, str]) -> list[str]:
+    """Return the apps whose namespaces bear these labels, `_MOST_APPS` at most.
+
+    Whoever owns the cluster may put labels on anything: what isn't named as we name it is none.
+    """
+    found = await connection.get(
+        "/api/v1/namespaces", Page[Anything], limit=_MOST_APPS, labelSelector=selector(labels)
+    )
+    names = [(one.metadata.name, one.metadata.labels) for one in found.value().items or ()]
+    return [name for name, own in names if is_id(name, "app") and (own or {}).get(RESOURCE) == name]
 
 
 async def remove(connection: KubernetesConnection, namespace: str) -> bool:

@@ -600,6 +600,7 @@ KINDS: dict[str, Kind] = {
             update=UpdateCluster,
             change=ClusterChange,
             verbs=_LIVING,
+            takes_force=True,
         ),
         Kind(
             name="app",

@@ -22,6 +22,7 @@ class Reason(enum.StrEnum):
     STACK_FAILED = "stack_failed"
     VERSION_NOT_FOUND = "version_not_found"
     CLUSTER_FAILED = "cluster_failed"
+    HAS_APPS = "has_apps"
     CLUSTER_NOT_READY = "cluster_not_ready"
     CLUSTER_DEGRADED = "cluster_degraded"
     MANIFEST_INVALID = "manifest_invalid"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 
 from colobus.client import Client
+from colobus.errors import ApiError, ResourceEnded
 from colobus.models import (
     CreateApp,
     CreateCluster,
@@ -23,11 +26,11 @@ from tests.end_to_end.clusters.conftest import Magnum
 from tests.support.conditions import eventually
 from tests.support.installation import Installation
 from tests.support.kubectl import Kubectl
+from tests.support.leaks import Leaks, Tap, search
 from tests.support.waiting import waited
 
-WITHIN = 120.0
+WITHIN = 240.0
 SECRET = "the-password-of-nobody-else"
-#: A workload that asks for more than any node has is given up by the cluster after ten seconds.
 YAML = f"""
 apiVersion: v1
 kind: Secret
@@ -152,3 +155,91 @@ async def test_the_short_form_is_rolled_out_changed_and_removed(
     await bigtop.delete(made.id)
     await waited(bigtop, made.id, Phase.DELETED)
     assert not inside.has(made.id)
+
+
+async def test_manifests_are_applied_with_their_secrets_and_what_a_change_leaves_out_goes(
+    house: Installation, bigtop: Client, cluster: tuple[str, Inside]
+) -> None:
+    """Secrets are in the cluster alone: in no answer, message, table or log."""
+    cluster_id, inside = cluster
+    async with Tap.on(house) as tap:
+        made = await bigtop.create_app(CreateApp(cluster=cluster_id, manifests=YAML))
+        active = await waited(bigtop, made.id)
+        assert [one["kind"] for one in active.spec["manifests"]] == ["ConfigMap", "Deployment"]
+        assert set(active.spec) == {"cluster", "manifests"}
+        secret = inside.get(made.id, "secret", "access")
+        assert b64decode(secret["data"]["password"]).decode() == SECRET
+        manager = inside.get(made.id, "deployment", "web")["metadata"]["managedFields"][0]
+        assert (manager["manager"], manager["operation"]) == ("colobus", "Apply")
+
+        fewer = [one for one in active.spec["manifests"] if one["kind"] == "Deployment"]
+        changed = await _ended(bigtop, made.id, UpdateApp(manifests=tuple(fewer)))
+        assert changed.state is OperationState.DONE, changed.error
+        left = inside.ask("get", "--namespace", made.id, "configmaps,secrets", "-o", "name")
+        assert "configmap/settings" not in left.split()
+        assert "secret/access" in left.split()
+        mixed = await _ended(bigtop, made.id, UpdateApp(image="nginx"))
+        assert mixed.state is OperationState.FAILED
+
+        await bigtop.delete(made.id)
+        await waited(bigtop, made.id, Phase.DELETED)
+        assert not inside.has(made.id)
+        leaks = Leaks({"plain": SECRET, "base64": b64encode(SECRET.encode()).decode()})
+        await search(leaks, house, tap)
+    assert leaks.found == set()
+    assert leaks.bytes_seen > 10_000
+
+
+async def test_what_the_cluster_does_not_take_fails_with_its_words_and_leaves_nothing(
+    bigtop: Client, cluster: tuple[str, Inside]
+) -> None:
+    """A kind of the whole cluster, one that it doesn't know, one that it refuses; no room."""
+    cluster_id, inside = cluster
+    review = {
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenReview",
+        "metadata": {"name": "mine"},
+        "spec": {"token": "x"},
+    }
+    widget = {"apiVersion": "example.org/v1", "kind": "Widget", "metadata": {"name": "mine"}}
+    wrong = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": {"ports": 1}}
+    large = next(one for one in yaml.safe_load_all(YAML) if one["kind"] == "Deployment")
+    large["spec"]["template"]["spec"]["containers"][0]["resources"] = {
+        "requests": {"cpu": "100000"}
+    }
+    for manifest, reason, words in (
+        (review, "manifest_invalid", "TokenReview mine: it is of the whole cluster"),
+        (widget, "manifest_invalid", "Widget mine: the cluster knows no example.org/v1"),
+        (wrong, "manifest_invalid", "Service a: "),
+        (large, "unschedulable", "ProgressDeadlineExceeded.*Unschedulable: 0/2 nodes"),
+    ):
+        made = await bigtop.create_app(CreateApp(cluster=cluster_id, manifests=(manifest,)))
+        with pytest.raises(ResourceEnded, match=words):
+            await bigtop.wait(made.id, timeout=WITHIN)
+        ended = await bigtop.get(made.id)
+        assert (ended.status.phase, ended.status.reason) == (Phase.FAILED, reason)
+        assert not inside.has(made.id)
+    elsewhere = {**widget, "metadata": {"name": "mine", "namespace": "kube-system"}}
+    with pytest.raises(ApiError) as refused:
+        await bigtop.create_app(CreateApp(cluster=cluster_id, manifests=(widget, elsewhere)))
+    (fault,) = refused.value.problem.errors
+    assert fault.pointer == "/manifests/1/metadata/namespace"
+
+
+async def test_a_cluster_with_apps_is_in_use_until_its_end_is_forced(
+    bigtop: Client, cluster: tuple[str, Inside]
+) -> None:
+    """Who is on it is named; by force they go with it, and say what became of them."""
+    cluster_id, _ = cluster
+    made = await bigtop.create_app(CreateApp(cluster=cluster_id, image="nginx:1.25"))
+    await waited(bigtop, made.id)
+    await bigtop.delete(cluster_id)
+    words = f"{cluster_id} is in use: {made.id}."
+    await eventually(lambda: _says(bigtop, cluster_id, words), within=WITHIN, what="it is held")
+    assert (await bigtop.get(cluster_id)).status.reason == "has_apps"
+    await bigtop.delete(cluster_id, force=True)
+    await waited(bigtop, cluster_id, Phase.DELETED)
+    lost = await waited(bigtop, made.id, Phase.FAILED)
+    assert lost.status.reason == "removed_externally"
+    await bigtop.delete(made.id)
+    await waited(bigtop, made.id, Phase.DELETED)

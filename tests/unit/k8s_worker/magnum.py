@@ -131,8 +131,9 @@ class Server:
         self.closed = False
         self.left: list[list[str]] = []
         self.applied: list[AppObjects] = []
-        self.apps: dict[str, AppLook] = {}
+        self.app_looks: dict[str, AppLook] = {}
         self.apps_looked_at: list[str] = []
+        self.removed: list[str] = []
         self.looks = 0
         self.nodes: tuple[Node, ...] = ()
         self.checks: tuple[Check, ...] = ()
@@ -161,10 +162,17 @@ class Server:
             raise Unanswered("It can't be reached.")
         self.applied.append(app)
 
+    async def apps(self, labels: Mapping[str, str]) -> list[str]:
+        assert list(labels) == ["colobus.org/installation"]
+        if self.refuses:
+            raise Unanswered("It can't be reached.")
+        return sorted(self.app_looks.keys() - set(self.removed))
+
     async def remove_app(self, namespace: str) -> bool:
         if self.refuses:
             raise Unanswered("It can't be reached.")
-        return namespace in self.apps
+        self.removed.append(namespace)
+        return namespace in self.app_looks
 
     async def look_at_app(self, namespace: str, labels: Mapping[str, str]) -> AppLook | None:
         self.apps_looked_at.append(namespace)
@@ -173,7 +181,7 @@ class Server:
             await self.answering.wait()
         if self.refuses:
             raise Unanswered("It can't be reached.")
-        return self.apps.get(namespace)
+        return self.app_looks.get(namespace)
 
     async def close(self) -> None:
         self.closed = True

@@ -164,12 +164,19 @@ def test_a_living_one_that_is_not_well_is_degraded_and_recovers() -> None:
     assert (app.phase(), app.reason()) == (Phase.ACTIVE, Reason.APP_DEGRADED)
     assert (app.status.message, app.status.outputs["degraded"]) == (PULLING, True)
     app.see(unanswered=DEAD)
-    assert app.status.message == PULLING  # it may be nothing
-    app.see(unanswered=DEAD)
     assert app.status.message == DEAD
     assert app.status.outputs["parts"][0] == {"kind": "Deployment", "name": "web", "ready": False}
     app.see(READY, ADDRESSED)
     assert (app.reason(), app.status.outputs["degraded"]) == (None, False)
+
+
+def test_one_look_that_nobody_answers_is_no_trouble_yet() -> None:
+    """The second one in a row is; it comes soon."""
+    app = living()
+    app.see(unanswered=DEAD)
+    assert (app.reason(), inspection_of(app.state)) == (None, "soon")
+    app.see(unanswered=DEAD)
+    assert (app.reason(), app.status.message) == (Reason.APP_DEGRADED, DEAD)
 
 
 def test_a_change_is_done_when_all_is_rolled_out() -> None:
