@@ -34,6 +34,8 @@ MOST_BYTES = 4 * 1024 * 1024
 PAGE, MOST_PAGES = 100, 50
 #: How much of a refusal's words is told.
 _LONGEST = 200
+#: How long the words may be that say where the next page begins.
+_LONGEST_PLACE = 4096
 APPLY = "application/apply-patch+yaml"
 #: Nothing packed: a small answer must not become a large one.
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
@@ -49,9 +51,9 @@ class Page(msgspec.Struct, Generic[T]):
 
     @property
     def more(self) -> str:
-        """Where the next page begins; empty after the last."""
+        """Where the next page begins; empty after the last. It becomes part of an address."""
         found = (self.metadata or {}).get("continue")
-        return found if isinstance(found, str) else ""
+        return found if isinstance(found, str) and len(found) <= _LONGEST_PLACE else ""
 
 
 class _Status(msgspec.Struct):

@@ -122,7 +122,9 @@ async def test_an_endless_list_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         server.answers["GET /version"] = VERSION
         server.answers["GET /api/v1/nodes"] = nodes(node("w-0"), **{"continue": "again"})
         assert len((await look(server)).nodes) == 3
-    assert server.asked.count("GET /api/v1/nodes") == 3
+        server.answers["GET /api/v1/nodes"] = nodes(node("w-0"), **{"continue": "x" * 100_000})
+        assert len((await look(server)).nodes) == 1
+    assert server.asked.count("GET /api/v1/nodes") == 4
 
 
 @pytest.mark.parametrize(
