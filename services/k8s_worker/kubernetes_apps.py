@@ -27,6 +27,8 @@ _FIRST = ("ServiceAccount", "Secret", "ConfigMap", "PersistentVolumeClaim", "Rol
 _FOR_NOW = frozenset({401, 408, 409, 429})
 #: How many apps of a cluster are named.
 _MOST_APPS = 50
+#: What Kubernetes before 1.22 says with 500 of an object that is not as its kind's schema wants it.
+_MALFORMED = "failed to create typed patch object"
 _BACKGROUND = {"propagationPolicy": "Background"}
 
 
@@ -135,6 +137,8 @@ def _refusal(entry: Entry, answer: Answer[Any], *, withheld: bool) -> Exception:
     words = f"the API server answers {answer.status}" if withheld else answer.words
     detail = f"{entry.kind} {entry.name}: {words}"
     for_now = answer.status in _FOR_NOW or not 400 <= answer.status < 500
+    if for_now and _MALFORMED in answer.words:
+        for_now = False
     return Unanswered(detail) if for_now else ManifestRefused(detail)
 
 

@@ -186,7 +186,7 @@ async def test_manifests_are_applied_with_their_secrets_and_what_a_change_leaves
         await bigtop.delete(made.id)
         await waited(bigtop, made.id, Phase.DELETED)
         assert not inside.has(made.id)
-        leaks = Leaks({"plain": SECRET, "base64": b64encode(SECRET.encode()).decode()})
+        leaks = Leaks({"plain": SECRET.encode(), "base64": b64encode(SECRET.encode())})
         await search(leaks, house, tap)
     assert leaks.found == set()
     assert leaks.bytes_seen > 10_000

@@ -148,6 +148,16 @@ async def test_a_refusal_is_told_but_what_it_quotes_of_a_secret_is_not(
         await applied(server, thing("ConfigMap", "a"))
 
 
+async def test_an_object_that_does_not_fit_its_kind_is_refused_for_good(
+    server: ScriptedServer,
+) -> None:
+    """Kubernetes 1.20 answers 500, for ever."""
+    said = {"message": "failed to create typed patch object: .data: expected map, got &{1}"}
+    server.answers[f"PATCH {PLACE}/configmaps/a"] = (500, said)
+    with pytest.raises(ManifestRefused, match=r"ConfigMap a: .*expected map"):
+        await applied(server, thing("ConfigMap", "a", data=1))
+
+
 async def test_a_namespace_that_is_going_is_waited_for(server: ScriptedServer) -> None:
     """Nothing could be made in it."""
     going = {"metadata": {"name": APP, "deletionTimestamp": "2026-01-01T00:00:00Z"}}
@@ -238,7 +248,8 @@ async def test_who_drips_ends_a_look_within_its_bound(
     server.answers[f"GET {BOOK}"] = drip
     with pytest.raises(Unanswered, match="in time"):
         await look(server)
-    for nonsense in (b"[", b"<html>", [], {"data": []}, (302, {}), (401, {})):
+    nonsenses: tuple[Any, ...] = (b"[", b"<html>", [], {"data": []}, (302, {}), (401, {}))
+    for nonsense in nonsenses:
         server.answers[f"GET {BOOK}"] = nonsense
         with pytest.raises(Unanswered):
             await look(server)
