@@ -142,7 +142,7 @@ def public_data(message: Message) -> dict[str, Any]:
 
 
 def _state(part: AppPart) -> str:
-    return "done" if part.done else part.words or "not done"
+    return "done" if part.done else part.reason or "not done"
 
 
 def _ready(node: KubernetesNode) -> str:

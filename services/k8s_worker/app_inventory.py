@@ -21,8 +21,8 @@ from shared.contract.manifests import INVENTORY
 #: Under which name we apply; what others wrote into our fields is written over.
 MANAGER = {"fieldManager": "colobus", "force": "true"}
 _KEY = "objects"
-#: What an app has, and what a change that failed has left beside it.
-_MOST = 300
+#: How many it names: what an app has, and what changes that failed have left beside it.
+MOST = 500
 
 
 class Entry(msgspec.Struct, frozen=True, order=True):
@@ -38,7 +38,7 @@ class Entry(msgspec.Struct, frozen=True, order=True):
         return f"{collection(self.api, self.resource, namespace)}/{self.name}"
 
 
-_Entries = Annotated[list[Entry], Meta(max_length=_MOST)]
+_Entries = Annotated[list[Entry], Meta(max_length=MOST)]
 
 
 class _ConfigMap(msgspec.Struct):

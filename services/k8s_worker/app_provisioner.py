@@ -13,11 +13,17 @@ from typing import Any, TypeVar
 import msgspec
 
 from services.k8s_worker import short_form
-from services.k8s_worker.app_backend import INSTALLATION, RESOURCE, AppObjects
+from services.k8s_worker.app_backend import (
+    INSTALLATION,
+    RESOURCE,
+    AppObjects,
+    ManifestRefused,
+)
 from services.k8s_worker.backend import ApiServer, Cluster, Project, Unanswered
 from services.k8s_worker.draining import LIVING
 from services.k8s_worker.lookout import Lookout
 from services.k8s_worker.provisioner import DELETING, Kit
+from shared.contract import manifests
 from shared.contract.messages import ChangeApp, DeprovisionApp, ProvisionApp
 from shared.contract.problems import Reason
 from shared.runtime.errors import PermanentError, TemporaryError
@@ -155,4 +161,7 @@ def _secrets(key: SealingKey, sealed: str | None) -> list[dict[str, Any]]:
     except msgspec.DecodeError as error:
         detail = "What secret_manifests were sealed from is no JSON array of objects."
         raise UnreadableSecret(detail) from error
+    # By the bus they come as their sender has sealed them, and nobody has looked at them.
+    for fault in manifests.faults({manifests.SECRETS: found}):
+        raise ManifestRefused(f"{fault.pointer}: {fault.detail}")
     return found

@@ -21,6 +21,8 @@ _WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
 _GROUPS = {"Deployment": "apps", "StatefulSet": "apps", "DaemonSet": "apps"}
 #: How many objects of a kind are looked at: more than an app may have, and of pods the first.
 _MOST = 200
+#: How many parts are told.
+_MOST_PARTS = 100
 #: Seconds for a whole look: who drips must not hold up those who look.
 LOOK_SECONDS = 8.0
 #: How much is told of what a namespace still has.
@@ -44,7 +46,7 @@ async def look_at_app(
         entries = await inventory.read(connection, namespace)
         if entries is None:
             return await _without_inventory(connection, namespace)
-        wanted = sorted(one for one in entries if _is_part(one))
+        wanted = sorted(one for one in entries if _is_part(one))[:_MOST_PARTS]
         selector = inventory.selector(labels)
         found: dict[tuple[str, str], dict[str, Any]] = {}
         for one in wanted:

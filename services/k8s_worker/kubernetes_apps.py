@@ -55,6 +55,9 @@ async def apply(connection: KubernetesConnection, app: AppObjects, seconds: floa
         before = await inventory.read(connection, app.namespace) or frozenset()
         if app.keeps_secrets:
             wanted |= {one for one in before if (one.api, one.kind) == ("v1", "Secret")}
+        if len(before | wanted) > inventory.MOST:  # changes that failed, one after the other
+            await _prune(connection, app.namespace, before - wanted)
+            before &= wanted
         await inventory.write(connection, app.namespace, labels, before | wanted)
         for entry, one in placed:
             await _apply_one(connection, app, entry, one)

@@ -13,7 +13,7 @@ from shared.contract.messages import AppPart
 from shared.contract.problems import Reason
 
 #: How much of the cluster's words is told, and how many addresses.
-_LONGEST, _ADDRESSES = 300, 8
+_LONGEST, _ADDRESSES = 300, 4
 _PULLING = frozenset(
     {"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"}
     | {"RegistryUnavailable", "ImageInspectError"}

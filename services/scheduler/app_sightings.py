@@ -16,7 +16,7 @@ _SO_FAR, _GOING_SINCE = "so_far", "going_since"
 #: So long a namespace may take to go, and so long an API server that does not answer is asked for
 #: its end; then the app ends all the same, and it is said what it left.
 GOING_AT_MOST, UNANSWERED_AT_MOST = timedelta(seconds=300), timedelta(seconds=120)
-#: How many parts are named in words, and how many are shown.
+#: How many parts are named in words, and how many are shown, and addresses.
 _NAMED, _SHOWN = 5, 100
 
 
@@ -103,7 +103,7 @@ def _shown(seen: AppObserved, *, degraded: bool) -> dict[str, Any]:
     parts = [
         {"kind": part.kind, "name": part.name, "ready": part.done} for part in seen.parts[:_SHOWN]
     ]
-    addresses = sorted({one for part in seen.parts for one in part.addresses})
+    addresses = sorted({one for part in seen.parts for one in part.addresses})[:_SHOWN]
     return {"addresses": addresses, "parts": parts, "degraded": degraded}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from services.k8s_worker import kubernetes_app_look
+from services.k8s_worker import app_inventory, kubernetes_app_look
 from services.k8s_worker.app_backend import AppLook, AppObjects, ManifestRefused
 from services.k8s_worker.backend import Unanswered
 from services.k8s_worker.kubernetes_api import KubernetesApi
@@ -113,6 +113,19 @@ async def test_what_a_change_leaves_out_goes_but_secrets_that_it_does_not_name(
     assert {one["name"] for one in json.loads(last["data"]["objects"])} == {"a", "access"}
 
 
+async def test_changes_that_failed_never_fill_the_inventory(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What they left goes first, then."""
+    monkeypatch.setattr(app_inventory, "MOST", 2)
+    before = [entry("ConfigMap", "configmaps", name) for name in ("a", "b")]
+    server.answers[f"GET {BOOK}"] = book(*before)
+    server.answers[f"DELETE {PLACE}/configmaps/b"] = {}
+    await applied(server, thing("ConfigMap", "a"), thing("Secret", "access"))
+    order = [one for one in server.asked if one.startswith(("DELETE", "PATCH"))]
+    assert order.index(f"DELETE {PLACE}/configmaps/b") < order.index(f"PATCH {BOOK}")
+
+
 @pytest.mark.parametrize(
     ("manifest", "words"),
     [
@@ -172,7 +185,7 @@ async def test_a_namespace_that_is_going_is_waited_for(server: ScriptedServer) -
         [entry("ConfigMap", "../../kube-system/configmaps", "a")],
         [entry("ConfigMap", "configmaps", "../../../namespaces/kube-system")],
         [entry("ConfigMap", "configmaps", "a", "v1/namespaces/kube-system")],
-        [entry("ConfigMap", "configmaps", f"a{number}") for number in range(301)],
+        [entry("ConfigMap", "configmaps", f"a{number}") for number in range(501)],
         ["text"],
     ],
 )

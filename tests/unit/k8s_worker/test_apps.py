@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from services.k8s_worker import app_observer
-from services.k8s_worker.app_backend import AppLook
+from services.k8s_worker.app_backend import AppLook, ManifestRefused
 from services.k8s_worker.app_observer import inspect_apps
 from services.k8s_worker.app_provisioner import AppKit, apply_app, remove_app
 from services.k8s_worker.backend import Access
@@ -127,6 +127,25 @@ async def test_a_box_that_holds_no_secrets_is_refused_for_good(box: str) -> None
         await apply_app(
             house.magnum, house.kit, command(asked(manifests=(), sealed_secret_manifests=box))
         )
+    assert house.server.applied == []
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        {**SECRET, "metadata": {"name": "access", "namespace": "kube-system"}},
+        {**SECRET, "data": {"a": "nobody-may-read-this"}},
+        {"kind": "Secret"},
+        CONFIG,
+    ],
+)
+async def test_what_was_sealed_is_looked_at_when_it_is_opened(inside: dict[str, Any]) -> None:
+    """Who publishes on the bus seals it, and the front door never saw it; it is not quoted."""
+    house = House()
+    message = asked(manifests=(), sealed_secret_manifests=sealed(inside))
+    with pytest.raises(ManifestRefused, match="/secret_manifests/0") as refused:
+        await apply_app(house.magnum, house.kit, command(message))
+    assert "nobody-may-read-this" not in str(refused.value)
     assert house.server.applied == []
 
 
