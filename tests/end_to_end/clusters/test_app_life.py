@@ -228,21 +228,6 @@ async def test_what_the_cluster_does_not_take_fails_with_its_words_and_leaves_no
     assert fault.pointer == "/manifests/1/metadata/namespace"
 
 
-async def test_ten_apps_at_once_become_active_and_go(
-    bigtop: Client, cluster: tuple[str, Inside]
-) -> None:
-    """Side by side on one cluster."""
-    cluster_id, inside = cluster
-    asked = CreateApp(cluster=cluster_id, image="nginx:1.25")
-    made = await asyncio.gather(*(bigtop.create_app(asked) for _ in range(10)))
-    ids = [one.id for one in made]
-    await asyncio.gather(*(waited(bigtop, id) for id in ids))
-    assert all(inside.get(id, "deployment", "app")["status"]["availableReplicas"] for id in ids)
-    await asyncio.gather(*(bigtop.delete(id) for id in ids))
-    await asyncio.gather(*(waited(bigtop, id, Phase.DELETED) for id in ids))
-    assert not any(inside.has(id) for id in ids)
-
-
 async def test_a_cluster_with_apps_is_in_use_until_its_end_is_forced(
     bigtop: Client, cluster: tuple[str, Inside]
 ) -> None:
