@@ -14,6 +14,7 @@ from colobus.errors import (
 )
 from colobus.models import (
     AttachmentCredentials,
+    CreateApp,
     CreateAttachment,
     CreateCluster,
     CreateMachine,
@@ -33,6 +34,7 @@ __all__ = [
     "AttachmentCredentials",
     "Client",
     "ColobusError",
+    "CreateApp",
     "CreateAttachment",
     "CreateCluster",
     "CreateMachine",

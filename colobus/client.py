@@ -21,6 +21,7 @@ from colobus.models import (
     AttachmentCredentials,
     CapacityReported,
     Catalog,
+    CreateApp,
     CreateAttachment,
     CreateCluster,
     CreateMachine,
@@ -37,6 +38,7 @@ from colobus.models import (
     ResourcePage,
     TimelineEvent,
     TimelinePage,
+    UpdateApp,
     UpdateCluster,
     UpdateResource,
     UpdateStack,
@@ -53,6 +55,7 @@ CreateBody = (
     | CreateSnapshot
     | CreateAttachment
     | CreateCluster
+    | CreateApp
     | CreateStack
 )
 #: Body of a create → kind of resource.
@@ -63,6 +66,7 @@ KIND_OF: dict[type[CreateBody], str] = {
     CreateSnapshot: "snapshot",
     CreateAttachment: "attachment",
     CreateCluster: "cluster",
+    CreateApp: "app",
     CreateStack: "stack",
 }
 
@@ -157,6 +161,10 @@ class Client:
         """Ask for a Kubernetes cluster, as `create` does."""
         return await self.create(request, **how)
 
+    async def create_app(self, request: CreateApp, **how: Unpack[How]) -> Resource:
+        """Ask for a workload on a cluster, as `create` does."""
+        return await self.create(request, **how)
+
     async def create_stack(self, request: CreateStack, **how: Unpack[How]) -> Resource:
         """Ask for a stack of a template, as `create` does."""
         return await self.create(request, **how)
@@ -191,7 +199,8 @@ class Client:
     async def delete(self, resource_id: str, *, force: bool = False) -> Resource | None:
         """Ask for the end of a resource; None when the server says no more of it.
 
-        ``force`` (attachments): don't wait until the initiator has logged out.
+        ``force``: don't wait until the initiator of an attachment has logged out, or for the apps
+        on a cluster, which then go with it.
         """
         query = {"force": "true"} if force else {}
         answer = await self._transport.request("DELETE", path_of(resource_id), params=query)
@@ -225,6 +234,10 @@ class Client:
     async def resize_cluster(self, cluster_id: str, node_count: int) -> Resource:
         """Let a cluster have so many workers; ``status.operations`` says how that goes."""
         return await self._patch(cluster_id, UpdateCluster(node_count=node_count))
+
+    async def change_app(self, app_id: str, change: UpdateApp) -> Resource:
+        """Roll out what ``change`` says; ``status.operations`` says how that goes."""
+        return await self._patch(app_id, change)
 
     async def reboot(self, resource_id: str) -> Resource:
         """Reboot it; ``status.operations`` says how that goes."""

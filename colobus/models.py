@@ -37,8 +37,15 @@ class Reason(OpenEnum):
     STACK_FAILED = "stack_failed"
     VERSION_NOT_FOUND = "version_not_found"
     CLUSTER_FAILED = "cluster_failed"
+    HAS_APPS = "has_apps"
     CLUSTER_NOT_READY = "cluster_not_ready"
     CLUSTER_DEGRADED = "cluster_degraded"
+    MANIFEST_INVALID = "manifest_invalid"
+    UNSCHEDULABLE = "unschedulable"
+    IMAGE_PULL_FAILED = "image_pull_failed"
+    ROLLOUT_FAILED = "rollout_failed"
+    APP_NOT_READY = "app_not_ready"
+    APP_DEGRADED = "app_degraded"
     IMAGE_NOT_FOUND = "image_not_found"
     FLAVOR_NOT_FOUND = "flavor_not_found"
     NETWORK_NOT_FOUND = "network_not_found"
@@ -313,6 +320,10 @@ MachineId = Annotated[
     str, Meta(pattern="^machine-" + _ULID + _END, description="the id of a machine")
 ]
 
+ClusterId = Annotated[
+    str, Meta(pattern="^cluster-" + _ULID + _END, description="the id of a cluster")
+]
+
 InitiatorIqn = Annotated[
     str,
     Meta(
@@ -461,6 +472,69 @@ class ClusterSpec(
     arch: Annotated[str, Meta(pattern="^[a-z0-9_]{1,32}" + _END)] | None = None
 
 
+Manifests = (
+    Annotated[
+        str, Meta(min_length=1, max_length=262144, description="documents of YAML, '---' between")
+    ]
+    | Annotated[
+        tuple[dict[str, Any], ...], Meta(max_length=100, description="objects of Kubernetes")
+    ]
+)
+
+SecretManifests = Annotated[
+    tuple[dict[str, Any], ...], Meta(max_length=100, description="objects of the kind Secret")
+]
+
+ContainerImage = Annotated[
+    str, Meta(min_length=1, max_length=512, pattern="^[A-Za-z0-9][A-Za-z0-9._:/@-]*" + _END)
+]
+
+Port = Annotated[int, Meta(ge=1, le=65535, description="a TCP port of the container")]
+
+Replicas = Annotated[int, Meta(ge=0, le=1000)]
+
+HostName = Annotated[
+    str,
+    Meta(
+        max_length=253,
+        pattern="^(\\*\\.)?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*"
+        + _END,
+        description="a DNS name in lower case",
+    ),
+]
+
+
+class AppSpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """A workload on a ``cluster``: ``manifests``, or the short form of ``image`` and the rest.
+
+    Manifests are objects of Kubernetes without a namespace: the app has one of its own, and nothing
+    outside of it. Those of the kind Secret are write-only: they are taken from ``manifests`` to
+    ``secret_manifests``, sealed at the door and never shown. The short form is a Deployment of
+    ``replicas``; with a ``port`` also a Service and an Ingress, for ``host`` alone where it is
+    said.
+    """
+
+    cluster: ClusterId
+    manifests: Manifests | None = None
+    secret_manifests: SecretManifests | None = None
+    image: ContainerImage | None = None
+    port: Port | None = None
+    replicas: Replicas = 1
+    host: HostName | None = None
+
+    def __post_init__(self) -> None:
+        if (self.manifests is None) == (self.image is None):
+            raise ValueError("Name either manifests or image, and not both.")
+        if self.image is None and (self.port, self.replicas, self.host) != (None, 1, None):
+            raise ValueError("Without image there are no port, replicas and host.")
+        if self.host is not None and self.port is None:
+            raise ValueError("A host needs a port, which the Ingress leads to.")
+        if self.image is not None and self.secret_manifests is not None:
+            raise ValueError("Beside image there are no secret_manifests.")
+
+
 class LeaseRequest(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
@@ -568,6 +642,16 @@ class CreateCluster(
     callback_url: CallbackUrl | None = None
 
 
+class CreateApp(AppSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The body of ``POST /v1/apps``."""
+
+    name: Name | None = None
+    labels: Labels = {}
+    lease: LeaseRequest | None = None
+    deadline: MakingSeconds | None = None
+    callback_url: CallbackUrl | None = None
+
+
 class UpdateResource(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
@@ -615,6 +699,32 @@ class UpdateStack(
     StackChange, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
     """The body of ``PATCH /v1/stacks/{id}``: Heat changes the living stack to what it says."""
+
+    labels: Labels | None = None
+    lease: LeaseRequest | None = None
+
+
+class AppChange(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """What of an app can change in place, in the form that it has.
+
+    ``manifests`` replace all that are shown; Secrets stay unless some are named, which then replace
+    all of them.
+    """
+
+    manifests: Manifests | None = None
+    secret_manifests: SecretManifests | None = None
+    image: ContainerImage | None = None
+    port: Port | None = None
+    replicas: Replicas | None = None
+    host: HostName | None = None
+
+
+class UpdateApp(
+    AppChange, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``PATCH /v1/apps/{id}``: what it says is rolled out."""
 
     labels: Labels | None = None
     lease: LeaseRequest | None = None
@@ -894,5 +1004,6 @@ PLURALS: dict[str, str] = {
     "snapshot": "snapshots",
     "attachment": "attachments",
     "cluster": "clusters",
+    "app": "apps",
     "stack": "stacks",
 }

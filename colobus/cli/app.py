@@ -18,6 +18,7 @@ from colobus.cli import (
     vm,
     volume,
     webhook,
+    workload,
 )
 from colobus.cli.session import Session
 
@@ -37,6 +38,7 @@ app.add_typer(volume.app, name="volume")
 app.add_typer(volume.snapshots, name="snapshot")
 app.add_typer(attachment.app, name="attachment")
 app.add_typer(cluster.app, name="cluster")
+app.add_typer(workload.app, name="app")
 app.add_typer(stack.app, name="stack")
 app.add_typer(image.app, name="image")
 app.add_typer(node.app, name="node")

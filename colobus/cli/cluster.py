@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from colobus.cli import resources
+from colobus.cli import options, resources
 from colobus.cli.creating import creates
-from colobus.cli.options import Id
+from colobus.cli.options import Id, Ids
 from colobus.cli.output import Format, Output
 from colobus.cli.session import say, session_of
 from colobus.models import ClusterSpec, CreateCluster
@@ -66,4 +66,14 @@ def kubeconfig(
     say(f"It opens {found.api_address} until {found.expires_at:%Y-%m-%d %H:%M} UTC.")
 
 
-resources.register(app)
+def delete(
+    context: typer.Context,
+    ids: Ids,
+    force: Annotated[bool, typer.Option("--force", help="With the apps that are on them.")] = False,
+    wait: options.WaitDeleted = False,
+) -> None:
+    """Give them back, each as soon as no app is on it any more."""
+    resources.give_back(session_of(context), ids, wait=wait, force=force)
+
+
+resources.register(app, end=delete)

@@ -51,6 +51,7 @@ VIEWS: dict[str, tuple[Column, ...]] = {
     "volume": (("size", size), _spec("image"), _spec("snapshot")),
     "snapshot": (("size", size), _spec("volume")),
     "cluster": (_spec("version"), _spec("node_count"), _output("degraded")),
+    "app": (_spec("image"), _output("addresses"), _output("degraded")),
     "stack": (_spec("template_name"), _output("stack_id")),
     "attachment": (_spec("volume"), ("initiator", initiator), _output("target_iqn")),
 }

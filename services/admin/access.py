@@ -84,9 +84,10 @@ ACCESS: dict[str, Access] = {
         settings=(CHAP_KEY, SEALING_KEY),
     ),
     "k8s_worker": Access(
-        publishes={topology.EVENTS: r"^[^.]+\.cluster\.[^.]+$"},
+        publishes={topology.EVENTS: r"^[^.]+\.(cluster|app)\.[^.]+$"},
         consumes=("k8s_worker.commands", "k8s_worker.queries"),
         answers=True,
+        settings=(SEALING_KEY,),
     ),
     "stack_worker": Access(
         publishes={topology.EVENTS: r"^[^.]+\.stack\.[^.]+$"},

@@ -24,6 +24,8 @@ def requested(
     """
     fields = {name: getattr(body, name) for name in kind.spec.__struct_fields__}
     spec: dict[str, Any] = msgspec.to_builtins(kind.spec(**fields))
+    if kind.rules is not None:
+        spec = kind.rules.prepared(spec)
     sealed = take_secrets(kind, spec, public_key)
     now = datetime.now(UTC)
     resource = Resource(

@@ -11,6 +11,9 @@ from services.front_door.wakeups import Wakeups, resource_topic, tenant_topic
 from shared.bus import Delivery, Handler, RejectedMessage
 from shared.contract.http import TimelineEvent
 from shared.contract.messages import (
+    AppInspectionFailed,
+    AppObserved,
+    AppPart,
     ClusterInspectionFailed,
     ClusterObserved,
     CommandFailed,
@@ -35,6 +38,7 @@ _ABOUT_SEVERAL = (
     StorageInspectionFailed,
     StackInspectionFailed,
     ClusterInspectionFailed,
+    AppInspectionFailed,
 )
 
 
@@ -123,6 +127,11 @@ def public_data(message: Message) -> dict[str, Any]:
             "nodes": {node.name: _ready(node) for node in message.nodes} or None,
             "gone": message.gone or None,
         }
+    elif isinstance(message, AppObserved):
+        seen = {
+            "parts": {f"{one.kind} {one.name}": _state(one) for one in message.parts} or None,
+            "gone": message.gone or message.cluster_gone or None,
+        }
     elif isinstance(message, CommandFailed):
         seen = {
             "command": message.command,
@@ -130,6 +139,10 @@ def public_data(message: Message) -> dict[str, Any]:
             "reason": message.problem.reason,
         }
     return {name: value for name, value in seen.items() if value is not None}
+
+
+def _state(part: AppPart) -> str:
+    return "done" if part.done else part.reason or "not done"
 
 
 def _ready(node: KubernetesNode) -> str:

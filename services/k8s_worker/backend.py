@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from services.k8s_worker.app_backend import AppServer
 from shared.runtime.deadline import Deadline
 
 
@@ -170,7 +171,7 @@ class Backend(Protocol):
         """Return the tenant's project; `PermanentError` (no_cloud) where it has none there."""
 
 
-class ApiServer(Protocol):
+class ApiServer(AppServer, Protocol):
     """A connection to one cluster's API server."""
 
     async def look(self, checks: Sequence[Check] = ()) -> Look:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from services.k8s_worker.app_backend import INSTALLATION
 from services.k8s_worker.backend import Cluster, Project, Unanswered
 from services.k8s_worker.lookout import Lookout
 from services.k8s_worker.metrics import LEFT_BEHIND
@@ -30,6 +31,8 @@ LIVING = frozenset(
 DRAIN_SECONDS, SILENT_SECONDS = 120.0, 60.0
 #: How long one try may take, in seconds.
 SECONDS = 60.0
+#: How soon apps are looked for again, in seconds.
+_RETRY_AFTER = 5.0
 #: How many things are named.
 _NAMED = 10
 
@@ -47,20 +50,40 @@ async def drained(
 
     Only what draining itself has said before counts against it, not what else has held the order
     up. Raises `TemporaryError` (in_use, or cluster_not_ready where nobody answers) while it is on
-    its way.
+    its way; or has_apps, while apps live on it: these are waited for, unless the end is forced.
     """
     if not order.drain or cluster.status not in LIVING or not cluster.api_address:
         return []
     try:
+        apps = await _apps_left(project, lookout, cluster, order)
         left = await lookout.drain(project, cluster, deadline.remaining(at_most=SECONDS))
     except Unanswered as error:
         if not _over(order.silent_since, SILENT_SECONDS):
             detail = f"Load balancers and volumes are to go before the cluster. {error}"
             raise TemporaryError(detail, reason=Reason.CLUSTER_NOT_READY) from error
         return _given_up(project, cluster, [f"whatever it had: {error}"])
+    left = [*apps, *left]
     if left and not _over(order.draining_since, DRAIN_SECONDS):
         raise TemporaryError(f"Going before the cluster: {_words(left)}.", reason=Reason.IN_USE)
     return _given_up(project, cluster, left) if left else []
+
+
+async def _apps_left(
+    project: Project, lookout: Lookout, cluster: Cluster, order: DeprovisionCluster
+) -> list[str]:
+    """Return the apps that are on their way out; raises `TemporaryError` for those that are not."""
+    labels = {INSTALLATION: cluster.labels.get("colobus_installation", "")}
+    apps = await lookout.ask(project, cluster, lambda server: server.apps(labels))
+    if apps and not order.force:
+        detail = f"{cluster.name} is in use: {_words(apps)}."
+        raise TemporaryError(detail, reason=Reason.HAS_APPS, retry_after=_RETRY_AFTER)
+    for app in apps:
+        await _remove(project, lookout, cluster, app)
+    return apps
+
+
+async def _remove(project: Project, lookout: Lookout, cluster: Cluster, app: str) -> None:
+    await lookout.ask(project, cluster, lambda server: server.remove_app(app))
 
 
 def _over(since: datetime | None, seconds: float) -> bool:

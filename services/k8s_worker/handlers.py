@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.k8s_worker import census, observer, provisioner
+from services.k8s_worker import app_observer, app_provisioner, census, observer, provisioner
 from services.k8s_worker.context import Context
 from shared.contract.messages import (
+    AppApplied,
+    AppChangeStarted,
+    AppDeletionStarted,
+    AppDeprovisioned,
+    ChangeApp,
     ClusterCreateStarted,
     ClusterDeletionStarted,
     ClusterDeprovisioned,
     ClusterResizeStarted,
+    DeprovisionApp,
     DeprovisionCluster,
+    InspectApps,
     InspectClusters,
     Message,
     OrphanRemoved,
+    ProvisionApp,
     ProvisionCluster,
     RemoveOrphan,
     ResizeCluster,
@@ -54,6 +62,29 @@ async def inspect_clusters(command: Command[InspectClusters], context: Context) 
     return await observer.inspect_clusters(context.backend, context.lookout, context.kit, command)
 
 
+async def provision_app(command: Command[ProvisionApp], context: Context) -> Sequence[Message]:
+    """→ `AppApplied`; that it is rolled out is seen by an inspection."""
+    namespace = await app_provisioner.apply_app(context.project(command), context.apps, command)
+    return [AppApplied(namespace=namespace)]
+
+
+async def change_app(command: Command[ChangeApp], context: Context) -> Sequence[Message]:
+    """→ `AppChangeStarted`; that it is rolled out is seen by an inspection."""
+    await app_provisioner.apply_app(context.project(command), context.apps, command)
+    return [AppChangeStarted(operation_id=command.message.operation_id)]
+
+
+async def deprovision_app(command: Command[DeprovisionApp], context: Context) -> Sequence[Message]:
+    """→ `AppDeletionStarted`, or `AppDeprovisioned` when there is nothing (any more)."""
+    there, words = await app_provisioner.remove_app(context.project(command), context.apps, command)
+    return [AppDeletionStarted(unanswered=words) if there else AppDeprovisioned()]
+
+
+async def inspect_apps(command: Command[InspectApps], context: Context) -> Sequence[Answer]:
+    """→ `AppObserved` for each app, or `AppInspectionFailed`."""
+    return await app_observer.inspect_apps(context.backend, context.apps, command)
+
+
 async def take_census(command: Command[TakeCensus], context: Context) -> Sequence[Answer]:
     """→ `CensusTaken`, in as many parts as it takes."""
     return await census.answer_census(context.backend, context.kit, context.tenants, command)
@@ -72,6 +103,10 @@ HANDLERS: Handlers[Context] = {
     DeprovisionCluster: deprovision_cluster,
     ResizeCluster: resize_cluster,
     InspectClusters: inspect_clusters,
+    ProvisionApp: provision_app,
+    ChangeApp: change_app,
+    DeprovisionApp: deprovision_app,
+    InspectApps: inspect_apps,
     TakeCensus: take_census,
     RemoveOrphan: remove_orphan,
 }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from services.k8s_worker import kubernetes_app_look, kubernetes_apps
+from services.k8s_worker.app_backend import AppLook, AppObjects
 from services.k8s_worker.backend import Access, Check, Look, Node
 from services.k8s_worker.kubernetes_checks import check
 from services.k8s_worker.kubernetes_connection import KubernetesConnection, Page
@@ -39,6 +41,22 @@ class KubernetesApi:
     async def drain(self, seconds: float) -> list[str]:
         """See `services.k8s_worker.kubernetes_drain`."""
         return await drain(self._connection(), seconds)
+
+    async def apply_app(self, app: AppObjects, seconds: float) -> None:
+        """See `services.k8s_worker.kubernetes_apps`; raises `ManifestRefused`, too."""
+        await kubernetes_apps.apply(self._connection(), app, seconds)
+
+    async def apps(self, labels: Mapping[str, str]) -> list[str]:
+        """See `services.k8s_worker.kubernetes_apps`."""
+        return await kubernetes_apps.apps(self._connection(), labels)
+
+    async def remove_app(self, namespace: str) -> bool:
+        """See `services.k8s_worker.kubernetes_apps`."""
+        return await kubernetes_apps.remove(self._connection(), namespace)
+
+    async def look_at_app(self, namespace: str, labels: Mapping[str, str]) -> AppLook | None:
+        """See `services.k8s_worker.kubernetes_app_look`."""
+        return await kubernetes_app_look.look_at_app(self._connection(), namespace, labels)
 
     def _connection(self) -> KubernetesConnection:
         if self._opened is None:

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from services.k8s_worker.backend import Access, ApiServer, Cluster, Look, Project, Unanswered
 from services.k8s_worker.certificates import new_access
 from services.k8s_worker.checks import checks_of
 from shared.runtime.locks import KeyedLocks
 
+T = TypeVar("T")
 #: Who we are in the clusters' audit logs.
 WHO = "colobus"
 #: So long before its end a certificate is replaced.
@@ -96,6 +98,17 @@ class Lookout:
         """Order the end of what outlives the cluster; return what is still there. Raises alike."""
         async with self._server(project, cluster) as server:
             return await server.drain(seconds)
+
+    async def ask(
+        self, project: Project, cluster: Cluster, call: Callable[[ApiServer], Awaitable[T]]
+    ) -> T:
+        """Return what the API server says to ``call``; raises alike."""
+        async with self._server(project, cluster) as server:
+            return await call(server)
+
+    def patience(self, cluster_id: str, usual: float) -> float:
+        """How long, in seconds, a look is waited for: short, if the last one was in vain."""
+        return min(usual, SHORT) if cluster_id in self._silent else usual
 
     @asynccontextmanager
     async def _server(self, project: Project, cluster: Cluster) -> AsyncIterator[ApiServer]:

@@ -22,6 +22,7 @@ class K8sWorkerSettings(CommonSettings, frozen=True, kw_only=True):
 
     tenants_file: Path
     clouds_file: Path
+    sealing_key_file: Path
     cluster_templates_file: Path | None = None
     cloud_connect_seconds: _Seconds = 5
     cloud_read_seconds: _Seconds = 30

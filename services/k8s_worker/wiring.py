@@ -14,6 +14,7 @@ from services.k8s_worker.templates_file import load_recipes
 from shared.bus import Bus, answering
 from shared.openstack.connections import HttpBounds
 from shared.runtime.health import serve_health
+from shared.runtime.secrets import SealingKey
 from shared.runtime.service import Service, patiently
 from shared.runtime.settings import load
 from shared.runtime.tenants import Tenants, load_tenants
@@ -69,4 +70,5 @@ def make_context(settings: K8sWorkerSettings, tenants: Tenants, backend: MagnumB
         marks=Marks(settings.installation_id, WORKER),
         recipes=load_recipes(settings.cluster_templates_file),
     )
-    return Context(backend, tenants, Lookout(KubernetesApi), kit)
+    key = SealingKey.load(settings.sealing_key_file)
+    return Context(backend, tenants, Lookout(KubernetesApi), kit, key)

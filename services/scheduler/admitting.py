@@ -63,7 +63,8 @@ FROM (
 WHERE place <= $1 ORDER BY id
 """
 _NAMED = """
-SELECT id, tenant, phase, state #>> '{resource,status,placement,store}' AS store
+SELECT id, tenant, phase, COALESCE(state #>> '{resource,status,placement,store}',
+    state #>> '{resource,status,placement,cloud}') AS place
 FROM resources WHERE id = ANY($1)
 """
 _FREE = """
@@ -186,7 +187,7 @@ async def _named(tx: Transaction, rows: Sequence[Any]) -> dict[str, Named]:
     if not ids:
         return {}
     found = await tx.fetch(_NAMED, sorted(ids))
-    return {row["id"]: Named(row["tenant"], Phase(row["phase"]), row["store"]) for row in found}
+    return {row["id"]: Named(row["tenant"], Phase(row["phase"]), row["place"]) for row in found}
 
 
 def _references(row: Any) -> Sequence[str]:

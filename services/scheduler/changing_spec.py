@@ -59,6 +59,17 @@ def too_large(state: ResourceState, operation_id: str) -> str | None:
     )
 
 
+def contradicts(state: ResourceState, operation_id: str) -> str | None:
+    """Why what an operation makes of the spec is none that its kind may have; None: it is one."""
+    if operation_id not in state.changes:
+        return None
+    try:
+        msgspec.convert(spec_after(state, operation_id), KINDS[state.resource.kind].spec)
+    except msgspec.ValidationError as error:
+        return str(error)
+    return None
+
+
 def apply(walk: Walk, operation_id: str) -> None:
     """The operation is done: its change is now what is there."""
     if operation_id in walk.state.changes:

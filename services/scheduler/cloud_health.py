@@ -16,6 +16,7 @@ from services.scheduler.metrics import RESTS
 from services.scheduler.placement import Rest
 from services.scheduler.settings import Settings
 from shared.contract.messages import (
+    AppApplied,
     AttachVolume,
     ClusterCreateStarted,
     CommandFailed,
@@ -24,6 +25,7 @@ from shared.contract.messages import (
     ExportDisks,
     MachineDeployStarted,
     Message,
+    ProvisionApp,
     ProvisionCluster,
     ProvisionStack,
     ProvisionVm,
@@ -66,6 +68,7 @@ _MADE = (
     DisksExported,
     MachineDeployStarted,
     StackCreateStarted,
+    AppApplied,
     ClusterCreateStarted,
 )
 #: The commands that order them: whoever refuses one in so many words is alive.
@@ -74,6 +77,7 @@ _MAKING = frozenset(
     for command in (
         ProvisionCluster,
         ProvisionStack,
+        ProvisionApp,
         ProvisionVm,
         ProvisionVolume,
         TakeSnapshot,

@@ -44,6 +44,7 @@ from shared.contract.messages import (
     ProvisionCluster,
     ResizeCluster,
 )
+from shared.contract.problems import Reason
 from shared.contract.resources import Operation
 
 WORKER = "k8s_worker"
@@ -84,7 +85,14 @@ def _deprovision(state: ResourceState) -> DeprovisionCluster:
         drain=state.progress.get(STEP, Progress()).made,
         draining_since=draining_since,
         silent_since=silent_since,
+        force=_is_forced(state),
     )
+
+
+def _is_forced(state: ResourceState) -> bool:
+    """A lease that has ended waits for no apps, which would keep the cluster and its cost alive."""
+    ending = state.ending
+    return ending is not None and (ending.force or ending.reason is Reason.LEASE_EXPIRED)
 
 
 def _resize(state: ResourceState, operation: Operation) -> ResizeCluster:

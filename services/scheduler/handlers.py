@@ -18,6 +18,12 @@ from services.scheduler.submitting import submit_request
 from services.scheduler.workflows import WORKFLOWS
 from shared.bus import Delivery, RejectedMessage
 from shared.contract.messages import (
+    AppApplied,
+    AppChangeStarted,
+    AppDeletionStarted,
+    AppDeprovisioned,
+    AppInspectionFailed,
+    AppObserved,
     CensusTaken,
     CloudNotificationsChanged,
     ClusterCreateStarted,
@@ -77,8 +83,11 @@ InspectionFailed = (
     | MachineInspectionFailed
     | StackInspectionFailed
     | ClusterInspectionFailed
+    | AppInspectionFailed
 )
-Observed = VmObserved | StorageObserved | MachineObserved | StackObserved | ClusterObserved
+Observed = (
+    VmObserved | StorageObserved | MachineObserved | StackObserved | ClusterObserved | AppObserved
+)
 Handler = Callable[[Delivery, Any, Context], Awaitable[None]]
 
 
@@ -212,6 +221,11 @@ EVENT_HANDLERS: dict[type[Message], Handler] = {
     ClusterDeprovisioned: absorb_answer,
     ClusterResizeStarted: absorb_answer,
     ClusterObserved: observe_resource,
+    AppApplied: absorb_answer,
+    AppChangeStarted: absorb_answer,
+    AppDeletionStarted: absorb_answer,
+    AppDeprovisioned: absorb_answer,
+    AppObserved: observe_resource,
     StackChangeStarted: absorb_answer,
     StackCreateStarted: absorb_answer,
     StackDeletionStarted: absorb_answer,
@@ -223,6 +237,7 @@ EVENT_HANDLERS: dict[type[Message], Handler] = {
     MachineInspectionFailed: note_failed_inspection,
     StackInspectionFailed: note_failed_inspection,
     ClusterInspectionFailed: note_failed_inspection,
+    AppInspectionFailed: note_failed_inspection,
     CensusTaken: census.absorb_census,
     OrphanRemoved: census.note_removal,
 }

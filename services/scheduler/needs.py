@@ -1,6 +1,7 @@
-"""What a waiting resource needs of the others that it names: a volume, a snapshot, a machine. Pure.
+"""What a waiting resource needs of the others that it names: a volume, a snapshot, a machine, a
+cluster. Pure.
 
-They must be the tenant's, active, and on one store; then it goes there. Who names what has ended,
+They must be the tenant's, active, and at one place; then it goes there. Who names what has ended,
 or is about to, is told so at once; who names what is being made waits for it. What isn't known may
 yet come: requests that were accepted one after the other may be recorded in another order, so a
 young one waits for a while. So it does for what is another tenant's, or time would tell the two
@@ -26,7 +27,7 @@ class Needs:
     """How it stands with what a resource names.
 
     ``missing`` and ``unready`` are the words for what can't come any more, and for what is still to
-    come; ``apart`` for what can never be put together; ``place``: the only store that will do.
+    come; ``apart`` for what can never be put together; ``place``: the only one that will do.
     """
 
     missing: str | None = None
@@ -42,7 +43,7 @@ NOTHING_NEEDED = Needs()
 class Named:
     """What the ledger knows of a resource that another one names.
 
-    ``place`` is the store that it is on, or has its disks on.
+    ``place`` is the store that it is on, or has its disks on; of a cluster its cloud.
     """
 
     tenant: str

@@ -32,6 +32,8 @@ _PREFIX = "operation-"
 MAX_OPEN = 20
 #: How much later it is looked again whether the command of a growth has been answered.
 _LONGER = timedelta(seconds=15)
+#: What stands against a change, by the title of its problem.
+_AGAINST = {"Too large": changing_spec.too_large, "No such spec": changing_spec.contradicts}
 
 
 def is_operation(name: str) -> bool:
@@ -136,10 +138,10 @@ def _stands_against(walk: Walk, operation: Operation) -> Problem | None:
     if operation.size_gib:
         words = too_small(walk.state.resource, operation.size_gib)
         return bad_size(words) if words else None
-    words = changing_spec.too_large(walk.state, operation.id)
-    if words is None:
-        return None
-    return Problem(title="Too large", detail=words, reason=Reason.COMMAND_REJECTED)
+    for title, against in _AGAINST.items():
+        if (words := against(walk.state, operation.id)) is not None:
+            return Problem(title=title, detail=words, reason=Reason.COMMAND_REJECTED)
+    return None
 
 
 def _issue(walk: Walk, operation: Operation) -> None:

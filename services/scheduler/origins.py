@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from services.scheduler.app_workflow import APP_WORKFLOW
 from services.scheduler.cluster_workflow import CLUSTER_WORKFLOW
 from services.scheduler.machine_workflow import MACHINE_WORKFLOW
 from services.scheduler.stack_workflow import STACK_WORKFLOW
@@ -20,6 +21,8 @@ from shared.bus import FORBIDDEN, Delivery, RejectedMessage
 from shared.contract.codec import Envelope
 from shared.contract.identifiers import kind_of
 from shared.contract.messages import (
+    AppChangeStarted,
+    AppInspectionFailed,
     CensusTaken,
     CloudNotificationsChanged,
     ClusterInspectionFailed,
@@ -59,6 +62,8 @@ _BESIDE: Mapping[type[Message], frozenset[str]] = {
     MachineInspectionFailed: frozenset({MACHINE_WORKFLOW.worker}),
     ClusterResizeStarted: frozenset({CLUSTER_WORKFLOW.worker}),
     ClusterInspectionFailed: frozenset({CLUSTER_WORKFLOW.worker}),
+    AppChangeStarted: frozenset({APP_WORKFLOW.worker}),
+    AppInspectionFailed: frozenset({APP_WORKFLOW.worker}),
     StackChangeStarted: frozenset({STACK_WORKFLOW.worker}),
     StackInspectionFailed: frozenset({STACK_WORKFLOW.worker}),
     CloudNotificationsChanged: frozenset({VM_WORKFLOW.worker}),

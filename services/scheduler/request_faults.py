@@ -173,7 +173,12 @@ def _spec_faults(kind: Kind, wanted: type[msgspec.Struct], spec: Any) -> Iterato
         if box is not None and not is_sealed(box):
             detail = "It must be a libsodium sealed box in base64."
             yield FieldError(detail=detail, pointer=at + pointer(SEALED + secret))
-    yield from field_errors(shown, wanted, at)
+    faults = field_errors(shown, wanted, at)
+    yield from faults
+    rules = kind.rules
+    if not faults and rules is not None:
+        for one in rules.unprepared(shown) or rules.faults(shown):
+            yield msgspec.structs.replace(one, pointer=f"{at}{one.pointer}")
 
 
 def is_sealed(box: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.scheduler.app_workflow import APP_WORKFLOW
 from services.scheduler.attachment_workflow import ATTACHMENT_WORKFLOW
 from services.scheduler.cluster_workflow import CLUSTER_WORKFLOW
 from services.scheduler.definitions import WorkflowDefinition
@@ -22,6 +23,7 @@ WORKFLOWS: dict[str, WorkflowDefinition] = {
         SNAPSHOT_WORKFLOW,
         ATTACHMENT_WORKFLOW,
         CLUSTER_WORKFLOW,
+        APP_WORKFLOW,
         STACK_WORKFLOW,
     )
 }

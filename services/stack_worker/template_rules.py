@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from shared.contract import bounded_yaml
 from shared.contract.problems import Reason
 from shared.worker.errors import Refused
 
@@ -26,33 +27,12 @@ _DEFINITIONS = ("resource_def", "resource")
 _GROUPS = frozenset({"OS::Heat::ResourceGroup", "OS::Heat::AutoScalingGroup"})
 _CHAIN = "OS::Heat::ResourceChain"
 _NESTED = "OS::Heat::Stack"
-#: Bounds of what is read: aliases of YAML multiply, and whoever reads deeper than this fails.
-_MOST_VALUES = 200_000
-_MOST_ENTRIES = 10_000
-_DEEPEST = 100
 #: Functions of Heat's that may give a mapping.
 _FUNCTIONS = frozenset(
     {"get_param", "get_attr", "get_file", "if", "map_merge", "map_replace", "yaql", "Ref"}
     | {"str_replace", "str_replace_strict", "str_replace_vstrict", "list_join", "resource_facade"}
 )
 _TOO_LARGE = "The template is too large, or nested too deeply."
-_PLAIN = (str, int, float, type(None))
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """As Heat reads: dates stay texts. And merges of aliases are bounded."""
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        super().flatten_mapping(node)
-        if len(node.value) > _MOST_ENTRIES:
-            raise yaml.constructor.ConstructorError(
-                None, None, "more entries than may be merged", node.start_mark
-            )
-
-
-_Loader.add_constructor(
-    "tag:yaml.org,2002:timestamp", lambda loader, node: loader.construct_scalar(node)
-)
 
 
 def read(template: str | Mapping[str, Any]) -> dict[str, Any]:
@@ -63,7 +43,12 @@ def read(template: str | Mapping[str, Any]) -> dict[str, Any]:
     found = _parsed(template) if isinstance(template, str) else template
     if not isinstance(found, dict):
         raise _refused("The template is neither a JSON object nor a YAML mapping.")
-    _check_bounds(found)
+    try:
+        bounded_yaml.check_bounds(found)
+    except bounded_yaml.Unbounded as error:
+        raise _refused(_TOO_LARGE) from error
+    except bounded_yaml.NotPlain as error:
+        raise _refused(f"The template holds a {error}, which JSON has not.") from error
     return found
 
 
@@ -73,36 +58,12 @@ def _parsed(text: str) -> Any:
     except (ValueError, RecursionError):
         pass
     try:
-        _check_depth(text)
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+        return bounded_yaml.load(text)
+    except bounded_yaml.Unbounded as error:
+        raise _refused(_TOO_LARGE) from error
     except (yaml.YAMLError, ValueError) as error:
         words = " ".join(str(error).split())
         raise _refused(f"The template can't be read: {words[:500]}") from error
-
-
-def _check_depth(text: str) -> None:
-    """Before it is composed, in which libyaml's own stack overflows, and the process ends."""
-    depth = 0
-    for event in yaml.parse(text, Loader=_Loader):
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > _DEEPEST:
-            raise _refused(_TOO_LARGE)
-
-
-def _check_bounds(template: Any) -> None:
-    waiting, seen = [(template, 0)], 0
-    while waiting:
-        value, depth = waiting.pop()
-        seen += 1
-        if seen > _MOST_VALUES or depth > _DEEPEST:
-            raise _refused(_TOO_LARGE)
-        if isinstance(value, Mapping):
-            waiting += [(one, depth + 1) for pair in value.items() for one in pair]
-        elif isinstance(value, list):
-            waiting += [(one, depth + 1) for one in value]
-        elif not isinstance(value, _PLAIN):
-            raise _refused(f"The template holds a {type(value).__name__}, which JSON has not.")
 
 
 def check(template: Mapping[str, Any]) -> None:

@@ -57,6 +57,7 @@ _COMMANDS = (
     *(m.ReserveNode, m.ReleaseNode, m.DeployMachine, m.UndeployMachine, m.ChangeMachinePower),
     m.InspectMachines,
     *(m.ProvisionCluster, m.DeprovisionCluster, m.ResizeCluster, m.InspectClusters),
+    *(m.ProvisionApp, m.DeprovisionApp, m.ChangeApp, m.InspectApps),
     *(m.ProvisionStack, m.DeprovisionStack, m.ChangeStack, m.InspectStacks),
     *(m.TakeCensus, m.RemoveOrphan),
 )
@@ -75,6 +76,8 @@ _EVENTS = (
     *(m.StackObserved, m.StackInspectionFailed),
     *(m.ClusterCreateStarted, m.ClusterDeletionStarted, m.ClusterDeprovisioned),
     *(m.ClusterResizeStarted, m.ClusterObserved, m.ClusterInspectionFailed),
+    *(m.AppApplied, m.AppChangeStarted, m.AppDeletionStarted, m.AppDeprovisioned),
+    *(m.AppObserved, m.AppInspectionFailed),
     *(m.CensusTaken, m.OrphanRemoved, m.CloudNotificationsChanged),
 )
 _QUERIES = (

@@ -1,16 +1,18 @@
 """The kinds of resource and what a user may say of each: one table, `KINDS`.
 
-A later kind (app, …) adds its spec struct and its row here.
+A later kind (pool, …) adds its spec struct and its row here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
+from shared.contract import manifests as app_manifests
+from shared.contract.problems import FieldError
 from shared.contract.resources import POWER_VERBS, Resource, Sort, Verb
 
 #: The prefix of a secret field of a spec that has been sealed to the worker that needs it.
@@ -56,6 +58,9 @@ SnapshotId = Annotated[
 ]
 MachineId = Annotated[
     str, Meta(pattern="^machine-" + _ULID + _END, description="the id of a machine")
+]
+ClusterId = Annotated[
+    str, Meta(pattern="^cluster-" + _ULID + _END, description="the id of a cluster")
 ]
 #: RFC 3720 §3.2.6.3: lower case after normalisation, 223 bytes at most.
 InitiatorIqn = Annotated[
@@ -205,6 +210,65 @@ class ClusterSpec(
     arch: Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,32}" + _END)] | None = None
 
 
+Manifests = (
+    Annotated[
+        str, Meta(min_length=1, max_length=262144, description="documents of YAML, '---' between")
+    ]
+    | Annotated[
+        tuple[dict[str, Any], ...], Meta(max_length=100, description="objects of Kubernetes")
+    ]
+)
+SecretManifests = Annotated[
+    tuple[dict[str, Any], ...], Meta(max_length=100, description="objects of the kind Secret")
+]
+ContainerImage = Annotated[
+    str, Meta(min_length=1, max_length=512, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*" + _END)
+]
+Port = Annotated[int, Meta(ge=1, le=65535, description="a TCP port of the container")]
+Replicas = Annotated[int, Meta(ge=0, le=1000)]
+#: RFC 1123, with a star for a whole domain, as an Ingress takes it.
+HostName = Annotated[
+    str,
+    Meta(
+        max_length=253,
+        pattern=r"^(\*\.)?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+        r"(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*" + _END,
+        description="a DNS name in lower case",
+    ),
+]
+
+
+class AppSpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """A workload on a ``cluster``: ``manifests``, or the short form of ``image`` and the rest.
+
+    Manifests are objects of Kubernetes without a namespace: the app has one of its own, and nothing
+    outside of it. Those of the kind Secret are write-only: they are taken from ``manifests`` to
+    ``secret_manifests``, sealed at the door and never shown. The short form is a Deployment of
+    ``replicas``; with a ``port`` also a Service and an Ingress, for ``host`` alone where it is
+    said.
+    """
+
+    cluster: ClusterId
+    manifests: Manifests | None = None
+    secret_manifests: SecretManifests | None = None
+    image: ContainerImage | None = None
+    port: Port | None = None
+    replicas: Replicas = 1
+    host: HostName | None = None
+
+    def __post_init__(self) -> None:
+        if (self.manifests is None) == (self.image is None):
+            raise ValueError("Name either manifests or image, and not both.")
+        if self.image is None and (self.port, self.replicas, self.host) != (None, 1, None):
+            raise ValueError("Without image there are no port, replicas and host.")
+        if self.host is not None and self.port is None:
+            raise ValueError("A host needs a port, which the Ingress leads to.")
+        if self.image is not None and self.secret_manifests is not None:
+            raise ValueError("Beside image there are no secret_manifests.")
+
+
 def is_version(shown: str, wanted: str) -> bool:
     """Tell whether a version ("v1.20.2-1") is the one asked for ("1.20.2"), or of it ("1.20")."""
     found = shown.removeprefix("v").split("+")[0].split("-")[0].split(".")
@@ -319,6 +383,16 @@ class CreateCluster(
     callback_url: CallbackUrl | None = None
 
 
+class CreateApp(AppSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The body of ``POST /v1/apps``."""
+
+    name: Name | None = None
+    labels: Labels = {}
+    lease: LeaseRequest | None = None
+    deadline: MakingSeconds | None = None
+    callback_url: CallbackUrl | None = None
+
+
 class UpdateResource(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
@@ -371,6 +445,32 @@ class UpdateStack(
     lease: LeaseRequest | None = None
 
 
+class AppChange(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """What of an app can change in place, in the form that it has.
+
+    ``manifests`` replace all that are shown; Secrets stay unless some are named, which then replace
+    all of them.
+    """
+
+    manifests: Manifests | None = None
+    secret_manifests: SecretManifests | None = None
+    image: ContainerImage | None = None
+    port: Port | None = None
+    replicas: Replicas | None = None
+    host: HostName | None = None
+
+
+class UpdateApp(
+    AppChange, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``PATCH /v1/apps/{id}``: what it says is rolled out."""
+
+    labels: Labels | None = None
+    lease: LeaseRequest | None = None
+
+
 class NoChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Nothing of a spec can change in place."""
 
@@ -383,6 +483,19 @@ class ExtendLease(
     ttl: Seconds
 
 
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """What is looked at, in a spec or in a change of one, beyond its types.
+
+    ``faults`` are those of any JSON object; ``prepared`` makes of a good one what goes on the bus.
+    Both may take some tenths of a second. ``unprepared`` are faults of what came by the bus without
+    that, and is quick.
+    """
+
+    faults: Callable[[Mapping[str, Any]], list[FieldError]]
+    prepared: Callable[[dict[str, Any]], dict[str, Any]]
+    unprepared: Callable[[Mapping[str, Any]], list[FieldError]]
+
+
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """What the parts need to know of a kind.
 
@@ -391,6 +504,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     delete. ``references`` are the fields that name another resource of the tenant: {field: kind}.
     ``change`` are the fields of the spec that an update may name.
     ``takes_force``: a delete waits for who still uses it, unless it is forced.
+    ``rules`` is what types can't tell of its specs; None: nothing.
     """
 
     name: str
@@ -407,6 +521,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     verbs: frozenset[Verb] = frozenset()
     references: Mapping[str, str] = {}
     takes_force: bool = False
+    rules: Rules | None = None
 
     @property
     def opener(self) -> str:
@@ -485,6 +600,24 @@ KINDS: dict[str, Kind] = {
             update=UpdateCluster,
             change=ClusterChange,
             verbs=_LIVING,
+            takes_force=True,
+        ),
+        Kind(
+            name="app",
+            plural="apps",
+            worker="k8s_worker",
+            spec=AppSpec,
+            create=CreateApp,
+            update=UpdateApp,
+            change=AppChange,
+            secrets=(app_manifests.SECRETS,),
+            verbs=_LIVING,
+            references={"cluster": "cluster"},
+            rules=Rules(
+                faults=app_manifests.faults,
+                prepared=app_manifests.prepared,
+                unprepared=app_manifests.unprepared,
+            ),
         ),
         Kind(
             name="stack",

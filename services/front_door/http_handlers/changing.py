@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -31,7 +32,7 @@ from services.front_door.submission import Ask
 from shared.contract.identifiers import new_ulid
 from shared.contract.kinds import ExtendLease, Kind, least_size_gib
 from shared.contract.messages import RequestSubmitted
-from shared.contract.problems import Reason
+from shared.contract.problems import FieldError, Reason
 from shared.contract.resources import TERMINAL_PHASES, Operation, OperationState, Phase, Verb
 from shared.runtime import tracing
 from shared.runtime.deadline import Deadline
@@ -45,9 +46,12 @@ def create(kind: Kind) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         only(request)
         parts, tenant = front_door(request), caller(request).tenant
-        body: Any = await read_body(request, kind.create, _callback_url_faults(parts))
-        keys = parts.settings.sealing_public_keys
-        message, resource = requested(kind, tenant, body, keys.get(kind.opener, ""))
+        body: Any = await read_body(request, kind.create, _checks(kind, parts))
+        key = parts.settings.sealing_public_keys.get(kind.opener, "")
+        if kind.rules is None:
+            message, resource = requested(kind, tenant, body, key)
+        else:
+            message, resource = await asyncio.to_thread(requested, kind, tenant, body, key)
         ask = _ask(request, body)
         row = await references.accepted_before_or_found(parts, ask, message)
         if row is None:
@@ -65,8 +69,18 @@ def create(kind: Kind) -> Handler:
     return handle
 
 
-def _callback_url_faults(parts: FrontDoor) -> Check:
-    return lambda body: parts.callback_urls.faults(body.get("callback_url"), "/callback_url")
+def _checks(kind: Kind, parts: FrontDoor | None = None) -> Check:
+    """What types can't tell: where callbacks go to, and what the kind itself looks at."""
+
+    async def check(body: dict[str, Any]) -> Sequence[FieldError]:
+        found: list[FieldError] = []
+        if parts is not None:
+            found += await parts.callback_urls.faults(body.get("callback_url"), "/callback_url")
+        if kind.rules is not None:
+            found += await asyncio.to_thread(kind.rules.faults, body)
+        return found
+
+    return check
 
 
 def delete(kind: Kind) -> Handler:
@@ -108,7 +122,7 @@ def update(kind: Kind) -> Handler:
 
     async def handle(request: web.Request) -> web.Response:
         only(request)
-        body: Any = await read_body(request, kind.update)
+        body: Any = await read_body(request, kind.update, _checks(kind))
         if body == kind.update():
             raise bad_field("", "Name at least one field to change.")
         shown = await find(request, kind)
@@ -119,6 +133,8 @@ def update(kind: Kind) -> Handler:
         if not spec:
             row = await _submit(request, _ask(request, body), message, living=shown)
             return resource_answer(await _shown(request, row), status=202)
+        if kind.rules is not None:
+            spec = await asyncio.to_thread(kind.rules.prepared, spec)
         keys = front_door(request).settings.sealing_public_keys
         sealed = take_secrets(kind, spec, keys.get(kind.opener, ""))
         message = msgspec.structs.replace(

@@ -9,6 +9,20 @@ files take `MESSAGES` whole. There is no logic in it.
 
 from __future__ import annotations
 
+from shared.contract.messages.apps import (
+    AppApplied,
+    AppChangeStarted,
+    AppDeletionStarted,
+    AppDeprovisioned,
+    AppInspection,
+    AppInspectionFailed,
+    AppObserved,
+    AppPart,
+    ChangeApp,
+    DeprovisionApp,
+    InspectApps,
+    ProvisionApp,
+)
 from shared.contract.messages.base import Message
 from shared.contract.messages.clusters import (
     ClusterCheck,
@@ -160,12 +174,21 @@ from shared.contract.messages.workers import (
 
 __all__ = [
     "MESSAGES",
+    "AppApplied",
+    "AppChangeStarted",
+    "AppDeletionStarted",
+    "AppDeprovisioned",
+    "AppInspection",
+    "AppInspectionFailed",
+    "AppObserved",
+    "AppPart",
     "AssociateFloatingIp",
     "AttachVolume",
     "AttachmentCredentialsIssued",
     "CallbackSecretIssued",
     "CapacityReported",
     "CensusTaken",
+    "ChangeApp",
     "ChangeMachinePower",
     "ChangeStack",
     "ChangeVmPower",
@@ -186,6 +209,7 @@ __all__ = [
     "CreateWebhook",
     "DeleteWebhook",
     "DeployMachine",
+    "DeprovisionApp",
     "DeprovisionCluster",
     "DeprovisionConfigVolume",
     "DeprovisionStack",
@@ -208,6 +232,7 @@ __all__ = [
     "GoldenImage",
     "GrowVolume",
     "Holding",
+    "InspectApps",
     "InspectClusters",
     "InspectMachines",
     "InspectStacks",
@@ -229,6 +254,7 @@ __all__ = [
     "NodeReserved",
     "OrphanRemoved",
     "PrepareVmPort",
+    "ProvisionApp",
     "ProvisionCluster",
     "ProvisionConfigVolume",
     "ProvisionStack",

@@ -30,6 +30,7 @@ class DeprovisionCluster(Message, frozen=True):
     What a living cluster has outside of itself (load balancers, volumes) goes first (``drain``;
     what never lived has none of it). That was on its way at ``draining_since`` already, or nobody
     has answered since ``silent_since``: each for so long only, then the cluster goes all the same.
+    Apps on it are waited for, unless ``force``: then they go with what else goes first.
     """
 
     cloud: str
@@ -37,6 +38,7 @@ class DeprovisionCluster(Message, frozen=True):
     drain: bool = False
     draining_since: Moment | None = None
     silent_since: Moment | None = None
+    force: bool = False
 
 
 class ResizeCluster(Message, frozen=True):

@@ -78,7 +78,7 @@ def test_only_what_waits_for_its_users_is_deleted_by_force(document: Any) -> Non
     for kind in KINDS.values():
         delete = document["paths"][f"/v1/{kind.plural}/{{id}}"]["delete"]
         names = {parameter["name"] for parameter in delete["parameters"]}
-        assert ("force" in names) is kind.takes_force is (kind.name == "attachment")
+        assert ("force" in names) is kind.takes_force is (kind.name in {"attachment", "cluster"})
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ def test_the_environment_has_what_each_service_needs(installed: AdminSettings) -
         "vm_worker": common | {"COLOBUS_SEALING_KEY_FILE"},
         "baremetal_worker": common | {"COLOBUS_CHAP_KEY_FILE"},
         "iscsi_worker": common | {"COLOBUS_CHAP_KEY_FILE", "COLOBUS_SEALING_KEY_FILE"},
-        "k8s_worker": common,
+        "k8s_worker": common | {"COLOBUS_SEALING_KEY_FILE"},
         "stack_worker": common | {"COLOBUS_SEALING_KEY_FILE"},
         "webhook_worker": common | database | master,
     }

@@ -11,6 +11,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
+from services.k8s_worker.app_backend import AppLook, AppObjects
 from services.k8s_worker.backend import (
     Access,
     Check,
@@ -129,6 +130,10 @@ class Server:
         self.refuses = False
         self.closed = False
         self.left: list[list[str]] = []
+        self.applied: list[AppObjects] = []
+        self.app_looks: dict[str, AppLook] = {}
+        self.apps_looked_at: list[str] = []
+        self.removed: list[str] = []
         self.looks = 0
         self.nodes: tuple[Node, ...] = ()
         self.checks: tuple[Check, ...] = ()
@@ -150,6 +155,33 @@ class Server:
         if self.refuses:
             raise Unanswered("It can't be reached.")
         return self.left.pop(0) if self.left else []
+
+    async def apply_app(self, app: AppObjects, seconds: float) -> None:
+        assert seconds > 0
+        if self.refuses:
+            raise Unanswered("It can't be reached.")
+        self.applied.append(app)
+
+    async def apps(self, labels: Mapping[str, str]) -> list[str]:
+        assert list(labels) == ["colobus.org/installation"]
+        if self.refuses:
+            raise Unanswered("It can't be reached.")
+        return sorted(self.app_looks.keys() - set(self.removed))
+
+    async def remove_app(self, namespace: str) -> bool:
+        if self.refuses:
+            raise Unanswered("It can't be reached.")
+        self.removed.append(namespace)
+        return namespace in self.app_looks
+
+    async def look_at_app(self, namespace: str, labels: Mapping[str, str]) -> AppLook | None:
+        self.apps_looked_at.append(namespace)
+        assert labels == {"colobus.org/resource": namespace}
+        if self.answering is not None:
+            await self.answering.wait()
+        if self.refuses:
+            raise Unanswered("It can't be reached.")
+        return self.app_looks.get(namespace)
 
     async def close(self) -> None:
         self.closed = True

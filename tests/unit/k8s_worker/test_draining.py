@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from services.k8s_worker.app_backend import AppLook
 from services.k8s_worker.backend import Access
 from services.k8s_worker.draining import DRAIN_SECONDS, SILENT_SECONDS, drained
 from services.k8s_worker.lookout import Lookout
@@ -16,7 +17,7 @@ from shared.runtime.deadline import Deadline
 from shared.runtime.errors import TemporaryError
 from tests.unit.k8s_worker.magnum import Magnum, Server
 
-WEB = "Service default/web"
+WEB, APP = "Service default/web", "app-1"
 
 
 class House:
@@ -27,6 +28,7 @@ class House:
         self.cluster = self.magnum.add("c", {}, **{"api_address": "https://c:6443", **shown})
         self.left: list[list[str]] = []
         self.silent = False
+        self.apps: set[str] = set()
         self.lookout = Lookout(self._connect)
         self.connected = 0
 
@@ -34,6 +36,7 @@ class House:
         self.connected += 1
         server = Server(access)
         server.left, server.refuses = self.left, self.silent
+        server.app_looks = {one: AppLook() for one in self.apps}
         return server
 
     async def drained(self, *, drain: bool = True, **since: Any) -> list[str]:
@@ -100,3 +103,16 @@ async def test_what_never_lived_is_not_asked(shown: dict[str, Any]) -> None:
     other = House()
     assert await other.drained(drain=False) == []
     assert house.connected == other.connected == 0
+
+
+async def test_apps_hold_a_cluster_up_for_as_long_as_they_live() -> None:
+    """However long that is; by force they go with what else goes first."""
+    house = House()
+    house.apps = {APP}
+    with pytest.raises(TemporaryError, match=f"c is in use: {APP}") as waits:
+        await house.drained(draining_since=ago(1000))
+    assert waits.value.reason == Reason.HAS_APPS
+    with pytest.raises(TemporaryError, match=f"Going before the cluster: {APP}") as going:
+        await house.drained(force=True)
+    assert going.value.reason == Reason.IN_USE
+    assert await house.drained(force=True) == []

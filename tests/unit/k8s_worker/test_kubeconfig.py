@@ -27,7 +27,7 @@ API = "https://203.0.113.20:6443"
 
 
 def context(magnum: Magnum) -> Context:
-    return Context(magnum, Tenants({}), Lookout(Server), KIT)
+    return Context(magnum, Tenants({}), Lookout(Server), KIT, SealingKey.generate())
 
 
 def query(key: SealingKey, cluster: str = ID) -> GetKubeconfig:

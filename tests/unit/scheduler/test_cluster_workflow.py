@@ -9,6 +9,7 @@ import pytest
 
 from services.scheduler import operations
 from services.scheduler.ledger import inspection_of
+from services.scheduler.state import Ending, Goal
 from shared.contract.messages import (
     ClusterCheck,
     ClusterCreateStarted,
@@ -322,3 +323,23 @@ def test_a_resize_that_magnum_gives_up_is_ordered_again_and_ends_with_its_words(
     assert operation.error is not None
     assert "no room for 30" in (operation.error.detail or "")
     assert cluster.state.resource.spec["node_count"] == 2
+
+
+def test_a_cluster_waits_for_its_apps_unless_that_is_forced_or_its_lease_has_ended() -> None:
+    """What holds it up so long is no reason to hurry with draining later."""
+    cluster = living()
+    cluster.delete()
+    for _ in range(2):
+        assert cluster.command().message == DeprovisionCluster(
+            cloud="devcloud", cluster_id="m-1", drain=True
+        )
+        cluster.fail(Reason.HAS_APPS, retryable=True, detail="in use: app-1")
+        assert (cluster.reason(), cluster.status.message) == (Reason.HAS_APPS, "in use: app-1")
+        cluster.ring("retry/cluster")
+    cluster.fail(Reason.HAS_APPS, retryable=True)
+    cluster.delete(force=True)
+    forced = DeprovisionCluster(cloud="devcloud", cluster_id="m-1", drain=True, force=True)
+    assert cluster.command().message == forced
+    leased = living()
+    leased.end(Ending(goal=Goal.DELETE, reason=Reason.LEASE_EXPIRED))
+    assert leased.command().message == forced

@@ -1,0 +1,138 @@
+"""What clusters show of our apps becomes `AppObserved`.
+
+One list of Magnum's per tenant finds their clusters. All apps of a cluster share its fate: where it
+does not answer to the first look, none of the others waits for it, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from services.k8s_worker.app_backend import RESOURCE, AppLook
+from services.k8s_worker.app_provisioner import AppKit, closed, listed
+from services.k8s_worker.backend import Backend, Cluster, Project, Unanswered
+from shared.contract.messages import (
+    AppInspection,
+    AppInspectionFailed,
+    AppObserved,
+    InspectApps,
+)
+from shared.runtime.deadline import Deadline
+from shared.runtime.errors import ColobusError
+from shared.worker.command import Command, Observation
+
+#: How long an inspection may go on once it has started, in seconds; and all looks at one cluster.
+LIFE, CLUSTER_SECONDS = 45.0, 12.0
+#: How many looks are under way at one cluster, and altogether.
+_AT_ONCE, _ALL_AT_ONCE = 4, 50
+_LATE = "The API server does not answer in time."
+
+
+async def inspect_apps(
+    backend: Backend, kit: AppKit, command: Command[InspectApps]
+) -> list[Observation]:
+    """Look at all apps of the command, tenant by tenant, side by side."""
+    groups: defaultdict[str, list[AppInspection]] = defaultdict(list)
+    for one in command.message.apps:
+        groups[one.tenant].append(one)
+    at_once = asyncio.Semaphore(_ALL_AT_ONCE)
+    seen = await asyncio.gather(
+        *(_inspect_tenant(backend, kit, command, at_once, *group) for group in groups.items())
+    )
+    return [observation for group in seen for observation in group]
+
+
+async def _inspect_tenant(
+    backend: Backend,
+    kit: AppKit,
+    command: Command[InspectApps],
+    at_once: asyncio.Semaphore,
+    tenant: str,
+    asked: Sequence[AppInspection],
+) -> list[Observation]:
+    cloud = command.message.cloud
+    try:
+        project = backend.project(cloud, tenant, Deadline.after(LIFE))
+        # Before the question, not after the answer: what changes in between is not seen.
+        observed_at = datetime.now(UTC)
+        clusters = await listed(project, kit.kit, sorted({one.cluster for one in asked}))
+    except ColobusError as error:
+        ids = tuple(one.resource_id for one in asked)
+        return [Observation(command.resource_id, tenant, _failed(cloud, ids, error))]
+    by_cluster: defaultdict[str, list[str]] = defaultdict(list)
+    for one in asked:
+        by_cluster[one.cluster].append(one.resource_id)
+    seen = await asyncio.gather(
+        *(
+            _inspect_cluster(project, kit, at_once, observed_at, clusters[name], apps)
+            for name, apps in by_cluster.items()
+        )
+    )
+    return [Observation(name, tenant, one) for found in seen for name, one in found.items()]
+
+
+def _failed(cloud: str, ids: tuple[str, ...], error: ColobusError) -> AppInspectionFailed:
+    return AppInspectionFailed(cloud=cloud, resource_ids=ids, problem=error.problem())
+
+
+async def _inspect_cluster(
+    project: Project,
+    kit: AppKit,
+    at_once: asyncio.Semaphore,
+    observed_at: datetime,
+    cluster: Cluster | None,
+    apps: Sequence[str],
+) -> Mapping[str, AppObserved | AppInspectionFailed]:
+    if cluster is None:
+        return {one: AppObserved(observed_at=observed_at, cluster_gone=True) for one in apps}
+    if (words := closed(cluster)) is not None:
+        return _all_unanswered(observed_at, apps, words)
+    found: dict[str, AppObserved | AppInspectionFailed] = {}
+    here = asyncio.Semaphore(_AT_ONCE)
+
+    async def look(app: str) -> None:
+        async with here, at_once:
+            found[app] = await _look(project, kit, cluster, observed_at, app)
+
+    first, *others = apps
+    try:
+        async with asyncio.timeout(kit.lookout.patience(cluster.id, CLUSTER_SECONDS)):
+            await look(first)
+            words = getattr(found[first], "unanswered", None)
+            if words is not None:
+                return _all_unanswered(observed_at, apps, words)
+            await asyncio.gather(*(look(one) for one in others))
+    except TimeoutError:
+        pass  # of those that were not seen it is said below
+    late = _all_unanswered(observed_at, [one for one in apps if one not in found], _LATE)
+    return {**found, **late}
+
+
+def _all_unanswered(
+    observed_at: datetime, apps: Iterable[str], words: str
+) -> dict[str, AppObserved]:
+    return {one: AppObserved(observed_at=observed_at, unanswered=words) for one in apps}
+
+
+async def _look(
+    project: Project, kit: AppKit, cluster: Cluster, observed_at: datetime, app: str
+) -> AppObserved | AppInspectionFailed:
+    try:
+        seen = await kit.lookout.ask(
+            project, cluster, lambda server: server.look_at_app(app, {RESOURCE: app})
+        )
+    except Unanswered as error:
+        return AppObserved(observed_at=observed_at, unanswered=str(error))
+    except ColobusError as error:
+        return _failed(project.cloud, (app,), error)
+    return observation_of(observed_at, seen)
+
+
+def observation_of(observed_at: datetime, seen: AppLook | None) -> AppObserved:
+    """Return what was seen of one app; None: the cluster has no such namespace. Pure."""
+    if seen is None:
+        return AppObserved(observed_at=observed_at, gone=True)
+    return AppObserved(observed_at=observed_at, going=seen.going, parts=seen.parts)

@@ -1,0 +1,290 @@
+"""Apps on API servers that are hostile, old, or refuse, over real TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from services.k8s_worker import app_inventory, kubernetes_app_look
+from services.k8s_worker.app_backend import AppLook, AppObjects, ManifestRefused
+from services.k8s_worker.backend import Unanswered
+from services.k8s_worker.kubernetes_api import KubernetesApi
+from shared.contract.manifests import INVENTORY
+from tests.support.api_server import ScriptedServer, api_server
+
+APP = "app-01jz0000000000000000000000"
+PLACE = f"/api/v1/namespaces/{APP}"
+BOOK = f"{PLACE}/configmaps/{INVENTORY}"
+SECRET = "nobody-may-read-this"
+LABELS = {"colobus.org/installation": "test", "colobus.org/resource": APP}
+KNOWN = [
+    {"name": "configmaps", "kind": "ConfigMap", "namespaced": True},
+    {"name": "secrets", "kind": "Secret", "namespaced": True},
+    {"name": "nodes", "kind": "Node", "namespaced": False},
+    {"name": "nodes/proxy", "kind": "NodeProxyOptions", "namespaced": False},
+]
+
+
+def thing(kind: str, name: str, **more: Any) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, **more}
+
+
+def entry(kind: str, resource: str, name: str, api: str = "v1") -> dict[str, str]:
+    return {"api": api, "resource": resource, "kind": kind, "name": name}
+
+
+def book(*entries: dict[str, str]) -> dict[str, Any]:
+    return {"metadata": {"name": INVENTORY}, "data": {"objects": json.dumps(entries)}}
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[ScriptedServer]:
+    """One that takes everything in the app's namespace."""
+    async with api_server(tmp_path) as made:
+        made.answers["GET /api/v1"] = {"resources": KNOWN}
+        namespace = {"metadata": {"name": APP}}
+        for path, answer in ((PLACE, namespace), (BOOK, {}), (f"{PLACE}/secrets/access", {})):
+            made.answers[f"PATCH {path}"] = answer
+        for name in ("a", "b"):
+            made.answers[f"PATCH {PLACE}/configmaps/{name}"] = {}
+        yield made
+
+
+async def applied(server: ScriptedServer, *objects: dict[str, Any], keeps: bool = False) -> None:
+    api = KubernetesApi(server.access)
+    try:
+        await api.apply_app(AppObjects(APP, LABELS, objects, keeps), 20)
+    finally:
+        await api.close()
+
+
+async def look(server: ScriptedServer) -> AppLook | None:
+    api = KubernetesApi(server.access)
+    try:
+        return await api.look_at_app(APP, {"colobus.org/resource": APP})
+    finally:
+        await api.close()
+
+
+def told(server: ScriptedServer, method: str) -> list[str]:
+    """The paths that were told something by this method, in order."""
+    return [one.split()[1] for one in server.asked if one.startswith(method)]
+
+
+async def test_all_is_applied_in_its_namespace_and_the_inventory_frames_it(
+    server: ScriptedServer,
+) -> None:
+    """What others start with comes first; every object is marked, and where it belongs."""
+    await applied(server, thing("ConfigMap", "a"), thing("Secret", "access"))
+    secret, config = f"{PLACE}/secrets/access", f"{PLACE}/configmaps/a"
+    assert told(server, "PATCH") == [PLACE, BOOK, secret, config, BOOK]
+    bodies = [one for one in server.bodies if one]
+    assert all(LABELS.items() <= one["metadata"]["labels"].items() for one in bodies)
+    assert [one["metadata"].get("namespace") for one in bodies] == [None, APP, APP, APP, APP]
+    names = {one["name"] for one in json.loads(bodies[-1]["data"]["objects"])}
+    assert names == {"a", "access"}
+
+
+async def test_what_a_change_leaves_out_goes_but_secrets_that_it_does_not_name(
+    server: ScriptedServer,
+) -> None:
+    """Until it has gone the inventory names it, too."""
+    before = (
+        entry("ConfigMap", "configmaps", "a"),
+        entry("ConfigMap", "configmaps", "b"),
+        entry("Secret", "secrets", "access"),
+    )
+    server.answers[f"GET {BOOK}"] = book(*before)
+    server.answers[f"DELETE {PLACE}/configmaps/b"] = (500, {"message": "no endpoints"})
+    with pytest.raises(Unanswered, match="no endpoints"):
+        await applied(server, thing("ConfigMap", "a"), keeps=True)
+    assert told(server, "DELETE") == [f"{PLACE}/configmaps/b"]
+    (written,) = (one for one in server.bodies if one and "data" in one)
+    assert len(json.loads(written["data"]["objects"])) == 3
+    server.answers[f"DELETE {PLACE}/configmaps/b"] = {}
+    await applied(server, thing("ConfigMap", "a"), keeps=True)
+    last = [one for one in server.bodies if one and "data" in one][-1]
+    assert {one["name"] for one in json.loads(last["data"]["objects"])} == {"a", "access"}
+
+
+async def test_changes_that_failed_never_fill_the_inventory(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What they left goes first, then."""
+    monkeypatch.setattr(app_inventory, "MOST", 2)
+    before = [entry("ConfigMap", "configmaps", name) for name in ("a", "b")]
+    server.answers[f"GET {BOOK}"] = book(*before)
+    server.answers[f"DELETE {PLACE}/configmaps/b"] = {}
+    await applied(server, thing("ConfigMap", "a"), thing("Secret", "access"))
+    order = [one for one in server.asked if one.startswith(("DELETE", "PATCH"))]
+    assert order.index(f"DELETE {PLACE}/configmaps/b") < order.index(f"PATCH {BOOK}")
+
+
+@pytest.mark.parametrize(
+    ("manifest", "words"),
+    [
+        (thing("Node", "n"), "Node n: it is of the whole cluster"),
+        (thing("Widget", "w"), "Widget w: the cluster knows no Widget in v1"),
+        (thing("NodeProxyOptions", "p"), "knows no NodeProxyOptions"),
+        ({**thing("A", "a"), "apiVersion": "x.org/v1"}, "A a: the cluster knows no x.org/v1"),
+    ],
+)
+async def test_what_is_not_of_a_namespace_is_refused_before_anything_is_applied(
+    server: ScriptedServer, manifest: dict[str, Any], words: str
+) -> None:
+    """By the cluster's own discovery, and among good ones."""
+    with pytest.raises(ManifestRefused, match=words):
+        await applied(server, thing("ConfigMap", "a"), manifest)
+    assert told(server, "PATCH") == []
+
+
+async def test_a_refusal_is_told_but_what_it_quotes_of_a_secret_is_not(
+    server: ScriptedServer,
+) -> None:
+    """A 4xx is for good, others are for now; of a Secret there is the status alone."""
+    said = {"message": f'illegal base64 data: "{SECRET}"'}
+    path = f"PATCH {PLACE}/secrets/access"
+    for status, wanted in ((422, ManifestRefused), (400, ManifestRefused), (500, Unanswered)):
+        server.answers[path] = (status, said)
+        with pytest.raises(wanted) as refused:
+            await applied(server, thing("Secret", "access", data={"a": "b"}))
+        assert str(status) in str(refused.value)
+        assert SECRET not in str(refused.value)
+    server.answers[f"PATCH {PLACE}/configmaps/a"] = (422, {"message": "data: Invalid value"})
+    with pytest.raises(ManifestRefused, match=r"ConfigMap a: .*422: data: Invalid value"):
+        await applied(server, thing("ConfigMap", "a"))
+
+
+async def test_an_object_that_does_not_fit_its_kind_is_refused_for_good(
+    server: ScriptedServer,
+) -> None:
+    """Kubernetes 1.20 answers 500, for ever."""
+    said = {"message": "failed to create typed patch object: .data: expected map, got &{1}"}
+    server.answers[f"PATCH {PLACE}/configmaps/a"] = (500, said)
+    with pytest.raises(ManifestRefused, match=r"ConfigMap a: .*expected map"):
+        await applied(server, thing("ConfigMap", "a", data=1))
+
+
+async def test_a_namespace_that_is_going_is_waited_for(server: ScriptedServer) -> None:
+    """Nothing could be made in it."""
+    going = {"metadata": {"name": APP, "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+    server.answers[f"PATCH {PLACE}"] = going
+    with pytest.raises(Unanswered, match="still being removed"):
+        await applied(server, thing("ConfigMap", "a"))
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [entry("ConfigMap", "../../kube-system/configmaps", "a")],
+        [entry("ConfigMap", "configmaps", "../../../namespaces/kube-system")],
+        [entry("ConfigMap", "configmaps", "a", "v1/namespaces/kube-system")],
+        [entry("ConfigMap", "configmaps", f"a{number}") for number in range(501)],
+        ["text"],
+    ],
+)
+async def test_an_inventory_that_somebody_has_written_leads_nowhere_else(
+    server: ScriptedServer, entries: list[Any]
+) -> None:
+    """It is no inventory, then; nothing is deleted by it."""
+    server.answers[f"GET {BOOK}"] = book(*entries)
+    with pytest.raises(Unanswered, match="can't be read"):
+        await applied(server, thing("ConfigMap", "a"))
+    with pytest.raises(Unanswered, match="can't be read"):
+        await look(server)
+    assert told(server, "DELETE") == []
+
+
+async def test_what_it_is_made_of_is_looked_at_and_missed(server: ScriptedServer) -> None:
+    """Pods only where something is not ready; a Deployment that somebody removed is a part, too."""
+    apps = "apps/v1"
+    server.answers[f"GET {BOOK}"] = book(
+        entry("Deployment", "deployments", "web", apps),
+        entry("Deployment", "deployments", "lost", apps),
+        entry("Secret", "secrets", "access"),
+        entry("Ingress", "ingresses", "web", "networking.k8s.io/v1"),
+    )
+    status = {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1}
+    web = {"metadata": {"name": "web", "generation": 1}, "spec": {"replicas": 1}}
+    found = {"items": [{**web, "status": status}]}
+    server.answers[f"GET /apis/apps/v1/namespaces/{APP}/deployments"] = found
+    balancer = {"loadBalancer": {"ingress": [{"ip": "203.0.113.7"}]}}
+    ingress = {"items": [{"metadata": {"name": "web"}, "status": balancer}]}
+    server.answers[f"GET /apis/networking.k8s.io/v1/namespaces/{APP}/ingresses"] = ingress
+    waiting = {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off"}}}
+    pod = {"metadata": {"name": "web-1"}, "status": {"containerStatuses": [waiting]}}
+    server.answers[f"GET {PLACE}/pods"] = {"items": [pod]}
+    seen = await look(server)
+    assert seen is not None
+    shown = {(one.kind, one.name): (one.done, one.reason) for one in seen.parts}
+    assert shown == {
+        ("Deployment", "lost"): (False, "app_not_ready"),
+        ("Deployment", "web"): (False, "image_pull_failed"),
+        ("Ingress", "web"): (True, None),
+    }
+
+
+async def test_gone_going_and_robbed_are_three_things(server: ScriptedServer) -> None:
+    """Without an inventory the namespace decides."""
+    assert await look(server) is None
+    condition = {"type": "NamespaceContentRemaining", "status": "True", "message": "2 ingresses"}
+    going = {"name": APP, "deletionTimestamp": "2026-01-01T00:00:00Z"}
+    server.answers[f"GET {PLACE}"] = {"metadata": going, "status": {"conditions": [condition]}}
+    seen = await look(server)
+    assert seen is not None
+    assert seen.going == f"The namespace {APP} is being removed. 2 ingresses"
+    server.answers[f"GET {PLACE}"] = {"metadata": {"name": APP}}
+    robbed = await look(server)
+    assert robbed is not None
+    assert [(one.kind, one.done) for one in robbed.parts] == [("ConfigMap", False)]
+
+
+async def test_who_drips_ends_a_look_within_its_bound(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what can't be digested ends it at once."""
+    monkeypatch.setattr(kubernetes_app_look, "LOOK_SECONDS", 0.5)
+
+    async def drip(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b" ")
+            await asyncio.sleep(0.05)
+
+    server.answers[f"GET {BOOK}"] = drip
+    with pytest.raises(Unanswered, match="in time"):
+        await look(server)
+    nonsenses: tuple[Any, ...] = (b"[", b"<html>", [], {"data": []}, (302, {}), (401, {}))
+    for nonsense in nonsenses:
+        server.answers[f"GET {BOOK}"] = nonsense
+        with pytest.raises(Unanswered):
+            await look(server)
+
+
+async def test_apps_are_those_namespaces_that_are_named_as_ours(server: ScriptedServer) -> None:
+    """Whoever puts our labels on others holds up nothing by it."""
+    own, other = {"colobus.org/resource": APP}, {"colobus.org/resource": "app-x"}
+    server.answers["GET /api/v1/namespaces"] = {
+        "items": [
+            {"metadata": {"name": APP, "labels": own}},
+            {"metadata": {"name": "app-x", "labels": other}},
+            {"metadata": {"name": APP.replace("0", "1"), "labels": own}},
+            {"metadata": {"name": "default"}},
+        ]
+    }
+    api = KubernetesApi(server.access)
+    assert await api.apps({"colobus.org/installation": "test"}) == [APP]
+    server.answers[f"DELETE {PLACE}"] = {}
+    assert await api.remove_app(APP)
+    server.answers[f"DELETE {PLACE}"] = (409, {"message": "being removed"})
+    assert await api.remove_app(APP)
+    del server.answers[f"DELETE {PLACE}"]
+    assert not await api.remove_app(APP)
+    await api.close()

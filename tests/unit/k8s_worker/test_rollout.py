@@ -1,0 +1,166 @@
+"""How far workloads are, by what API servers show of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from services.k8s_worker.app_objects import Ingress, Pod, Workload
+from services.k8s_worker.rollout import ingress_part, workload_part
+from shared.contract.problems import Reason
+
+AVAILABLE = {"type": "Available", "status": "True"}
+OVERDUE = {
+    "type": "Progressing",
+    "status": "False",
+    "reason": "ProgressDeadlineExceeded",
+    "message": 'ReplicaSet "web-1" has timed out progressing.',
+}
+
+
+def workload(wanted: int | None, **status: Any) -> Workload:
+    spec = {} if wanted is None else {"replicas": wanted}
+    shown = {
+        "metadata": {"name": "web", "namespace": "a", "generation": 2},
+        "spec": spec,
+        "status": {"observedGeneration": 2, **status},
+    }
+    return msgspec.convert(shown, Workload)
+
+
+def pod(name: str = "web-1-a", **status: Any) -> Pod:
+    return msgspec.convert({"metadata": {"name": name}, "status": status}, Pod)
+
+
+def waiting(reason: str, message: str) -> dict[str, Any]:
+    return {"containerStatuses": [{"state": {"waiting": {"reason": reason, "message": message}}}]}
+
+
+UNSCHEDULABLE: dict[str, Any] = {
+    "conditions": [
+        {
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": "Unschedulable",
+            "message": "0/2 nodes are available: 2 Insufficient cpu.",
+        }
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "replicas", "status", "done"),
+    [
+        ("Deployment", 2, {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}, True),
+        ("Deployment", 2, {"replicas": 3, "updatedReplicas": 2, "availableReplicas": 3}, False),
+        ("Deployment", 2, {"replicas": 2, "updatedReplicas": 1, "availableReplicas": 2}, False),
+        ("Deployment", 2, {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 1}, False),
+        ("Deployment", 0, {}, True),
+        ("Deployment", 2, {}, False),
+        (
+            "Deployment",
+            1,
+            {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1},
+            False,
+        ),
+        ("StatefulSet", 2, {"replicas": 2, "updatedReplicas": 2, "readyReplicas": 2}, True),
+        ("StatefulSet", 2, {"replicas": 2, "updatedReplicas": 1, "readyReplicas": 2}, False),
+        ("StatefulSet", 2, {"replicas": 3, "updatedReplicas": 2, "readyReplicas": 2}, False),
+        (
+            "DaemonSet",
+            None,
+            {"desiredNumberScheduled": 2, "updatedNumberScheduled": 2, "numberAvailable": 2},
+            True,
+        ),
+        (
+            "DaemonSet",
+            None,
+            {"desiredNumberScheduled": 2, "updatedNumberScheduled": 1, "numberAvailable": 2},
+            False,
+        ),
+    ],
+)
+def test_a_workload_is_done_when_all_of_it_is_new_and_available(
+    kind: str, replicas: int | None, status: dict[str, Any], done: bool
+) -> None:
+    """By the generation that was asked for last."""
+    part = workload_part(kind, workload(replicas, **status))
+    assert (part.done, part.words is None) == (done, done)
+
+
+def test_a_stateful_set_that_keeps_some_or_replaces_none_is_done_without_them() -> None:
+    """Its own strategy says so."""
+    status = {"replicas": 3, "updatedReplicas": 1, "readyReplicas": 3}
+    for strategy in (
+        {"type": "RollingUpdate", "rollingUpdate": {"partition": 2}},
+        {"type": "OnDelete"},
+    ):
+        shown = workload(3, **status)
+        spec = msgspec.convert({"replicas": 3, "updateStrategy": strategy}, type(shown.spec))
+        assert workload_part("StatefulSet", msgspec.structs.replace(shown, spec=spec)).done
+
+
+def test_what_holds_its_pods_up_is_told_in_the_clusters_words() -> None:
+    """Of other workloads' pods, and of those that go, nothing."""
+    others = pod("other-1", **waiting("ErrImagePull", "not ours"))
+    part = workload_part("Deployment", workload(1), [others, pod(**UNSCHEDULABLE)])
+    assert (part.reason, part.failed, part.done) == (Reason.UNSCHEDULABLE, False, False)
+    assert part.words == (
+        "Deployment web: 0 of 1 replicas are available, 0 of them updated; Pod web-1-a: "
+        "Unschedulable: 0/2 nodes are available: 2 Insufficient cpu."
+    )
+
+
+@pytest.mark.parametrize(
+    ("reason", "ours"),
+    [
+        ("ImagePullBackOff", Reason.IMAGE_PULL_FAILED),
+        ("ErrImagePull", Reason.IMAGE_PULL_FAILED),
+        ("CrashLoopBackOff", Reason.APP_NOT_READY),
+        ("CreateContainerConfigError", Reason.APP_NOT_READY),
+    ],
+)
+def test_a_container_that_waits_says_why(reason: str, ours: Reason) -> None:
+    """An init container's, too."""
+    words = waiting(reason, "Back-off\n  of it")
+    for status in (words, {"initContainerStatuses": words["containerStatuses"]}):
+        part = workload_part("Deployment", workload(1), [pod(**status)])
+        assert part.reason == ours
+        assert f"Pod web-1-a: {reason}: Back-off of it." in (part.words or "")
+
+
+def test_given_up_by_the_cluster_is_failed_with_what_held_it_up() -> None:
+    """Though the pods of before are still available."""
+    status = {"replicas": 2, "updatedReplicas": 1, "availableReplicas": 1}
+    shown = workload(1, **status, conditions=[AVAILABLE, OVERDUE])
+    part = workload_part("Deployment", shown, [pod(**UNSCHEDULABLE)])
+    assert (part.failed, part.available, part.reason) == (True, True, Reason.UNSCHEDULABLE)
+    assert "ProgressDeadlineExceeded: ReplicaSet" in (part.words or "")
+    assert "Unschedulable" in (part.words or "")
+    old = msgspec.structs.replace(
+        shown, metadata=msgspec.structs.replace(shown.metadata, generation=3)
+    )
+    assert not workload_part("Deployment", old).failed
+
+
+def test_words_are_bounded() -> None:
+    """Whatever a server says."""
+    part = workload_part("Deployment", workload(1), [pod(**waiting("Odd", "x" * 10_000))])
+    assert len(part.words or "") < 600
+
+
+def test_an_ingress_is_done_with_an_address() -> None:
+    """Its controller's, which may be a name."""
+
+    def ingress(found: Any) -> Ingress:
+        status = {"loadBalancer": {} if found is None else {"ingress": found}}
+        return msgspec.convert({"metadata": {"name": "web"}, "status": status}, Ingress)
+
+    nothing: tuple[Any, ...] = (None, [], [{}])
+    for empty in nothing:
+        part = ingress_part(ingress(empty))
+        assert (part.done, part.words) == (False, "Ingress web has no address yet.")
+    part = ingress_part(ingress([{"ip": "203.0.113.7"}, {"hostname": "lb.example.org"}]))
+    assert (part.done, part.addresses) == (True, ("203.0.113.7", "lb.example.org"))
