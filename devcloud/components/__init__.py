@@ -39,6 +39,7 @@ from devcloud.components.nova import (
     NovaDatabase,
     NovaScheduler,
 )
+from devcloud.components.octavia import Octavia, OctaviaApi, OctaviaDatabase, OctaviaWorker
 from devcloud.components.placement import Placement, PlacementDatabase
 from devcloud.components.postgresql import PostgreSQL
 from devcloud.components.provisioning_network import ProvisioningNetwork
@@ -78,6 +79,11 @@ COMPONENTS: tuple[type[Component], ...] = (
     HeatApi,
     HeatEngine,
     Heat,
+    # Load balancers.
+    OctaviaDatabase,
+    OctaviaApi,
+    OctaviaWorker,
+    Octavia,
     # Volumes, and who offers them over iSCSI.
     CephMon,
     CephOsd,
