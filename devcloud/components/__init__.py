@@ -25,7 +25,7 @@ from devcloud.components.golden_image import GoldenImage
 from devcloud.components.heat import Heat, HeatApi, HeatDatabase, HeatEngine
 from devcloud.components.ironic import Ironic, IronicDatabase
 from devcloud.components.keystone import Keystone, KeystoneDatabase
-from devcloud.components.kubernetes import Kubernetes, KubernetesClusters
+from devcloud.components.kubernetes import Kubernetes, KubernetesBalancers, KubernetesClusters
 from devcloud.components.magnum import Magnum, MagnumApi, MagnumConductor, MagnumDatabase
 from devcloud.components.mariadb import MariaDB
 from devcloud.components.neutron import Neutron, NeutronDatabase
@@ -106,6 +106,7 @@ COMPONENTS: tuple[type[Component], ...] = (
     MagnumApi,
     MagnumConductor,
     Magnum,
+    KubernetesBalancers,
     # Colobus.
     ColobusInstall,
     FrontDoor,

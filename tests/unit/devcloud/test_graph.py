@@ -100,7 +100,7 @@ CLUSTERS = MAGNUM | {"kubernetes", "kubernetes-clusters"}
 HEAT = {"heat-database", "heat-api", "heat-engine", "heat", "stack_worker"}
 OCTAVIA = {"octavia-database", "octavia-api", "octavia-worker", "octavia"}
 #: What comes up only by its name: an emulator of its own is needed for it, or few need it.
-OTHERS = ARM64 | CLUSTERS | HEAT | OCTAVIA | {"ceph-iscsi"}
+OTHERS = ARM64 | CLUSTERS | HEAT | OCTAVIA | {"ceph-iscsi", "kubernetes-balancers"}
 
 
 def test_bare_metal_comes_up_only_when_asked_for() -> None:
