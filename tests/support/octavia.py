@@ -59,6 +59,15 @@ class TenantNetwork:
             members=tuple(sorted(members)),
         )
 
+    def look(self, name: str) -> Seen | None:
+        """Return the load balancer of that name; None while there is none, as between two."""
+        if not list(self._cloud.load_balancer.load_balancers(name=name)):
+            return None
+        try:
+            return self.balancer(name)
+        except (ValueError, openstack.exceptions.NotFoundException):  # it goes this moment
+            return None
+
     def balancers(self, cluster: str) -> list[str]:
         """Return what a cluster has of load balancers and of floating IPs, and their ports."""
         octavia, neutron = self._cloud.load_balancer, self._cloud.network
