@@ -43,9 +43,16 @@ class Server:
         self._login = login
         self._stopping = stopping
         self._changed = threading.Event()
+        self._ended = threading.Event()
 
     def run(self) -> None:
         """Work until then; the API server may come and go meanwhile."""
+        try:
+            self._run()
+        finally:
+            self._ended.set()
+
+    def _run(self) -> None:
         address = self._folder.status().host
         api = ApiServer(address, self._folder.path / "pki", ADMIN)
         self._changed.set()
@@ -85,7 +92,8 @@ class Server:
             self._changed.set()
 
     def _served(self) -> bool:
-        return not self._stopping.is_set() and self._folder.exists() and self._folder.has_balancers
+        ending = self._stopping.is_set() or self._ended.is_set()
+        return not ending and self._folder.exists() and self._folder.has_balancers
 
 
 class Balancers:

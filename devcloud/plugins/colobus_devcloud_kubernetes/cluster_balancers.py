@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from openstack import exceptions
+from keystoneauth1.exceptions import ClientException
+from openstack.exceptions import SDKException
 
 from .api_server import ApiServer, Unanswered
 from .balancer_cloud import BalancerCloud, CloudFailed
@@ -41,6 +42,8 @@ FINALIZERS = {
     INGRESS: "openstack.org/load-balancer-cleanup",
     SERVICE: "service.kubernetes.io/load-balancer-cleanup",
 }
+#: The tenant's cloud refuses, fails, or is not there (which openstacksdk leaves to keystoneauth).
+CLOUD_FAILURES = (CloudFailed, SDKException, ClientException)
 #: Seconds after which the cloud is asked again for what nobody wants any more.
 SWEEP_EVERY = 300.0
 
@@ -133,7 +136,7 @@ class ClusterBalancers:
                 self._remove(who, seen)
         except NotYet as error:
             self._tell(who, seen, str(error))  # when that changes, it is looked at again
-        except (CloudFailed, Unanswered, exceptions.SDKException) as error:
+        except (Unanswered, *CLOUD_FAILURES) as error:
             self._tell(who, seen, str(error))
             return False
         else:
@@ -180,7 +183,7 @@ class ClusterBalancers:
                 for name, description in self._cloud.names(prefix(kind, self._cluster)).items():
                     if name not in holding:
                         self._cloud.remove(name, description)
-        except (CloudFailed, exceptions.SDKException) as error:
+        except CLOUD_FAILURES as error:
             print(f"{self._cluster}: {error}", file=sys.stderr, flush=True)
             return False
         self._known, self._swept = holding, time.monotonic()
