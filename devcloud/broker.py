@@ -9,6 +9,7 @@ import json
 import os
 import socket
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from devcloud.component import Component
@@ -36,22 +37,35 @@ def speaks_amqp(port: int) -> bool:
         return False
 
 
-def has_consumer(url: str, queue: str) -> bool:
-    """Tell whether somebody serves a queue."""
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """How a queue stands: who serves it, and what waits in it."""
+
+    consumers: int = 0
+    messages: int = 0
+
+
+def look_at_queue(url: str, queue: str) -> Queue:
+    """Return how a queue stands; one that is not there, or can't be asked for, is empty."""
     if not speaks_amqp(int(url.rpartition(":")[2].partition("/")[0])):
-        return False  # the library would log an error
+        return Queue()  # the library would log an error
     import aio_pika
 
-    async def look() -> bool:
+    async def look() -> Queue:
         async with await aio_pika.connect(url, timeout=5) as connection:
             channel = await connection.channel()
-            found = await channel.declare_queue(queue, passive=True)
-            return bool(found.declaration_result.consumer_count)
+            found = (await channel.declare_queue(queue, passive=True)).declaration_result
+            return Queue(found.consumer_count or 0, found.message_count or 0)
 
     try:
         return asyncio.run(look())
     except (aio_pika.exceptions.AMQPError, OSError, TimeoutError):
-        return False
+        return Queue()
+
+
+def has_consumer(url: str, queue: str) -> bool:
+    """Tell whether somebody serves a queue."""
+    return look_at_queue(url, queue).consumers > 0
 
 
 class Broker(Component):

@@ -36,6 +36,7 @@ OFFSETS: dict[str, int] = {
     "bmc-arm64": 27,
     "heat-api": 28,
     "magnum-api": 30,
+    "octavia-api": 31,
     "front_door": 40,
     "scheduler": 41,
     "vm_worker": 42,

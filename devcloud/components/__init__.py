@@ -26,7 +26,7 @@ from devcloud.components.golden_image import GoldenImage
 from devcloud.components.heat import Heat, HeatApi, HeatDatabase, HeatEngine
 from devcloud.components.ironic import Ironic, IronicDatabase
 from devcloud.components.keystone import Keystone, KeystoneDatabase
-from devcloud.components.kubernetes import Kubernetes, KubernetesClusters
+from devcloud.components.kubernetes import Kubernetes, KubernetesBalancers, KubernetesClusters
 from devcloud.components.magnum import Magnum, MagnumApi, MagnumConductor, MagnumDatabase
 from devcloud.components.mariadb import MariaDB
 from devcloud.components.neutron import Neutron, NeutronDatabase
@@ -40,6 +40,7 @@ from devcloud.components.nova import (
     NovaDatabase,
     NovaScheduler,
 )
+from devcloud.components.octavia import Octavia, OctaviaApi, OctaviaDatabase, OctaviaWorker
 from devcloud.components.placement import Placement, PlacementDatabase
 from devcloud.components.postgresql import PostgreSQL
 from devcloud.components.provisioning_network import ProvisioningNetwork
@@ -79,6 +80,11 @@ COMPONENTS: tuple[type[Component], ...] = (
     HeatApi,
     HeatEngine,
     Heat,
+    # Load balancers.
+    OctaviaDatabase,
+    OctaviaApi,
+    OctaviaWorker,
+    Octavia,
     # Volumes, and who offers them over iSCSI.
     CephMon,
     CephOsd,
@@ -101,6 +107,7 @@ COMPONENTS: tuple[type[Component], ...] = (
     MagnumApi,
     MagnumConductor,
     Magnum,
+    KubernetesBalancers,
     # Colobus.
     ColobusInstall,
     FrontDoor,

@@ -82,3 +82,22 @@ class KubernetesClusters(Component):
         if programs(self.site) is None:
             raise NoPrograms(f"no {ETCD}, or nothing built: bring up the component kubernetes")
         super().start()
+
+
+class KubernetesBalancers(Component):
+    """Who makes load balancers for what clusters' users ask of Kubernetes (see `plugins`)."""
+
+    name = "kubernetes-balancers"
+    by_default = False
+    requires: ClassVar[tuple[str, ...]] = ("kubernetes-clusters", "octavia", "magnum")
+    needs_cloud_venv = True
+
+    def render(self) -> None:
+        """Install the modules."""
+        install_plugin(self.site)
+
+    def daemons(self) -> Sequence[Daemon]:
+        """Return the process."""
+        arguments = ["-m", f"{PACKAGE}.balancers", str(clusters_root(self.site))]
+        command = [program(self.site, "python"), *arguments]
+        return (Daemon(self.name, command, environment(self.site)),)

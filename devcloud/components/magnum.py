@@ -49,6 +49,8 @@ RECIPES = {
         }
     ]
 }
+#: The sections of magnum.conf that say how others are asked.
+CLIENTS = ("nova_client", "neutron_client", "glance_client", "octavia_client")
 
 
 def write_settings(component: Component) -> None:
@@ -66,7 +68,7 @@ def write_settings(component: Component) -> None:
         "keystone_auth": login(site, "magnum"),
         # Keys are in Magnum's database, encrypted: there is no Barbican.
         "certificates": {"cert_manager_type": "x509keypair"},
-        **{name: dict(client) for name in ("nova_client", "neutron_client", "glance_client")},
+        **{section: dict(client) for section in CLIENTS},
     }
     settings = merge(common_settings(site, "magnum"), own)
     site.write_config("magnum.conf", render_ini(settings))

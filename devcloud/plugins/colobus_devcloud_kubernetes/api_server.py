@@ -1,16 +1,19 @@
-"""The few questions that the host has for the API server of a cluster."""
+"""What the host, and who makes load balancers, ask of the API server of a cluster."""
 
 from __future__ import annotations
 
 import http.client
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 PORT = 6443
 SECONDS = 3.0
+#: So long one look at what changes lasts before the next.
+WATCH_SECONDS = 60
+JSON, MERGE_PATCH = "application/json", "application/merge-patch+json"
 
 
 class Unanswered(RuntimeError):
@@ -61,31 +64,64 @@ class ApiServer:
         if status not in (200, 404):
             raise Unanswered(body.decode(errors="replace"))
 
-    def make(self, path: str, what: Mapping[str, Any]) -> None:
-        """Make an object that is to be there; one that is there stays as it is."""
-        status, body = self._ask("POST", path, json.dumps(what))
-        if status not in (201, 409):
-            raise Unanswered(body.decode(errors="replace"))
+    def objects(self, path: str) -> list[dict[str, Any]]:
+        """Return all objects of a kind."""
+        return list(self._object(path)["items"])
+
+    def create(self, path: str, content: Mapping[str, Any]) -> None:
+        """Make an object, unless there is one of that name."""
+        status, body = self._ask("POST", path, json.dumps(content))
+        if status != 409:
+            _content(status, body)
+
+    def patch(self, path: str, change: dict[str, Any]) -> dict[str, Any] | None:
+        """Change an object by a merge patch, and return it; None: there is none.
+
+        With a `resourceVersion` in it, it changes what was seen and nothing newer: `Unanswered`.
+        """
+        status, body = self._ask("PATCH", path, json.dumps(change), MERGE_PATCH)
+        return None if status == 404 else _content(status, body)
+
+    def watch(self, path: str, seen: Callable[[], None]) -> None:
+        """Call `seen` for each object there is of a kind, and at each change, for a minute."""
+        wanted = f"{path}?watch=1&timeoutSeconds={WATCH_SECONDS}"
+        connection = self._connection(WATCH_SECONDS + SECONDS)
+        try:
+            connection.request("GET", wanted)
+            response = connection.getresponse()
+            if response.status != 200:
+                raise Unanswered(response.read().decode(errors="replace"))
+            while response.readline():
+                seen()
+        except (OSError, http.client.HTTPException) as error:
+            raise Unanswered(f"{self.url}{path}: {error}") from error
+        finally:
+            connection.close()
 
     def _object(self, path: str) -> dict[str, Any]:
-        status, body = self._ask("GET", path)
-        if status != 200:
-            raise Unanswered(body.decode(errors="replace"))
-        found: dict[str, Any] = json.loads(body)
-        return found
+        return _content(*self._ask("GET", path))
 
-    def _ask(self, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
-        context = ssl.create_default_context(cafile=self._pki / "ca.crt")
-        context.load_cert_chain(self._pki / f"{self._name}.crt", self._pki / f"{self._name}.key")
-        connection = http.client.HTTPSConnection(
-            self._address, PORT, timeout=SECONDS, context=context
-        )
+    def _ask(
+        self, method: str, path: str, body: str | None = None, form: str = JSON
+    ) -> tuple[int, bytes]:
+        connection = self._connection(SECONDS)
         try:
-            headers = {"Content-Type": "application/json"}
-            connection.request(method, path, body, headers if body else {})
+            connection.request(method, path, body, {"Content-Type": form})
             response = connection.getresponse()
             return response.status, response.read()
         except (OSError, http.client.HTTPException) as error:
             raise Unanswered(f"{self.url}{path}: {error}") from error
         finally:
             connection.close()
+
+    def _connection(self, seconds: float) -> http.client.HTTPSConnection:
+        context = ssl.create_default_context(cafile=self._pki / "ca.crt")
+        context.load_cert_chain(self._pki / f"{self._name}.crt", self._pki / f"{self._name}.key")
+        return http.client.HTTPSConnection(self._address, PORT, timeout=seconds, context=context)
+
+
+def _content(status: int, body: bytes) -> dict[str, Any]:
+    if status not in (200, 201):
+        raise Unanswered(body.decode(errors="replace"))
+    found: dict[str, Any] = json.loads(body)
+    return found

@@ -74,7 +74,7 @@ class ControlPlane:
         self._children.start(CONTROLLERS, self._controller_manager())
         self._children.start(SCHEDULER, self._scheduler())
         for path, what in ADDONS.items():
-            self.api.make(path, what)
+            self.api.create(path, what)
 
     def set_nodes(self, names: Sequence[str]) -> dict[str, str]:
         """Let exactly these nodes be there; return those that have joined, with their addresses.

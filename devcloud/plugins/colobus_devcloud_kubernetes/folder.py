@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+PAUSE = 0.2
 STARTING, RUNNING, FAILED = "starting", "running", "failed"
 
 
@@ -36,6 +40,11 @@ class Status:
     nodes: dict[str, str] = field(default_factory=dict)
     pids: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def host(self) -> str:
+        """Return the address that the API server is at, without anything about it."""
+        return (self.api_address or "").removeprefix("https://").rpartition(":")[0]
+
 
 class Folder:
     """The files of one cluster, under the root of all clusters of this cloud."""
@@ -44,7 +53,14 @@ class Folder:
         self.path = path
 
     @classmethod
-    def create(cls, path: Path, ca: str, ca_key: str, nodes: list[str]) -> Folder:
+    def create(
+        cls,
+        path: Path,
+        ca: str,
+        ca_key: str,
+        nodes: list[str],
+        login: Mapping[str, str] | None = None,
+    ) -> Folder:
         """Make it, at once or not at all; one that is there stays.
 
         Args:
@@ -52,6 +68,8 @@ class Folder:
             ca: The cluster's certificate authority (PEM).
             ca_key: Its key, not encrypted (PEM).
             nodes: The nodes' names.
+            login: How the tenant's cloud is reached for it (`tenant_cloud.Login`), if it shall have
+                load balancers.
         """
         if path.is_dir():
             return cls(path)
@@ -61,6 +79,8 @@ class Folder:
             folder.mkdir(mode=0o700)
         (making / "pki" / "ca.crt").write_text(ca)
         _write(making / "pki" / "ca.key", ca_key)
+        if login is not None:
+            _write(making / "cloud.json", json.dumps(dict(login)))
         cls(making).want(Wanted(nodes))
         making.rename(path)
         return cls(path)
@@ -96,6 +116,41 @@ class Folder:
     def mark_up(self) -> None:
         """Record that it ran: from now on it is never given up."""
         (self.path / "was-up").touch()
+
+    def login(self) -> dict[str, str] | None:
+        """Return how the tenant's cloud is reached for it, if that may be."""
+        try:
+            return _read(self.path / "cloud.json")
+        except FileNotFoundError:
+            return None
+
+    @property
+    def has_balancers(self) -> bool:
+        """Tell whether load balancers are still made for it."""
+        return not (self.path / "no-more-balancers").exists()
+
+    def end_balancers(self) -> None:
+        """Have no more load balancers made: it is about to be deleted."""
+        (self.path / "no-more-balancers").touch()
+
+    @contextmanager
+    def balancing(self, within: float = float("inf")) -> Iterator[None]:
+        """Be the only one to touch its load balancers; whoever is killed lets go.
+
+        Raises:
+            TimeoutError: Another has been at it for all of that time, in seconds.
+        """
+        deadline = time.monotonic() + within
+        with (self.path / "balancers.lock").open("w") as lock:
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise TimeoutError("its load balancers are being worked on") from None
+                    time.sleep(PAUSE)
+            yield
 
     def number(self) -> int | None:
         """Return which of the host's addresses is the cluster's."""

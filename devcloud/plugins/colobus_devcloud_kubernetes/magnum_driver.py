@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from magnum.conductor.handlers.common import cert_manager
 from magnum.drivers.common import driver, k8s_monitor
 from magnum.objects.fields import ClusterStatus as State
 
+from . import magnum_tenant
 from .folder import FAILED, RUNNING, Folder, Status, Wanted
 from .node_names import chosen
 
@@ -48,6 +50,7 @@ class Driver(driver.Driver):
             _text(authority.get_certificate()),
             _text(authority.get_decrypted_private_key()),
             nodes,
+            asdict(magnum_tenant.issue(context, cluster)),
         )
         cluster.stack_id = cluster.uuid
 
@@ -70,8 +73,9 @@ class Driver(driver.Driver):
         self._resize(cluster, node_count, nodes_to_remove or ())
 
     def delete_cluster(self, context: Any, cluster: Any) -> None:
-        """Ask for nothing to be left."""
+        """Have nothing left of it in the tenant's cloud, and ask for nothing to be left here."""
         folder = folder_of(cluster)
+        magnum_tenant.clear(context, cluster, folder)
         if folder.exists():
             folder.want(Wanted(nodes=[], deleted=True))
 
@@ -101,7 +105,7 @@ class Driver(driver.Driver):
     def _save(self, cluster: Any, outcome: str, status: Status) -> None:
         for group in cluster.nodegroups:
             workers = list(status.nodes.values())
-            master = [_host(status.api_address)] if status.state == RUNNING else []
+            master = [status.host] if status.state == RUNNING else []
             group.node_addresses = master if group.role == "master" else workers
             group.status, group.status_reason = outcome, status.reason
             group.stack_id = cluster.stack_id
@@ -160,7 +164,3 @@ class Driver(driver.Driver):
 
 def _text(content: str | bytes) -> str:
     return content.decode() if isinstance(content, bytes) else content
-
-
-def _host(address: str | None) -> str:
-    return (address or "").removeprefix("https://").rpartition(":")[0]

@@ -98,8 +98,9 @@ ARM64 = {"bmc-arm64", "bare-metal-arm64"}
 MAGNUM = {"magnum", "magnum-api", "magnum-conductor", "magnum-database"}
 CLUSTERS = MAGNUM | {"kubernetes", "kubernetes-clusters"}
 HEAT = {"heat-database", "heat-api", "heat-engine", "heat", "stack_worker"}
+OCTAVIA = {"octavia-database", "octavia-api", "octavia-worker", "octavia"}
 #: What comes up only by its name: an emulator of its own is needed for it, or few need it.
-OTHERS = ARM64 | CLUSTERS | HEAT | {"ceph-iscsi", "k8s_worker"}
+OTHERS = ARM64 | CLUSTERS | HEAT | OCTAVIA | {"ceph-iscsi", "k8s_worker", "kubernetes-balancers"}
 
 
 def test_bare_metal_comes_up_only_when_asked_for() -> None:
