@@ -98,9 +98,7 @@ def _rests_rightly(evidence: Evidence, plan: Plan, row: Row) -> bool:
     if row.phase is Phase.FAILED:
         if plan.ending is Ending.HURRY and row.reason == "deadline_exceeded":
             return True
-        return (evidence.nova_may_lose and _nova_lost_it(evidence, row)) or (
-            evidence.ironic_may_lose and _ironic_lost_it(evidence, row)
-        )
+        return any(_LOST[who](evidence, row) for who in evidence.losers)
     return row.phase in plan.settles_in
 
 
@@ -122,6 +120,12 @@ def _ironic_lost_it(evidence: Evidence, row: Row) -> bool:
     """Tell whether Ironic's own history of the node bears out why the machine has failed."""
     said = [one for one in evidence.instances if one.resource_id == row.id and one.fault]
     return row.reason in IRONICS_WORDS and bool(said)
+
+
+_LOST: dict[str, Callable[[Evidence, Row], bool]] = {
+    "nova": _nova_lost_it,
+    "ironic": _ironic_lost_it,
+}
 
 
 def cloud_agrees(evidence: Evidence) -> Iterator[str]:

@@ -19,7 +19,7 @@ from tests.faults import nova
 from tests.faults.burst import Burst
 from tests.faults.facts import Evidence, Held, Instance, Reservation, Row, Told
 from tests.faults.queues import queued
-from tests.faults.schedule import Fault, touches_ironic, touches_nova
+from tests.faults.schedule import Fault, losers
 from tests.faults.world import World
 
 #: What asking PostgreSQL, the broker or the cloud raises while they are being restarted.
@@ -124,8 +124,7 @@ async def gather(
         ended=tuple(world.ended()),
         instances=await asyncio.to_thread(_instances, world, list(rows), servers, reservations),
         reservations=reservations,
-        nova_may_lose=touches_nova(faults),
-        ironic_may_lose=touches_ironic(faults),
+        losers=losers(faults),
         unmade=unmade,
         ledger=tuple(rows),
         demands={row.id: demand for row, demand in rows.items()},
@@ -205,8 +204,9 @@ def _instances(
     servers: dict[str, str],
     reservations: Iterable[Reservation],
 ) -> tuple[Instance, ...]:
-    found = tuple(nova.instances(world.supervisor.site, [row.id for row in rows], servers))
-    return found if world.metal is None else (*found, *world.metal.deployments(reservations))
+    ids = [row.id for row in rows]
+    found = tuple(nova.instances(world.supervisor.site, ids, servers))
+    return found if world.works is None else (*found, *world.works.said(ids, reservations))
 
 
 async def _read_model(connection: Any, before: Before) -> tuple[Row, ...]:
@@ -254,7 +254,7 @@ def webhooks(world: World, before: Before) -> tuple[Told, ...]:
 
 
 def held(world: World) -> list[Held]:
-    """What the administrators of cloud, metal and store see of the installation."""
+    """What the administrators of the cloud and of its works see of the installation."""
     marks, holdings = world.cloud.marks, world.cloud.holds()
 
     def owner(tags: Iterable[str] | None, description: str | None = None) -> str:
@@ -273,7 +273,7 @@ def held(world: World) -> list[Held]:
             Held("floating_ip", one.id, owner(one.tags, one.description), one.port_id, one.status)
             for one in holdings.floating_ips
         ),
-        *(() if world.metal is None else world.metal.held()),
+        *(() if world.works is None else world.works.held()),
     ]
 
 

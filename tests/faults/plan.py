@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import enum
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from colobus.client import CreateBody
 from colobus.models import CreateMachine, CreateVm, Phase
 
 #: What the tenants of the harness may hold: fewer floating IPs than they ask for, so some wait.
@@ -59,28 +60,27 @@ class Plan:
     by_bus: bool = False
     kind: str = "vm"
 
-    def request(self, callback_url: str, wares: Wares) -> CreateVm | CreateMachine:
+    def request(self, callback_url: str, wares: Wares) -> CreateBody:
         """Return the body of the request."""
-        slow = self.ending in {Ending.IN_BUILD, Ending.HURRY}
-        body, hurry = _BODIES[self.kind]
-        return body(
-            image=wares.image,
-            flavor=wares.slow if slow else wares.flavor,
-            floating_ip=self.floating_ip,
-            deadline=hurry if self.ending is Ending.HURRY else self.deadline,
-            callback_url=callback_url,
-        )
+        body, _, _ = _BODIES[self.kind]
+        return body(**self._spec(wares), deadline=self._deadline, callback_url=callback_url)
 
     def event(self, callback_url: str, wares: Wares) -> dict[str, Any]:
         """Return the same as the data of an event on the bus."""
-        request = self.request(callback_url, wares)
-        spec = {
-            "image": request.image,
-            "flavor": request.flavor,
-            "floating_ip": request.floating_ip,
-        }
-        common = {"callback_url": callback_url, "deadline": request.deadline}
-        return {"verb": "create", "kind": self.kind, "spec": spec, **common}
+        common = {"callback_url": callback_url, "deadline": self._deadline}
+        return {"verb": "create", "kind": self.kind, "spec": self._spec(wares), **common}
+
+    def _spec(self, wares: Wares) -> dict[str, Any]:
+        return _BODIES[self.kind][1](self, wares)
+
+    @property
+    def _deadline(self) -> int | None:
+        return _BODIES[self.kind][2] if self.ending is Ending.HURRY else self.deadline
+
+    @property
+    def slow(self) -> bool:
+        """Tell whether something is to be seen of its making."""
+        return self.ending in {Ending.IN_BUILD, Ending.HURRY}
 
     @property
     def settles_in(self) -> frozenset[Phase]:
@@ -88,9 +88,17 @@ class Plan:
         return frozenset(_RESTS[self.ending])
 
 
-_Body = type[CreateVm] | type[CreateMachine]
-#: What is sent, and the deadline that can't be kept, in seconds: machines are never slow.
-_BODIES: dict[str, tuple[_Body, int]] = {"vm": (CreateVm, 10), "machine": (CreateMachine, 1)}
+def _of_image(plan: Plan, wares: Wares) -> dict[str, Any]:
+    flavor = wares.slow if plan.slow else wares.flavor
+    return {"image": wares.image, "flavor": flavor, "floating_ip": plan.floating_ip}
+
+
+#: What is sent, what it says, and the deadline that can't be kept, in seconds: machines are never
+#: slow.
+_BODIES: dict[str, tuple[type[CreateBody], Callable[[Plan, Wares], dict[str, Any]], int]] = {
+    "vm": (CreateVm, _of_image, 10),
+    "machine": (CreateMachine, _of_image, 1),
+}
 _RESTS = {
     Ending.KEEP: {Phase.ACTIVE},
     Ending.AT_ONCE: {Phase.DELETED},

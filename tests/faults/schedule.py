@@ -76,6 +76,14 @@ MACHINES = Deck(
     row=3,
     name="machines ",
 )
+#: By what ``make faults OF=…`` calls them.
+DECKS = {"seeds": VMS, "machines": MACHINES}
+#: Who loses what it is making, to which faults of which of its parts.
+_LOSERS: dict[str, tuple[tuple[str, ...], frozenset[Kind]]] = {
+    "nova": (NOVA, frozenset({Kind.KILL, Kind.PAUSE})),
+    # A conductor that dies doesn't go on.
+    "ironic": ((IRONIC,), frozenset({Kind.KILL})),
+}
 #: Between making and unmaking everything is counted; progress then stands at this share.
 MADE = 2 / 3
 
@@ -131,17 +139,16 @@ def _fault(draw: random.Random, deck: Deck, kind: Kind, target: str) -> Fault:
     )
 
 
-def touches_nova(faults: Sequence[Fault]) -> bool:
-    """Tell whether Nova itself may lose a build: then a VM may fail for that, and rightly."""
-    return any(fault.target in NOVA and fault.kind in {Kind.KILL, Kind.PAUSE} for fault in faults)
-
-
-def touches_ironic(faults: Sequence[Fault]) -> bool:
-    """Tell whether Ironic itself may lose a deployment: a conductor that dies doesn't go on."""
-    return any(fault.target == IRONIC and fault.kind is Kind.KILL for fault in faults)
+def losers(faults: Sequence[Fault]) -> frozenset[str]:
+    """Return which backends may themselves lose what they make: then it may fail, and rightly."""
+    return frozenset(
+        who
+        for who, (parts, kinds) in _LOSERS.items()
+        if any(fault.target in parts and fault.kind in kinds for fault in faults)
+    )
 
 
 if __name__ == "__main__":
     _seed, *_of = sys.argv[1:]
-    _deck = MACHINES if _of == ["machines"] else VMS
+    _deck = DECKS[_of[0] if _of else "seeds"]
     sys.stdout.writelines(f"{fault}\n" for fault in schedule(int(_seed), _deck))
