@@ -17,6 +17,7 @@ from services.iscsi_worker.tgt_output import ShownTarget, read_targets
 from tests.faults.facts import Held, Instance, Reservation
 from tests.faults.plan import NODES, Wares
 from tests.faults.schedule import IRONIC, METAL_SERVICES
+from tests.faults.works import NotSeen
 from tests.integration.iscsi_worker.tgtd import Tgtd
 from tests.integration.iscsi_worker.world import World as Store
 from tests.integration.iscsi_worker.world import make_world
@@ -36,10 +37,6 @@ _NOP = "nop_interval=5,nop_count=12"
 #: The version of Ironic's API that shows the history of a node.
 _HISTORY = "1.78"
 _ACCOUNT = re.compile(r"^    (\S+)$", re.MULTILINE)
-
-
-class NotSeen(OSError):
-    """The target could not be asked."""
 
 
 @dataclass
@@ -169,9 +166,14 @@ class BareMetal:
         if "State: ready" not in said:
             raise NotSeen(f"tgtd does not answer: {said}")
 
-    def said(self, ids: Collection[str], reservations: Iterable[Reservation]) -> Iterator[Instance]:
+    def said(
+        self,
+        ids: Collection[str],
+        accepted: Mapping[str, str],
+        reservations: Iterable[Reservation],
+    ) -> Iterator[Instance]:
         """Yield what Ironic remembers of each machine's node, while it was the machine's."""
-        del ids
+        del ids, accepted
         nodes = {node.name: node.id for node in self.machines.nodes()}
         for one in reservations:
             path = f"/nodes/{nodes[one.node]}/history?detail=true"

@@ -100,7 +100,7 @@ async def gather(
         read_model = await _read_model(connection, before)
         timeline = await _timeline(connection, before)
         usage = await _usage(connection)
-        servers = await _servers(connection, before)
+        accepted = await _accepted(connection, before)
         reservations = tuple(await _reservations(connection, before))
         left = {what: await connection.fetchval(query, *([list(before.ids)] * ("$1" in query)))
                 for what, query in _LEFT_OVER.items()}  # fmt: skip
@@ -122,7 +122,7 @@ async def gather(
         left_over={**left, **await queued(world.colobus.admin, all_quiet=unmade)},
         unsettled=tuple(unsettled),
         ended=tuple(world.ended()),
-        instances=await asyncio.to_thread(_instances, world, list(rows), servers, reservations),
+        instances=await asyncio.to_thread(_instances, world, list(rows), accepted, reservations),
         reservations=reservations,
         losers=losers(faults),
         unmade=unmade,
@@ -151,14 +151,17 @@ async def _resources(connection: Any, before: Before) -> dict[Row, dict[str, int
     return found
 
 
-async def _servers(connection: Any, before: Before) -> dict[str, str]:
-    """Return {server id: VM} of all that the timeline ever told of."""
+async def _accepted(connection: Any, before: Before) -> dict[str, str]:
+    """Return {what its backend calls it: resource} of all that the timeline ever told of."""
     rows = await connection.fetch(
-        """SELECT DISTINCT document->'status'->'outputs'->>'server_id' AS server_id, resource_id
+        """SELECT DISTINCT resource_id, COALESCE(
+            document->'status'->'outputs'->>'server_id',
+            document->'status'->'outputs'->>'stack_id',
+            document->'status'->'outputs'->>'cluster_id') AS backend_id
         FROM front_door.events WHERE resource_id <> ALL($1)""",
         list(before.ids),
     )
-    return {row["server_id"]: row["resource_id"] for row in rows if row["server_id"]}
+    return {row["backend_id"]: row["resource_id"] for row in rows if row["backend_id"]}
 
 
 async def reservations(world: World, before: Before) -> list[Reservation]:
@@ -201,12 +204,14 @@ def reserved(told: Iterable[tuple[str, dict[str, Any]]]) -> Iterable[Reservation
 def _instances(
     world: World,
     rows: list[Row],
-    servers: dict[str, str],
+    accepted: dict[str, str],
     reservations: Iterable[Reservation],
 ) -> tuple[Instance, ...]:
     ids = [row.id for row in rows]
-    found = tuple(nova.instances(world.supervisor.site, ids, servers))
-    return found if world.works is None else (*found, *world.works.said(ids, reservations))
+    found = tuple(nova.instances(world.supervisor.site, ids, accepted))
+    if world.works is None:
+        return found
+    return (*found, *world.works.said(ids, accepted, reservations))
 
 
 async def _read_model(connection: Any, before: Before) -> tuple[Row, ...]:

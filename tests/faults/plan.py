@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from colobus.client import CreateBody
-from colobus.models import CreateMachine, CreateVm, Phase
+from colobus.models import CreateCluster, CreateMachine, CreateStack, CreateVm, Phase
 
 #: What the tenants of the harness may hold: fewer floating IPs than they ask for, so some wait.
 QUOTAS = {"bigtop": {"vms": 12, "floating_ips": 4}, "openlab": {"vms": 8, "floating_ips": 3}}
@@ -24,6 +24,20 @@ NODES = 9
 #: would be taken for Nova's: a lost answer costs three minutes, and may be that of the VM whose
 #: floating IP this one waits for, and then its own.
 PATIENCE_WITH_NOVA = 400
+
+
+#: The same of stacks and clusters: some wait for another one to go.
+STACK_QUOTAS = {
+    "bigtop": {"stacks": 3, "clusters": 1},
+    "openlab": {"stacks": 2, "clusters": 1},
+}
+#: The same as `PATIENCE_WITH_NOVA`, where Heat or Magnum may lose what they make.
+PATIENCE_WITH_HEAT = 260
+#: Each tenant's endings of stacks, and of clusters.
+_ORCHESTRATED = {
+    "bigtop": {"stack": ("KEEP", "KEEP", "AT_ONCE", "IN_BUILD"), "cluster": ("KEEP", "IN_BUILD")},
+    "openlab": {"stack": ("KEEP", "HURRY"), "cluster": ("KEEP",)},
+}
 
 
 class Ending(enum.StrEnum):
@@ -93,11 +107,40 @@ def _of_image(plan: Plan, wares: Wares) -> dict[str, Any]:
     return {"image": wares.image, "flavor": flavor, "floating_ip": plan.floating_ip}
 
 
+def _stack(plan: Plan, wares: Wares) -> dict[str, Any]:
+    """A port; where something is to be seen of its making, a server instead, which is slow."""
+    network = {"get_resource": "network"}
+    parts: dict[str, Any] = {
+        "word": {"type": "OS::Heat::RandomString"},
+        "network": {"type": "OS::Neutron::Net"},
+    }
+    if plan.slow:
+        subnet = {"network": network, "cidr": "10.9.0.0/24"}
+        server = {"image": wares.image, "flavor": wares.slow, "networks": [{"network": network}]}
+        parts["subnet"] = {"type": "OS::Neutron::Subnet", "properties": subnet}
+        parts["server"] = {
+            "type": "OS::Nova::Server",
+            "depends_on": "subnet",
+            "properties": server,
+        }
+    else:
+        parts["port"] = {"type": "OS::Neutron::Port", "properties": {"network": network}}
+    return {"template": {"heat_template_version": "2018-08-31", "resources": parts}}
+
+
+def _cluster(plan: Plan, wares: Wares) -> dict[str, Any]:
+    """The smallest there is; it takes its time."""
+    del plan, wares
+    return {"node_count": 1, "version": "1.20"}
+
+
 #: What is sent, what it says, and the deadline that can't be kept, in seconds: machines are never
 #: slow.
 _BODIES: dict[str, tuple[type[CreateBody], Callable[[Plan, Wares], dict[str, Any]], int]] = {
     "vm": (CreateVm, _of_image, 10),
     "machine": (CreateMachine, _of_image, 1),
+    "stack": (CreateStack, _stack, 10),
+    "cluster": (CreateCluster, _cluster, 1),
 }
 _RESTS = {
     Ending.KEEP: {Phase.ACTIVE},
@@ -153,5 +196,30 @@ def machine_plans(seed: int, *, share: Sequence[int] = (7, 5)) -> list[Plan]:
             )
             for number, ending in enumerate(endings)
         ]
+    draw.shuffle(made)
+    return made
+
+
+def stack_plans(seed: int, *, may_lose: bool) -> list[Plan]:
+    """Return the burst of ``seed``: six stacks with all endings, and three clusters.
+
+    ``may_lose``: Heat or Magnum may themselves lose what they make.
+    """
+    draw = random.Random(f"stack plans {seed}")
+    made = [
+        Plan(
+            key=f"stacks-{seed}-{tenant}-{kind}-{number}",
+            tenant=tenant,
+            ending=Ending[ending],
+            floating_ip=False,
+            twice=draw.random() < 0.3,
+            deadline=PATIENCE_WITH_HEAT if may_lose else None,
+            by_bus=draw.random() < 0.4,
+            kind=kind,
+        )
+        for tenant, kinds in _ORCHESTRATED.items()
+        for kind, endings in kinds.items()
+        for number, ending in enumerate(endings)
+    ]
     draw.shuffle(made)
     return made

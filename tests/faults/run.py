@@ -142,7 +142,8 @@ async def _run(world: World, plans: list[Plan], result: Result, bring: Bring) ->
                     break
         finally:
             await saboteur.stop()
-    await world.count_duplicates("vm_worker")
+    for process in world.colobus.processes:
+        await world.count_duplicates(process)
     result.duplicates += world.duplicates
     ids = {id for ids in burst.answers.values() for id in ids}
     if world.works is None:

@@ -36,6 +36,16 @@ METAL_SERVICES = (*SERVICES, "iscsi_worker", "baremetal_worker")
 IRONIC, TGTD = "ironic", "tgtd"
 METAL_COMPONENTS = ("rabbitmq", "postgresql", IRONIC, TGTD)
 METAL_CABLES = ("iscsi_worker-broker", "baremetal_worker-broker", "baremetal_worker-ironic")
+#: What stacks and clusters need besides.
+STACK_SERVICES = (*SERVICES, "stack_worker", "k8s_worker")
+HEAT_ENGINE, MAGNUM_CONDUCTOR = "heat-engine", "magnum-conductor"
+ORCHESTRATORS = (HEAT_ENGINE, "heat-api", MAGNUM_CONDUCTOR, "magnum-api")
+STACK_CABLES = (
+    *("stack_worker-broker", "stack_worker-heat"),
+    *("k8s_worker-broker", "k8s_worker-magnum"),
+)
+#: All that is a component of devcloud's.
+ALL_COMPONENTS = frozenset({*COMPONENTS, *METAL_COMPONENTS, *ORCHESTRATORS})
 #: So many seeds share a hand of faults, in which nothing is missing.
 ROW = 10
 _Draws = Mapping[Kind, tuple[int, Sequence[str], tuple[float, float]]]
@@ -76,13 +86,39 @@ MACHINES = Deck(
     row=3,
     name="machines ",
 )
+#: Two seeds, thirteen faults each; nobody who makes VMs is struck.
+STACKS = Deck(
+    {
+        Kind.KILL: (
+            11,
+            (
+                *("scheduler", "stack_worker", "k8s_worker", "front_door", "webhook_worker"),
+                *("rabbitmq", "postgresql", *ORCHESTRATORS),
+            ),
+            (0.2, 4),
+        ),
+        Kind.PAUSE: (
+            5,
+            ("scheduler", "stack_worker", "k8s_worker", HEAT_ENGINE, MAGNUM_CONDUCTOR),
+            (1, 8),
+        ),
+        Kind.CUT: (2, STACK_CABLES, (0, 0)),
+        Kind.REFUSE: (4, STACK_CABLES, (1, 6)),
+        Kind.SILENCE: (4, STACK_CABLES, (2, 8)),
+    },
+    row=2,
+    name="stacks ",
+)
 #: By what ``make faults OF=…`` calls them.
-DECKS = {"seeds": VMS, "machines": MACHINES}
+DECKS = {"seeds": VMS, "machines": MACHINES, "stacks": STACKS}
 #: Who loses what it is making, to which faults of which of its parts.
 _LOSERS: dict[str, tuple[tuple[str, ...], frozenset[Kind]]] = {
     "nova": (NOVA, frozenset({Kind.KILL, Kind.PAUSE})),
     # A conductor that dies doesn't go on.
     "ironic": ((IRONIC,), frozenset({Kind.KILL})),
+    # Nobody takes up what an engine was at, nor an order that a conductor had just taken.
+    "heat": ((HEAT_ENGINE,), frozenset({Kind.KILL})),
+    "magnum": ((MAGNUM_CONDUCTOR,), frozenset({Kind.KILL})),
 }
 #: Between making and unmaking everything is counted; progress then stands at this share.
 MADE = 2 / 3
@@ -108,7 +144,7 @@ class Fault:
 
 
 def schedule(seed: int, deck: Deck = VMS) -> tuple[Fault, ...]:
-    """Return what goes wrong under ``seed``, in order of time: eight faults.
+    """Return what goes wrong under ``seed``, in order of time: eight faults, or thirteen.
 
     The seeds of a row (1 to 10, 11 to 20, …) share a hand in which every kind of fault strikes
     everything that it may hit; dealt out in turns, each of them has about as much of each kind.

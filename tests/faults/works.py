@@ -1,6 +1,6 @@
 """What a world makes besides VMs: who makes it, of which parts of the cloud, and what there is.
 
-`bare_metal` is one: each has rooms of its own, and the harness knows no more of them than this.
+`bare_metal` and `orchestration` are two: the harness knows no more of them than this.
 """
 
 from __future__ import annotations
@@ -13,6 +13,10 @@ from tests.faults.facts import Held, Instance, Reservation
 from tests.faults.plan import Wares
 from tests.support.cloud import Cloud
 from tests.support.proxy import Proxy
+
+
+class NotSeen(OSError):
+    """Whose works are to be counted could not be asked."""
 
 
 class Works(Protocol):
@@ -46,8 +50,16 @@ class Works(Protocol):
     def held(self) -> Iterator[Held]:
         """Yield everything of theirs that there is, object by object."""
 
-    def said(self, ids: Collection[str], reservations: Iterable[Reservation]) -> Iterator[Instance]:
-        """Yield what their backends remember of these resources."""
+    def said(
+        self,
+        ids: Collection[str],
+        accepted: Mapping[str, str],
+        reservations: Iterable[Reservation],
+    ) -> Iterator[Instance]:
+        """Yield what their backends remember of these resources.
+
+        ``accepted``: {what a backend calls something: its resource}, of all that was told of.
+        """
 
     def made(self, ids: Collection[str], reservations: Iterable[Reservation]) -> Counter[str]:
         """Return how many there ever were of each of these resources."""
