@@ -40,7 +40,11 @@ EXCUSES = {
     # Its conductor gives up what it was at, and a machine is made once (decision 0038).
     "ironic": Excuse("machine", frozenset({"deploy_failed"})),
     # It leaves in progress what it was at, for ever; so does Magnum, of what it had only accepted.
-    "heat": Excuse("stack", frozenset({"stack_failed"}), frozenset({"deadline_exceeded"})),
+    "heat": Excuse(
+        "stack",
+        frozenset({"stack_failed"}),
+        frozenset({"backend_timeout", "deadline_exceeded"}),
+    ),
     "magnum": Excuse("cluster", frozenset({"cluster_failed"}), frozenset({"deadline_exceeded"})),
 }
 #: What an active machine has, one of each; a VM has floating IPs besides, where it asked for one.

@@ -71,7 +71,7 @@ async def test_no_stack_or_cluster_is_lost_doubled_leaked_or_stuck(
     """Whatever goes wrong under this seed, the census of all places agrees in the end."""
     faults = schedule(seed, STACKS)
     (kept / "schedule.txt").write_text("\n".join(str(fault) for fault in faults))
-    burst = stack_plans(seed, may_lose=bool(losers(faults)))
+    burst = stack_plans(seed, losers(faults))
     with report.record(f"stacks {seed}", kept, faults) as result:
         await run(world, burst, result)
     again = f"logs: {kept}\nagain: make faults SEED={seed} OF=stacks"

@@ -135,8 +135,8 @@ def test_stacks_and_clusters_are_asked_for_by_post_and_by_bus_and_what_is_kept_f
     seed: int,
 ) -> None:
     """All endings, and more of both kinds than a quota holds, so that some wait."""
-    burst = stack_plans(seed, may_lose=True)
-    assert burst == stack_plans(seed, may_lose=True)
+    burst = stack_plans(seed, {"heat"})
+    assert burst == stack_plans(seed, {"heat"})
     assert len({plan.key for plan in burst}) == len(burst) == 9
     assert {plan.ending for plan in burst} == set(Ending)
     asked = Counter((plan.tenant, f"{plan.kind}s") for plan in burst)
@@ -149,4 +149,4 @@ def test_stacks_and_clusters_are_asked_for_by_post_and_by_bus_and_what_is_kept_f
 def test_some_stacks_are_asked_for_by_bus() -> None:
     """In each seed that `make test` plays."""
     for seed in range(1, STACKS.row + 1):
-        assert {plan.by_bus for plan in stack_plans(seed, may_lose=True)} == {True, False}
+        assert {plan.by_bus for plan in stack_plans(seed, {"heat"})} == {True, False}

@@ -105,6 +105,8 @@ def _fails(reason: str, *instances: Instance, losers: frozenset[str]) -> bool:
         ("stack_failed", SAID_SO, True),
         ("stack_failed", NEVER, False),
         ("deadline_exceeded", NEVER, True),
+        ("backend_timeout", NEVER, True),
+        ("backend_timeout", COMPLETE, False),
         ("deadline_exceeded", COMPLETE, False),
         ("removed_externally", SAID_SO, False),
     ],
