@@ -134,7 +134,7 @@ def test_two_seeds_of_stacks_kill_all_who_make_them(first: int) -> None:
 def test_stacks_and_clusters_are_asked_for_by_post_and_by_bus_and_what_is_kept_fits(
     seed: int,
 ) -> None:
-    """All endings, and more of both kinds than a quota holds, so that some wait."""
+    """All endings, and more than a quota holds, so that some wait; what isn't kept has room."""
     burst = stack_plans(seed, {"heat"})
     assert burst == stack_plans(seed, {"heat"})
     assert len({plan.key for plan in burst}) == len(burst) == 9
@@ -142,7 +142,7 @@ def test_stacks_and_clusters_are_asked_for_by_post_and_by_bus_and_what_is_kept_f
     asked = Counter((plan.tenant, f"{plan.kind}s") for plan in burst)
     kept = Counter((p.tenant, f"{p.kind}s") for p in burst if p.ending is Ending.KEEP)
     quotas = {(tenant, name): n for tenant, of in STACK_QUOTAS.items() for name, n in of.items()}
-    assert all(kept[key] <= quotas[key] for key in asked)
+    assert all(min(asked[key], kept[key] + 1) <= quotas[key] for key in asked)
     assert any(asked[key] > quotas[key] for key in asked)
 
 
