@@ -39,6 +39,7 @@ RECIPES = {
             "image": IMAGE,
             "flavor": "small",
             "external_network": EXTERNAL_NETWORK,
+            "checks": {"dns": "Service kube-system/kube-dns"},
             "settings": {
                 "network_driver": "calico",
                 "floating_ip_enabled": True,

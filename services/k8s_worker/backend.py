@@ -7,7 +7,7 @@ project. Errors come out as `TemporaryError` (the outcome of a create is then un
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -79,11 +79,35 @@ class Node:
 
 
 @dataclass(frozen=True)
+class Check:
+    """One thing that a cluster must have: ``kind`` is Service, Deployment or DaemonSet."""
+
+    name: str
+    kind: str
+    namespace: str
+    object: str
+
+    @property
+    def target(self) -> str:
+        """Say what is looked at."""
+        return f"{self.kind} {self.namespace}/{self.object}"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What came of a check; ``words`` say why it has not passed, empty when it has."""
+
+    name: str
+    words: str = ""
+
+
+@dataclass(frozen=True)
 class Look:
-    """What an API server says: its version ("v1.20.2") and its workers, by name."""
+    """What an API server says: its version ("v1.20.2"), its workers, by name, and the checks."""
 
     version: str
     nodes: tuple[Node, ...]
+    checks: tuple[Checked, ...] = ()
 
 
 class Unanswered(Exception):
@@ -149,13 +173,14 @@ class Backend(Protocol):
 class ApiServer(Protocol):
     """A connection to one cluster's API server."""
 
-    async def look(self) -> Look:
-        """Return what it says of itself; raises `Unanswered`."""
+    async def look(self, checks: Sequence[Check] = ()) -> Look:
+        """Return what it says of itself, and of these; raises `Unanswered`."""
 
-    async def drain(self) -> list[str]:
+    async def drain(self, seconds: float) -> list[str]:
         """Order the end of what outlives a cluster: load balancers of Services, and volumes.
 
-        Returns the names of those that are still there; raises `Unanswered`.
+        It takes so many seconds at most. Returns the names of those that are still there; raises
+        `Unanswered`.
         """
 
     async def close(self) -> None:

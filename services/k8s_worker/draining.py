@@ -5,12 +5,17 @@ Load balancers and volumes are made by controllers inside the cluster, and bear 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
 import structlog
 
 from services.k8s_worker.backend import Cluster, Project, Unanswered
 from services.k8s_worker.lookout import Lookout
 from services.k8s_worker.metrics import LEFT_BEHIND
+from shared.contract.messages import DeprovisionCluster
 from shared.contract.problems import Reason
+from shared.runtime.deadline import Deadline
 from shared.runtime.errors import TemporaryError
 
 #: What Magnum says of a cluster whose API server may answer.
@@ -20,9 +25,11 @@ LIVING = frozenset(
         *("RESUME_COMPLETE", "RESTORE_COMPLETE", "CHECK_COMPLETE", "ROLLBACK_COMPLETE"),
     }
 )
-#: So often it is tried before the cluster goes all the same, each time after the scheduler's pauses
-#: (1, 2, 4, 8 and then 15 s): two minutes, and fifteen seconds where nobody answers.
-TRIES, UNANSWERED_TRIES = 11, 4
+#: So long it is waited for, in seconds, before the cluster goes all the same; and for an API
+#: server that does not answer.
+DRAIN_SECONDS, SILENT_SECONDS = 120.0, 15.0
+#: How long one try may take, in seconds.
+SECONDS = 60.0
 #: How many things are named.
 _NAMED = 10
 
@@ -30,26 +37,39 @@ _log = structlog.get_logger(__name__)
 
 
 async def drained(
-    project: Project, lookout: Lookout, cluster: Cluster, tries: int | None
+    project: Project,
+    lookout: Lookout,
+    cluster: Cluster,
+    order: DeprovisionCluster,
+    deadline: Deadline,
 ) -> list[str]:
     """Order the end of all that; return what would not go, [] in the usual case.
 
-    ``tries``: how often that was done in vain; None: the cluster never lived. Raises
-    `TemporaryError` (in_use) while it is on its way.
+    Only what draining itself has said before counts against it, not what else has held the order
+    up. Raises `TemporaryError` (in_use, or cluster_not_ready where nobody answers) while it is on
+    its way.
     """
-    if tries is None or cluster.status not in LIVING or not cluster.api_address:
+    if not order.drain or cluster.status not in LIVING or not cluster.api_address:
         return []
     try:
-        left = await lookout.drain(project, cluster)
+        left = await lookout.drain(project, cluster, deadline.remaining(at_most=SECONDS))
     except Unanswered as error:
-        if tries < UNANSWERED_TRIES:
+        if not _over(order.silent_since, SILENT_SECONDS):
             detail = f"Load balancers and volumes are to go before the cluster. {error}"
             raise TemporaryError(detail, reason=Reason.CLUSTER_NOT_READY) from error
         return _given_up(project, cluster, [f"whatever it had: {error}"])
-    if left and tries < TRIES:
-        detail = f"Going before the cluster: {', '.join(left[:_NAMED])}."
-        raise TemporaryError(detail, reason=Reason.IN_USE)
+    if left and not _over(order.draining_since, DRAIN_SECONDS):
+        raise TemporaryError(f"Going before the cluster: {_words(left)}.", reason=Reason.IN_USE)
     return _given_up(project, cluster, left) if left else []
+
+
+def _over(since: datetime | None, seconds: float) -> bool:
+    return since is not None and datetime.now(UTC) - since >= timedelta(seconds=seconds)
+
+
+def _words(left: Sequence[str]) -> str:
+    more = len(left) - _NAMED
+    return ", ".join(left[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _given_up(project: Project, cluster: Cluster, left: list[str]) -> list[str]:

@@ -15,7 +15,7 @@ from services.k8s_worker.backend import Cluster, NewCluster, Template
 from shared.contract.problems import Reason
 from shared.openstack.calls import Calls
 from shared.openstack.connections import answer_of, check, raw
-from shared.runtime.errors import BackendUnavailable
+from shared.runtime.errors import TemporaryError
 from shared.worker.errors import NotFound, Refused
 
 MAGNUM = "container-infra"
@@ -143,7 +143,8 @@ def _in_between(error: Refused) -> Exception:
     """While a cluster begins or ends Magnum has it without its groups of nodes, and answers 400."""
     if isinstance(error, NotFound):
         return error
-    return BackendUnavailable(f"Magnum can't show its clusters now: {error}", retry_after=1)
+    detail = f"Magnum can't show its clusters now: {error}"
+    return TemporaryError(detail, reason=Reason.BACKEND_REFUSED, retry_after=1)
 
 
 def _cluster(shown: dict[str, Any]) -> Cluster:

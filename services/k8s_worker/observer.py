@@ -8,29 +8,41 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from services.k8s_worker.backend import Backend, Cluster, Look, Node, Project, Unanswered
+from services.k8s_worker.backend import (
+    Backend,
+    Checked,
+    Cluster,
+    Look,
+    Node,
+    Project,
+    Unanswered,
+)
 from services.k8s_worker.draining import LIVING
 from services.k8s_worker.lookout import Lookout
 from services.k8s_worker.provisioner import Kit
 from shared.contract.messages import (
+    ClusterCheck,
     ClusterInspection,
     ClusterInspectionFailed,
     ClusterObserved,
     InspectClusters,
     KubernetesNode,
 )
-from shared.runtime.deadline import Deadline
-from shared.runtime.errors import ColobusError
+from shared.contract.problems import Reason
+from shared.runtime.deadline import Deadline, DeadlineExpired
+from shared.runtime.errors import ColobusError, TemporaryError
 from shared.worker.command import Command, Observation
 from shared.worker.duplicates import oldest_first
 
 #: How long an inspection may go on once it has started, in seconds.
 LIFE = 45.0
-#: How much of Magnum's reason is told.
+#: How much of Magnum's reason is told, and how many nodes: each status message carries them.
 _LONGEST = 2000
+MOST_NODES = 300
 
 
 def observation_of(
@@ -56,8 +68,21 @@ def observation_of(
         api_address=cluster.api_address or None,
         unanswered=seen if isinstance(seen, str) else None,
         version=None if look is None else look.version,
-        nodes=() if look is None else tuple(_node(one) for one in look.nodes),
+        nodes=() if look is None else tuple(_node(one) for one in _told(look.nodes)),
+        nodes_total=0 if look is None else len(look.nodes),
+        nodes_ready=0 if look is None else sum(one.ready for one in look.nodes),
+        checks=() if look is None else tuple(_check(one) for one in look.checks),
     )
+
+
+def _told(nodes: Sequence[Node]) -> list[Node]:
+    """Those that are not ready first, if it has to be."""
+    told = sorted(nodes, key=lambda one: (one.ready, one.name))[:MOST_NODES]
+    return sorted(told, key=lambda one: one.name)
+
+
+def _check(one: Checked) -> ClusterCheck:
+    return ClusterCheck(name=one.name, passed=not one.words, reason=one.words or None)
 
 
 def _node(shown: Node) -> KubernetesNode:
@@ -94,21 +119,39 @@ async def _inspect_tenant(
     try:
         project = backend.project(cloud, tenant, Deadline.after(LIFE))
         # Before the question, not after the answer: what changes in between is not seen.
-        observed_at = datetime.now(UTC)
-        listed: defaultdict[str, list[Cluster]] = defaultdict(list)
-        for cluster in await project.clusters():
-            if (owner := kit.owner(cluster)) is not None:
-                listed[owner].append(cluster)
+        listed = await _listed(project, kit, datetime.now(UTC))
     except ColobusError as error:
         ids = tuple(one.resource_id for one in asked)
         return [Observation(command.resource_id, tenant, _failed(cloud, ids, error))]
-    looks = (
-        _look(project, lookout, observed_at, one, listed.get(one.resource_id, ())) for one in asked
-    )
+    looks = (_look(project, lookout, kit, listed, one) for one in asked)
+    seen = await asyncio.gather(*looks)
     return [
-        Observation(one.resource_id, tenant, shown)
-        for one, shown in zip(asked, await asyncio.gather(*looks), strict=True)
+        Observation(one.resource_id, tenant, shown) for one, shown in zip(asked, seen, strict=True)
     ]
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """What Magnum's list shows of whom, as of then; or why it could not be had."""
+
+    at: datetime
+    clusters: Mapping[str, Sequence[Cluster]]
+    fault: TemporaryError | None = None
+
+
+async def _listed(project: Project, kit: Kit, at: datetime) -> _Listed:
+    """One broken cluster breaks the list of all: then those that are known are asked for by id."""
+    found: defaultdict[str, list[Cluster]] = defaultdict(list)
+    try:
+        clusters = await project.clusters()
+    except TemporaryError as error:
+        if error.reason != Reason.BACKEND_REFUSED:
+            raise
+        return _Listed(at, {}, error)
+    for cluster in clusters:
+        if (owner := kit.owner(cluster)) is not None:
+            found[owner].append(cluster)
+    return _Listed(at, found)
 
 
 def _failed(cloud: str, ids: tuple[str, ...], error: ColobusError) -> ClusterInspectionFailed:
@@ -116,22 +159,31 @@ def _failed(cloud: str, ids: tuple[str, ...], error: ColobusError) -> ClusterIns
 
 
 async def _look(
-    project: Project,
-    lookout: Lookout,
-    observed_at: datetime,
-    asked: ClusterInspection,
-    listed: Sequence[Cluster],
+    project: Project, lookout: Lookout, kit: Kit, listed: _Listed, asked: ClusterInspection
 ) -> ClusterObserved | ClusterInspectionFailed:
-    cluster = _chosen(asked, listed)
     try:
-        if cluster is None and asked.cluster_id is not None:
-            cluster = await project.cluster(asked.cluster_id)  # proof that it is gone
-        if cluster is None:
-            await lookout.forget(asked.cluster_id or "")
-            return observation_of(observed_at, None, cluster_id=asked.cluster_id)
-        return observation_of(observed_at, cluster, await _seen(project, lookout, cluster))
-    except ColobusError as error:
-        return _failed(project.cloud, (asked.resource_id,), error)
+        async with asyncio.timeout(LIFE):
+            return await _observed(project, lookout, kit, listed, asked)
+    except TimeoutError:
+        error: ColobusError = DeadlineExpired("There was no time to look at this cluster.")
+    except ColobusError as failed:
+        error = failed
+    return _failed(project.cloud, (asked.resource_id,), error)
+
+
+async def _observed(
+    project: Project, lookout: Lookout, kit: Kit, listed: _Listed, asked: ClusterInspection
+) -> ClusterObserved:
+    cluster = _chosen(asked, listed.clusters.get(asked.resource_id, ()))
+    if cluster is None and asked.cluster_id is not None:
+        cluster = await project.cluster(asked.cluster_id)  # proof that it is gone
+    if cluster is None or (listed.fault and not kit.owns(cluster, asked.resource_id)):
+        if listed.fault is not None:
+            raise listed.fault  # another of that name may be there
+        await lookout.forget(asked.cluster_id or "")
+        return observation_of(listed.at, None, cluster_id=asked.cluster_id)
+    since, seen = await _seen(project, lookout, cluster)
+    return observation_of(min(since or listed.at, listed.at), cluster, seen)
 
 
 def _chosen(asked: ClusterInspection, listed: Sequence[Cluster]) -> Cluster | None:
@@ -140,12 +192,15 @@ def _chosen(asked: ClusterInspection, listed: Sequence[Cluster]) -> Cluster | No
     return ordered[0] if ordered else None
 
 
-async def _seen(project: Project, lookout: Lookout, cluster: Cluster) -> Look | str | None:
+async def _seen(
+    project: Project, lookout: Lookout, cluster: Cluster
+) -> tuple[datetime | None, Look | str | None]:
+    """What its API server says, or why it does not; and since when, if it was asked earlier."""
     if cluster.status not in LIVING:
-        return None
+        return None, None
     if not cluster.api_address:
-        return "Magnum knows no address of the API server."
+        return None, "Magnum knows no address of the API server."
     try:
         return await lookout.look(project, cluster)
     except Unanswered as error:
-        return str(error)
+        return None, str(error)

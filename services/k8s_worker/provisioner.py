@@ -34,6 +34,8 @@ WORKER = "k8s_worker"
 #: What the census calls what we make.
 CLUSTER = "cluster"
 DELETING = "DELETE_IN_PROGRESS"
+#: How many things are named that a cluster has left behind.
+MOST_LEFT = 100
 #: How soon what another worker may have asked for is looked for again, in seconds.
 AFTER_ANOTHER = 5.0
 #: So long Magnum is given to show a new cluster, in seconds, and the pause between two looks.
@@ -82,21 +84,30 @@ async def provision_cluster(
     _let_appear(command.message.look_until)
     message = command.message
     chosen = await templates.choose(project, kit.recipes, kit.marks, message)
-    made = await project.create_cluster(
-        NewCluster(
-            name=command.resource_id,
-            template_id=chosen.template_id,
-            node_count=message.node_count,
-            master_count=chosen.master_count,
-            labels=kit.labels(command.resource_id),
-            flavor=chosen.flavor,
-        )
+    new = NewCluster(
+        name=command.resource_id,
+        template_id=chosen.template_id,
+        node_count=message.node_count,
+        master_count=chosen.master_count,
+        labels=kit.labels(command.resource_id),
+        flavor=chosen.flavor,
     )
+    made = await _created(project, new, chosen)
     await _until_shown(project, made, command.deadline)
     if command.repeated:  # an earlier attempt may have come through meanwhile
         kept = await _keep_one(project, kit, command.resource_id)
         made = made if kept is None else kept.id
     return made, chosen.template_id
+
+
+async def _created(project: Project, new: NewCluster, chosen: templates.Chosen) -> str:
+    """Another request may just have removed this template as the second of its name."""
+    try:
+        return await project.create_cluster(new)
+    except NotFound as error:
+        if not chosen.made or error.reason != Reason.TEMPLATE_NOT_FOUND:
+            raise
+        raise TemporaryError(str(error), reason=Reason.TEMPLATE_NOT_FOUND) from error
 
 
 def _let_appear(until: datetime | None) -> None:
@@ -142,7 +153,19 @@ async def resize_cluster(project: Project, kit: Kit, command: Command[ResizeClus
         detail = f"Magnum knows no cluster {message.cluster_id}."
         raise NotFound(detail, reason=Reason.REMOVED_EXTERNALLY)
     if found.node_count != message.node_count or found.status == "UPDATE_FAILED":
-        await project.resize_cluster(found.id, message.node_count)
+        try:
+            await project.resize_cluster(found.id, message.node_count)
+        except Refused as error:
+            await _let_end(project, found.id, error)
+            raise
+
+
+async def _let_end(project: Project, cluster_id: str, refusal: Refused) -> None:
+    """Magnum takes no order while it is at one before, which may have been given up here."""
+    now = await project.cluster(cluster_id)
+    if now is not None and now.status.endswith("_IN_PROGRESS"):
+        detail = f"Magnum says {now.status}: {refusal}"
+        raise TemporaryError(detail, reason=Reason.BACKEND_REFUSED) from refusal
 
 
 async def deprovision_cluster(
@@ -152,13 +175,31 @@ async def deprovision_cluster(
 
     Returns an id, and what would not go before. Raises `TemporaryError` while that is on its way.
     """
-    found = await _own(project, kit, command.resource_id)
+    found = await _to_go(project, kit, command)
     left: list[str] = []
     for one in found:
         if one.status != DELETING:
-            left += await drained(project, lookout, one, command.message.drained)
+            left += await drained(project, lookout, one, command.message, command.deadline)
             await project.delete_cluster(one.id)
-    return (found[0].id, left) if found else None
+    return (found[0].id, left[:MOST_LEFT]) if found else None
+
+
+async def _to_go(project: Project, kit: Kit, command: Command[DeprovisionCluster]) -> list[Cluster]:
+    """All that are the resource's; the one that is known alone where Magnum's list is broken.
+
+    One cluster without groups of nodes breaks the list of the whole project, perhaps for good. That
+    nothing else is left is then seen when there is a list again.
+    """
+    try:
+        return await _own(project, kit, command.resource_id)
+    except TemporaryError as error:
+        known = command.message.cluster_id
+        if error.reason != Reason.BACKEND_REFUSED or known is None:
+            raise
+        one = await project.cluster(known)
+        if one is None or not kit.owns(one, command.resource_id):
+            raise
+        return [one]
 
 
 async def remove_orphan(project: Project, kit: Kit, order: RemoveOrphan) -> bool:

@@ -7,7 +7,9 @@ they say, so a recipe that was changed gets another one and clusters that live k
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from services.k8s_worker.backend import Project, Template
 from services.k8s_worker.templates_file import Recipe
@@ -15,7 +17,7 @@ from shared.contract.kinds import is_version
 from shared.contract.messages import ProvisionCluster
 from shared.contract.problems import Reason
 from shared.worker.duplicates import keep_first, oldest_first
-from shared.worker.errors import NotFound
+from shared.worker.errors import NotFound, Refused
 from shared.worker.marks import Marks
 
 #: The label that says which Kubernetes a template makes (Magnum's user guide).
@@ -24,11 +26,12 @@ VERSION_LABEL = "kube_tag"
 
 @dataclass(frozen=True)
 class Chosen:
-    """A template, and what the cluster says beside it."""
+    """A template, and what the cluster says beside it; ``made``: of a recipe."""
 
     template_id: str
     master_count: int = 1
     flavor: str | None = None
+    made: bool = False
 
 
 async def choose(
@@ -88,11 +91,17 @@ async def _of_recipe(
         # Two requests may have come at once: the older one's stays.
         templates = await project.templates()
     ordered = oldest_first(_named(templates, name))
-    kept = await keep_first(marks.worker, "cluster_template", ordered, project.delete_template)
+    kept = await keep_first(marks.worker, "cluster_template", ordered, partial(_remove, project))
     if kept is None:
         detail = f"The cluster template {name} disappeared as soon as it was made."
         raise NotFound(detail, reason=Reason.TEMPLATE_NOT_FOUND)
-    return Chosen(kept.id, master_count=recipe.master_count)
+    return Chosen(kept.id, master_count=recipe.master_count, made=True)
+
+
+async def _remove(project: Project, template_id: str) -> None:
+    """A second one costs nothing, and is in use where another request was quicker."""
+    with suppress(Refused):
+        await project.delete_template(template_id)
 
 
 def _named(templates: Sequence[Template], name: str) -> list[Template]:

@@ -12,18 +12,24 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from services.k8s_worker.checks import NAME, TARGET, label_of
 from shared.contract.kinds import CloudName, KubernetesVersion
 from shared.runtime.errors import ConfigurationError
 from shared.runtime.tenants import Slug
 from shared.runtime.yaml_files import UnreadableFile, entry_of, read_yaml
+
+CheckName = Annotated[str, Meta(pattern=f"^{NAME}$", max_length=63)]
+CheckTarget = Annotated[str, Meta(pattern=TARGET)]
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a cluster template is made of, all in Magnum's words but ``version`` and ``cloud``.
 
     ``flavor`` is that of workers where a request names none. ``arch``: what requests for that
-    architecture get; ``cloud``: for that cloud alone. ``settings`` go into the template as they
-    are (``dns_nameserver``, ``master_lb_enabled``, …).
+    architecture get; ``cloud``: for that cloud alone. ``checks`` are what a cluster must have
+    besides its nodes to be active, {name: "Service kube-system/kube-dns"} (also a Deployment or a
+    DaemonSet). ``settings`` go into the template as they are (``dns_nameserver``,
+    ``master_lb_enabled``, …).
     """
 
     version: KubernetesVersion
@@ -35,6 +41,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     arch: str | None = None
     cloud: Slug | None = None
     labels: dict[str, str] = {}
+    checks: dict[CheckName, CheckTarget] = {}
     settings: dict[str, Any] = {}
 
     def body(self, flavor: str) -> dict[str, Any]:
@@ -46,7 +53,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             "master_flavor_id": self.master_flavor or self.flavor,
             "external_network_id": self.external_network,
             **self.settings,
-            "labels": dict(self.labels),
+            "labels": {**self.labels, **label_of(self.checks)},
         }
 
     def name(self, installation: str, flavor: str) -> str:

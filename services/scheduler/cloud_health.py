@@ -17,12 +17,14 @@ from services.scheduler.placement import Rest
 from services.scheduler.settings import Settings
 from shared.contract.messages import (
     AttachVolume,
+    ClusterCreateStarted,
     CommandFailed,
     DeployMachine,
     DisksExported,
     ExportDisks,
     MachineDeployStarted,
     Message,
+    ProvisionCluster,
     ProvisionStack,
     ProvisionVm,
     ProvisionVolume,
@@ -64,11 +66,13 @@ _MADE = (
     DisksExported,
     MachineDeployStarted,
     StackCreateStarted,
+    ClusterCreateStarted,
 )
 #: The commands that order them: whoever refuses one in so many words is alive.
 _MAKING = frozenset(
     command.__name__
     for command in (
+        ProvisionCluster,
         ProvisionStack,
         ProvisionVm,
         ProvisionVolume,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from services.scheduler.definitions import Sighting
@@ -38,6 +39,7 @@ def cluster_made(state: ResourceState, seen: ClusterObserved) -> Sighting:
         unproven=True,
         why=(Reason.CLUSTER_NOT_READY, words),
         handles={_SHOWN: "yes", _SO_FAR: words},
+        outputs={} if seen.unanswered is not None else _checks(seen),
     )
 
 
@@ -48,6 +50,25 @@ def _missing(state: ResourceState) -> Sighting:
     detail = "The cluster disappeared from Magnum while it was being made."
     problem = Problem(title="Cluster disappeared", detail=detail, retryable=True)
     return Sighting(failed=(Reason.REMOVED_EXTERNALLY, problem))
+
+
+#: Handles: since when draining is on its way, and since when nobody has answered to it.
+_DRAINING, _SILENT = "draining_since", "silent_since"
+
+
+def undo_held_up(state: ResourceState, problem: Problem, now: datetime) -> dict[str, str]:
+    """Keep since when draining itself holds the undo up; what else does is no reason to hurry."""
+    if problem.reason == Reason.IN_USE:
+        return {_DRAINING: state.handles.get(_DRAINING) or now.isoformat(), _SILENT: ""}
+    if problem.reason == Reason.CLUSTER_NOT_READY:
+        return {_SILENT: state.handles.get(_SILENT) or now.isoformat()}
+    return {}
+
+
+def held_up_since(state: ResourceState) -> tuple[datetime | None, datetime | None]:
+    """Return since when draining is on its way, and since when nobody has answered to it."""
+    draining, silent = (state.handles.get(name) or None for name in (_DRAINING, _SILENT))
+    return draining and datetime.fromisoformat(draining), silent and datetime.fromisoformat(silent)
 
 
 def cluster_undone(state: ResourceState, seen: ClusterObserved) -> Sighting:
@@ -75,11 +96,12 @@ def not_ready(seen: ClusterObserved, count: int) -> str | None:
     """Say what is missing of a complete cluster of so many workers; None: nothing."""
     if seen.unanswered is not None:
         return seen.unanswered
-    ready = [node for node in seen.nodes if node.ready]
-    if len(ready) >= count:
-        return None
-    others = [_words(node) for node in seen.nodes if not node.ready][:_NAMED]
-    return f"{len(ready)} of {count} nodes are Ready" + "".join(f"; {one}" for one in others) + "."
+    if seen.nodes_ready < count:
+        others = [_words(node) for node in seen.nodes if not node.ready][:_NAMED]
+        found = f"{seen.nodes_ready} of {count} nodes are Ready"
+        return found + "".join(f"; {one}" for one in others) + "."
+    failing = [f"{one.name}: {one.reason}" for one in seen.checks if not one.passed]
+    return f"Not all checks have passed: {'; '.join(failing)}." if failing else None
 
 
 def _words(node: KubernetesNode) -> str:
@@ -111,8 +133,17 @@ def _shown(seen: ClusterObserved, *, degraded: bool) -> dict[str, Any]:
         "api_address": seen.api_address,
         "kubernetes_version": seen.version,
         "nodes": nodes,
+        "nodes_ready": seen.nodes_ready,
+        "nodes_total": seen.nodes_total,
         "degraded": degraded,
+        **_checks(seen),
     }
+
+
+def _checks(seen: ClusterObserved) -> dict[str, Any]:
+    """Return what came of the checks that the template promises, one by one."""
+    shown = [{"name": one.name, "passed": one.passed, "message": one.reason} for one in seen.checks]
+    return {"checks": shown} if shown else {}
 
 
 def condition(state: ResourceState, seen: ClusterObserved) -> tuple[Reason, str, bool] | None:
@@ -136,13 +167,20 @@ def _wanted(state: ResourceState) -> list[int]:
     return [resource.spec["node_count"], *running]
 
 
+def may_pass(seen: ClusterObserved) -> bool:
+    """One look that nobody answered is no trouble yet: an API server may be busy for a moment."""
+    return seen.unanswered is not None
+
+
 def resized(operation: Operation, seen: ClusterObserved) -> bool:
-    """Tell whether the cluster has as many workers as it was to have, neither more nor fewer."""
-    ready = sum(node.ready for node in seen.nodes)
+    """Tell whether the cluster has as many workers as it was to have, neither more nor fewer.
+
+    Where no cloud's controller removes them, nodes that went are shown for long, and not Ready.
+    """
     return (
         _complete(seen)
         and seen.unanswered is None
-        and (seen.node_count, ready, len(seen.nodes)) == (operation.node_count,) * 3
+        and seen.node_count == seen.nodes_ready == operation.node_count
     )
 
 

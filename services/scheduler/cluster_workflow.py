@@ -15,9 +15,12 @@ from services.scheduler.cluster_sightings import (
     cluster_made,
     cluster_undone,
     condition,
+    held_up_since,
+    may_pass,
     outputs_of,
     resize_failed,
     resized,
+    undo_held_up,
     waits_for,
 )
 from services.scheduler.definitions import (
@@ -74,11 +77,13 @@ def _deletion_started(event: ClusterDeletionStarted) -> Absorbed:
 
 
 def _deprovision(state: ResourceState) -> DeprovisionCluster:
-    progress = state.progress.get(STEP, Progress())
+    draining_since, silent_since = held_up_since(state)
     return DeprovisionCluster(
         cloud=state.place,
         cluster_id=state.handles.get("cluster_id"),
-        drained=progress.failures if progress.made else None,
+        drain=state.progress.get(STEP, Progress()).made,
+        draining_since=draining_since,
+        silent_since=silent_since,
     )
 
 
@@ -123,6 +128,7 @@ CLUSTER_WORKFLOW = WorkflowDefinition(
             },
             sees_undone=cluster_undone,
             patience=PATIENCE,
+            undo_held_up=undo_held_up,
             so_far=waits_for,
         ),
     ),
@@ -131,8 +137,14 @@ CLUSTER_WORKFLOW = WorkflowDefinition(
     outputs=outputs_of,
     bad_outputs=bad_outputs,
     condition=condition,
+    may_pass=may_pass,
     operations=OperationDefinition(
-        command=_resize, accepted_by=ClusterResizeStarted, done=resized, in_vain=resize_failed
+        command=_resize,
+        accepted_by=ClusterResizeStarted,
+        done=resized,
+        in_vain=resize_failed,
+        unproven=True,
+        patience=PATIENCE,
     ),
     holds={"cluster": Held("cluster_id", WORKER)},
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from services.scheduler.state import ResourceState
@@ -73,6 +74,10 @@ class StepDefinition:
     patience: float = 1800
     #: Where its worker is asked; what the worker answers tells of the health of that place.
     place: Callable[[ResourceState], str] = lambda state: state.place
+    #: What is to be kept of why an undo could not be done yet: (state, problem, now) → handles.
+    undo_held_up: Callable[[ResourceState, Problem, datetime], Mapping[str, str]] = (
+        lambda _state, _problem, _now: {}
+    )
     #: What is known, in words, of why a step that was accepted is not done yet.
     so_far: Callable[[ResourceState], str | None] = lambda _: None
 
@@ -119,6 +124,8 @@ class OperationDefinition:
     failed: Callable[[Operation, Any], Problem | None] = lambda _operation, _seen: None
     #: Its backend doesn't tell by itself: inspections are asked for often.
     unproven: bool = False
+    #: How long one may take altogether, in seconds.
+    patience: float = 600
 
 
 @dataclass(frozen=True)
@@ -141,6 +148,8 @@ class WorkflowDefinition:
     holds: Mapping[str, Held]
     #: What a living resource shows of itself while its condition is bad.
     bad_outputs: Callable[[ResourceState, Any], Mapping[str, Any]] = lambda _state, _seen: {}
+    #: Whether what is wrong may be nothing: only when the next look shows it, too, it counts.
+    may_pass: Callable[[Any], bool] = lambda _seen: False
     #: Verbs on the living resource; None where the kind has none.
     operations: OperationDefinition | None = None
     #: The step whose command makes whole what an observation shows of one that is done; None: none.

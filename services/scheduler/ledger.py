@@ -211,12 +211,15 @@ class Ledger:
 def inspection_of(state: ResourceState) -> str:
     """How often the backend is asked: ``fast`` for open waits, ``slow`` for the living.
 
-    ``soon`` is an open wait of which something is still to be proven: always looked at often.
+    ``soon`` is an open wait of which something is still to be proven, or a living one that may be
+    in trouble: always looked at often.
     """
     waits = [progress for progress in state.progress.values() if progress.accepted]
     if waits:
         return "soon" if any(progress.unproven for progress in waits) else "fast"
-    return "slow" if state.phase is Phase.ACTIVE else "none"
+    if state.phase is not Phase.ACTIVE:
+        return "none"
+    return "soon" if any(seen.doubted for seen in state.seen.values()) else "slow"
 
 
 def _state(row: Record) -> ResourceState:

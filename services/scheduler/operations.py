@@ -28,8 +28,6 @@ from shared.contract.problems import Problem, Reason
 from shared.contract.resources import Operation, OperationState, Phase, Verb
 
 _PREFIX = "operation-"
-#: How long an operation may take altogether, in seconds.
-PATIENCE = timedelta(seconds=600)
 #: How many operations of a resource may wait or be under way.
 MAX_OPEN = 20
 #: How much later it is looked again whether the command of a growth has been answered.
@@ -147,7 +145,8 @@ def _stands_against(walk: Walk, operation: Operation) -> Problem | None:
 def _issue(walk: Walk, operation: Operation) -> None:
     name = _PREFIX + operation.id
     if operation.state is OperationState.REQUESTED:
-        walk.set_timer(f"overdue/{name}", walk.now + PATIENCE)
+        patience = timedelta(seconds=_verbs(walk.definition).patience)
+        walk.set_timer(f"overdue/{name}", walk.now + patience)
         operation = msgspec.structs.replace(
             operation, state=OperationState.RUNNING, started_at=walk.now
         )
@@ -233,7 +232,8 @@ def ring(walk: Walk, what: str, name: str) -> None:
     if what == "overdue" and operation.size_gib and not walk.progress(name).answered:
         walk.set_timer(f"overdue/{name}", walk.now + _LONGER)  # it may be growing just now
     elif what == "overdue":
-        words = f"{operation.verb.value} did not end within {PATIENCE.total_seconds():.0f} s."
+        seconds = _verbs(walk.definition).patience
+        words = f"{operation.verb.value} did not end within {seconds:.0f} s."
         last = operation.error.detail if operation.error else None
         detail = " ".join(filter(None, (words, last)))
         problem = Problem(

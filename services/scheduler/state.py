@@ -87,10 +87,12 @@ class LeftBehind(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Seen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one backend showed last of a living resource, and what is wrong with that.
 
-    As of ``at``: what was seen before is old news.
+    As of ``at``: what was seen before is old news. ``doubted``: something was wrong that may have
+    been nothing, so that it is looked at again soon.
     """
 
     at: datetime
+    doubted: bool = False
     reason: Reason | None = None
     message: str | None = None
 

@@ -104,6 +104,7 @@ def failed(
     if unknown and state is not StepState.UNDOING:
         walk.change_progress(step.name, unknown_until=walk.now + UNKNOWN_LIFE)
     if state is StepState.UNDOING:
+        walk.keep(step.undo_held_up(walk.state, problem, walk.now), {})
         walk.back_off(step.name, problem, wish)  # a delete never gives up
     elif walk.state.ending is not None:
         walk.answered(step.name)

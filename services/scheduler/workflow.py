@@ -203,6 +203,9 @@ def _see_living(walk: Walk, seen: Message) -> None:
         undoing.fail(walk, condition[0], condition[1], retryable=True)
         return
     now = Seen(at=observed_at)
+    if condition is not None and definition.may_pass(seen) and _is_news(last):
+        walk.change(seen={**walk.state.seen, by: Seen(at=observed_at, doubted=True)})
+        return
     if condition is None:
         walk.keep({}, definition.outputs(walk.state, seen))
         walk.change_resource(spec=growing.spec_as_seen(walk.state.resource))
@@ -213,8 +216,14 @@ def _see_living(walk: Walk, seen: Message) -> None:
     wrong = next((one for one in known.values() if one.reason is not None), now)
     walk.explain(wrong.reason, wrong.message)
     _mend(walk, seen)
-    if walk.state.resource != before or (last and last.reason) != now.reason:
+    doubted = last is not None and last.doubted
+    if walk.state.resource != before or doubted or (last and last.reason) != now.reason:
         walk.change(seen=known)
+
+
+def _is_news(last: Seen | None) -> bool:
+    """Nothing was wrong the last time, not even perhaps."""
+    return last is None or (last.reason is None and not last.doubted)
 
 
 def _mend(walk: Walk, seen: Message) -> None:

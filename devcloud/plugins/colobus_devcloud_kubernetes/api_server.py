@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,12 @@ class ApiServer:
         if status not in (200, 404):
             raise Unanswered(body.decode(errors="replace"))
 
+    def make(self, path: str, what: Mapping[str, Any]) -> None:
+        """Make an object that is to be there; one that is there stays as it is."""
+        status, body = self._ask("POST", path, json.dumps(what))
+        if status not in (201, 409):
+            raise Unanswered(body.decode(errors="replace"))
+
     def _object(self, path: str) -> dict[str, Any]:
         status, body = self._ask("GET", path)
         if status != 200:
@@ -67,14 +74,15 @@ class ApiServer:
         found: dict[str, Any] = json.loads(body)
         return found
 
-    def _ask(self, method: str, path: str) -> tuple[int, bytes]:
+    def _ask(self, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
         context = ssl.create_default_context(cafile=self._pki / "ca.crt")
         context.load_cert_chain(self._pki / f"{self._name}.crt", self._pki / f"{self._name}.key")
         connection = http.client.HTTPSConnection(
             self._address, PORT, timeout=SECONDS, context=context
         )
         try:
-            connection.request(method, path)
+            headers = {"Content-Type": "application/json"}
+            connection.request(method, path, body, headers if body else {})
             response = connection.getresponse()
             return response.status, response.read()
         except (OSError, http.client.HTTPException) as error:

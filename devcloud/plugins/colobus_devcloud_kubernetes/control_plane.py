@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.request import urlopen
 
+from .addons import ADDONS
 from .api_server import PORT, ApiServer
 from .children import Children
 from .pki import ADMIN, SERVICE_RANGE, Pki
@@ -63,6 +64,7 @@ class ControlPlane:
         Raises:
             ControlPlaneFailed: One ended, or did not answer in time.
             Interrupted: Something else is wanted now.
+            Unanswered: Its API server does not take yet what every cluster has.
         """
         self._pki.issue_all(self._address)
         self._children.start(ETCD, self._etcd())
@@ -71,6 +73,8 @@ class ControlPlane:
         self._wait(API_SERVER, self.api.ready)
         self._children.start(CONTROLLERS, self._controller_manager())
         self._children.start(SCHEDULER, self._scheduler())
+        for path, what in ADDONS.items():
+            self.api.make(path, what)
 
     def set_nodes(self, names: Sequence[str]) -> dict[str, str]:
         """Let exactly these nodes be there; return those that have joined, with their addresses.

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from shared.contract.messages.base import Message
 from shared.contract.messages.clusters import (
+    ClusterCheck,
     ClusterCreateStarted,
     ClusterDeletionStarted,
     ClusterDeprovisioned,
@@ -171,6 +172,7 @@ __all__ = [
     "CloudCapacity",
     "CloudCatalog",
     "CloudNotificationsChanged",
+    "ClusterCheck",
     "ClusterCreateStarted",
     "ClusterDeletionStarted",
     "ClusterDeprovisioned",

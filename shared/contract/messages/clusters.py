@@ -27,13 +27,16 @@ class ProvisionCluster(Message, frozen=True):
 class DeprovisionCluster(Message, frozen=True):
     """Delete all that Magnum has of the resource, found by id or by its name.
 
-    What a living cluster has outside of itself (load balancers, volumes) goes first: ``drained`` is
-    how often that was tried in vain until now; None: there is nothing of it, since it never lived.
+    What a living cluster has outside of itself (load balancers, volumes) goes first (``drain``;
+    what never lived has none of it). That was on its way at ``draining_since`` already, or nobody
+    has answered since ``silent_since``: each for so long only, then the cluster goes all the same.
     """
 
     cloud: str
     cluster_id: str | None = None
-    drained: int | None = None
+    drain: bool = False
+    draining_since: Moment | None = None
+    silent_since: Moment | None = None
 
 
 class ResizeCluster(Message, frozen=True):
@@ -70,7 +73,7 @@ class ClusterCreateStarted(Message, frozen=True):
 class ClusterDeletionStarted(Message, frozen=True):
     """Magnum has accepted the deletion; the open undo waits for `ClusterObserved` with ``gone``.
 
-    ``left`` names what the cluster had outside of itself and would not go.
+    ``left`` names what the cluster had outside of itself and would not go, a hundred at most.
     """
 
     cluster_id: str
@@ -96,13 +99,22 @@ class KubernetesNode(Message, frozen=True):
     reason: str | None = None
 
 
+class ClusterCheck(Message, frozen=True):
+    """One of the checks that the cluster's template promises; ``reason``: why it has not passed."""
+
+    name: str
+    passed: bool
+    reason: str | None = None
+
+
 class ClusterObserved(Message, frozen=True):
     """What Magnum and the cluster's API server showed at ``observed_at``.
 
     ``gone``: Magnum knows no such cluster any more. ``cluster_status`` and ``node_count`` are
     Magnum's. The API server is asked once Magnum says that the cluster is complete, with a client
     certificate that Magnum has signed: ``unanswered`` says in words why it did not answer, else
-    ``version`` is what it says of itself ("v1.20.2") and ``nodes`` are its workers.
+    ``version`` is what it says of itself ("v1.20.2") and ``nodes`` are its workers, 300 at most;
+    of all of them there are ``nodes_total``, ``nodes_ready`` of them Ready.
     """
 
     observed_at: Moment
@@ -115,6 +127,9 @@ class ClusterObserved(Message, frozen=True):
     unanswered: str | None = None
     version: str | None = None
     nodes: tuple[KubernetesNode, ...] = ()
+    nodes_total: int = 0
+    nodes_ready: int = 0
+    checks: tuple[ClusterCheck, ...] = ()
 
 
 class ClusterInspectionFailed(Message, frozen=True):

@@ -14,6 +14,7 @@ from devcloud.plugins.colobus_devcloud_kubernetes.folder import RUNNING, Folder,
 from tests.end_to_end.clusters.conftest import Magnum
 from tests.support.conditions import eventually
 from tests.support.installation import Installation
+from tests.support.kubectl import Kubectl
 from tests.support.waiting import waited
 
 WITHIN = 120.0
@@ -45,7 +46,7 @@ async def _operation(client: Client, id: str, node_count: int) -> Operation:
 
 
 async def test_a_dead_api_server_keeps_a_cluster_from_active_and_makes_it_degraded(
-    house: Installation, bigtop: Client, magnum: Magnum
+    house: Installation, bigtop: Client, magnum: Magnum, kubectl: Kubectl
 ) -> None:
     """Magnum says COMPLETE all the while. The worker is killed meanwhile: it stays one cluster."""
     made = await bigtop.create_cluster(CreateCluster(node_count=1, version="1.20"))
@@ -91,6 +92,8 @@ async def test_a_dead_api_server_keeps_a_cluster_from_active_and_makes_it_degrad
     told = [(one.resource or made).status.reason async for one in bigtop.timeline(made.id)]
     assert "cluster_degraded" in told
 
+    await _without_dns(bigtop, made.id, kubectl)
+
     grown = await _operation(bigtop, made.id, 3)
     assert (grown.state, grown.node_count) == ("done", 3)
     larger = await bigtop.get(made.id)
@@ -103,6 +106,30 @@ async def test_a_dead_api_server_keeps_a_cluster_from_active_and_makes_it_degrad
     await waited(bigtop, made.id, Phase.DELETED)
     assert magnum.clusters() == []
     await _an_orphan_goes(magnum, made.id)
+
+
+async def _without_dns(client: Client, id: str, kubectl: Kubectl) -> None:
+    """What the template promises fails, and passes again."""
+    kubeconfig = (await client.kubeconfig(id)).kubeconfig
+
+    def scale(count: int) -> None:
+        words = ("scale", "deployment", "coredns", "--namespace=kube-system")
+        scaled = kubectl.ask(kubeconfig, *words, f"--replicas={count}")
+        assert scaled.returncode == 0, scaled.stderr
+
+    scale(0)
+    await eventually(
+        lambda: _is(client, id, Phase.ACTIVE, "cluster_degraded"), within=WITHIN, what="no DNS"
+    )
+    status = (await client.get(id)).status
+    words = "dns: Service kube-system/kube-dns has no ready endpoint"
+    assert status.message == f"Not all checks have passed: {words}."
+    assert status.outputs["checks"][0]["passed"] is False
+    scale(1)
+    await eventually(
+        lambda: _is(client, id, Phase.ACTIVE, None), within=WITHIN, what="it has DNS again"
+    )
+    assert (await client.get(id)).status.outputs["checks"][0]["passed"] is True
 
 
 async def _is(client: Client, id: str, phase: Phase, reason: str | None) -> bool:

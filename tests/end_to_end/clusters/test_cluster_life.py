@@ -21,7 +21,8 @@ from tests.support.kubernetes import leftovers
 from tests.support.leaks import Leaks, Tap, search
 from tests.support.waiting import waited
 
-#: A load balancer that its controller (the test) holds on to, and a pod with a volume.
+#: A load balancer that its controller (the test) holds on to, a pod with a volume, and a database,
+#: whose controller makes volume and pod anew when they go.
 OUTSIDE = """
 apiVersion: v1
 kind: Service
@@ -39,6 +40,27 @@ metadata: {name: web}
 spec:
   containers: [{name: web, image: nginx}]
   volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db}
+spec:
+  serviceName: db
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db}}
+    spec:
+      containers: [{name: db, image: mysql, volumeMounts: [{name: rows, mountPath: /rows}]}]
+  volumeClaimTemplates:
+  - metadata: {name: rows}
+    spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+"""
+#: As the StatefulSet's controller would make it.
+ANOTHER_CLAIM = """
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: rows-db-0}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
 """
 
 
@@ -85,6 +107,8 @@ async def test_two_tenants_clusters_from_post_to_kubeconfig_to_nothing(
         assert all(one["address"] for one in cluster.status.outputs["nodes"])
         assert cluster.status.outputs["kubernetes_version"] == "v1.20.2"
         assert cluster.status.outputs["degraded"] is False
+        dns = {"name": "dns", "passed": True, "message": None}
+        assert cluster.status.outputs["checks"] == [dns]
         (shown,) = magnum.clusters()
         assert (shown["name"], shown["status"]) == (mine.id, "CREATE_COMPLETE")
         assert len(magnum.templates()) == 1
@@ -109,6 +133,10 @@ async def test_two_tenants_clusters_from_post_to_kubeconfig_to_nothing(
 
         made_inside = kubectl.ask(first.kubeconfig, "apply", "--filename=-", stdin=OUTSIDE)
         assert made_inside.returncode == 0, made_inside.stderr
+        await eventually(
+            lambda: _has(kubectl, first.kubeconfig, "persistentvolumeclaim/rows-db-0"),
+            what="the database has its claim",
+        )
         await bigtop.delete(mine.id)
         await openlab.delete(yours.id)
         await eventually(
@@ -116,8 +144,11 @@ async def test_two_tenants_clusters_from_post_to_kubeconfig_to_nothing(
             what="the balancer holds it up",
         )
         await eventually(
-            lambda: _is_empty(kubectl, first.kubeconfig), what="claim and pod have gone"
+            lambda: _is_empty(kubectl, first.kubeconfig), what="claims and pods have gone"
         )
+        anew = kubectl.ask(first.kubeconfig, "create", "--filename=-", stdin=ANOTHER_CLAIM)
+        assert "exceeded quota: colobus-draining" in anew.stderr
+        assert await _is_empty(kubectl, first.kubeconfig)
         assert [one["status"] for one in magnum.clusters()] == ["CREATE_COMPLETE"]
         gone = ("--type=merge", '--patch={"metadata": {"finalizers": null}}')
         assert kubectl.ask(first.kubeconfig, "patch", "service", "web", *gone).returncode == 0
@@ -141,6 +172,10 @@ async def _says(client: Client, id: str, message: str) -> bool:
 async def _is_empty(kubectl: Kubectl, kubeconfig: str) -> bool:
     found = kubectl.ask(kubeconfig, "get", "pvc,pods", "--output=name")
     return (found.returncode, found.stdout) == (0, "")
+
+
+async def _has(kubectl: Kubectl, kubeconfig: str, name: str) -> bool:
+    return kubectl.ask(kubeconfig, "get", name).returncode == 0
 
 
 async def _waits(client: Client, id: str) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,14 +13,17 @@ from cryptography.hazmat.primitives import hashes, serialization
 
 from services.k8s_worker.backend import (
     Access,
+    Check,
     Cluster,
     Look,
     NewCluster,
+    Node,
     Project,
     Template,
     Unanswered,
 )
 from shared.runtime.deadline import Deadline
+from shared.worker.errors import Refused
 from tests.support.kubernetes import Authority, new_authority
 
 #: When certificates end that it signs.
@@ -38,6 +42,11 @@ class Magnum:
     bodies: list[dict[str, Any]] = field(default_factory=list)
     resized: list[tuple[str, int]] = field(default_factory=list)
     lost: list[Exception] = field(default_factory=list)
+    #: What the next lists end in; what resizes and removals of templates do.
+    unlisted: list[Exception] = field(default_factory=list)
+    no_resize: Exception | None = None
+    templates_in_use: bool = False
+    signatures: int = 0
     authority_of_all: Authority = field(default_factory=lambda: new_authority("magnum"))
 
     def project(self, cloud: str, tenant: str, deadline: Deadline) -> Project:
@@ -46,6 +55,8 @@ class Magnum:
         return self
 
     async def clusters(self) -> list[Cluster]:
+        if self.unlisted:
+            raise self.unlisted.pop(0)
         return list(self.kept.values())
 
     async def cluster(self, cluster_id: str) -> Cluster | None:
@@ -66,6 +77,8 @@ class Magnum:
         return made.id
 
     async def resize_cluster(self, cluster_id: str, node_count: int) -> None:
+        if self.no_resize is not None:
+            raise self.no_resize
         self.resized.append((cluster_id, node_count))
 
     async def delete_cluster(self, cluster_id: str) -> bool:
@@ -81,6 +94,8 @@ class Magnum:
         return made
 
     async def delete_template(self, template_id: str) -> bool:
+        if self.templates_in_use:
+            raise Refused("is referenced by one or multiple clusters")
         before = len(self.known)
         self.known = [one for one in self.known if one.id != template_id]
         return len(self.known) < before
@@ -91,6 +106,7 @@ class Magnum:
 
     async def signed(self, cluster_id: str, request: str) -> str:
         assert cluster_id in self.kept
+        self.signatures += 1
         asked = x509.load_pem_x509_csr(request.encode())
         builder = (
             x509.CertificateBuilder()
@@ -113,13 +129,24 @@ class Server:
         self.refuses = False
         self.closed = False
         self.left: list[list[str]] = []
+        self.looks = 0
+        self.nodes: tuple[Node, ...] = ()
+        self.checks: tuple[Check, ...] = ()
+        #: What an answer waits for.
+        self.answering: asyncio.Event | None = None
 
-    async def look(self) -> Look:
+    async def look(self, checks: Sequence[Check] = ()) -> Look:
+        self.looks += 1
+        self.checks = tuple(checks)
+        if self.answering is not None:
+            await self.answering.wait()
+        assert not self.closed
         if self.refuses:
             raise Unanswered("refused", refused=True)
-        return Look("v1.20.2", ())
+        return Look("v1.20.2", self.nodes)
 
-    async def drain(self) -> list[str]:
+    async def drain(self, seconds: float) -> list[str]:
+        assert seconds > 0
         if self.refuses:
             raise Unanswered("It can't be reached.")
         return self.left.pop(0) if self.left else []

@@ -9,7 +9,7 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from services.k8s_worker.backend import Access, Unanswered
+from services.k8s_worker.backend import Access
 from services.k8s_worker.context import Context
 from services.k8s_worker.lookout import Lookout
 from services.k8s_worker.provisioner import Kit
@@ -65,32 +65,6 @@ async def test_what_is_not_ready_or_not_the_askers_is_a_conflict(broken: str) ->
     with pytest.raises(PermanentError) as refused:
         await get_kubeconfig("bigtop", asked, context(magnum))
     assert (refused.value.status, refused.value.reason) == (409, "cluster_not_ready")
-
-
-async def test_a_connection_is_kept_until_it_is_not_taken_or_ends() -> None:
-    """A certificate is signed once for many looks, and anew when the authority was replaced."""
-    servers: list[Server] = []
-
-    def connect(access: Access) -> Server:
-        servers.append(Server(access))
-        return servers[-1]
-
-    magnum, lookout = Magnum(), Lookout(connect, most=2)
-    cluster = magnum.add(ID, KIT.labels(ID), api_address=API)
-    await lookout.look(magnum, cluster)
-    await lookout.look(magnum, cluster)
-    assert len(servers) == 1
-    servers[0].refuses = True
-    with pytest.raises(Unanswered):
-        await lookout.look(magnum, cluster)
-    await lookout.look(magnum, cluster)
-    assert [one.closed for one in servers] == [True, False]
-    for number in (1, 2):
-        more = magnum.add(f"{ID[:-1]}{number}", {}, api_address=API)
-        await lookout.look(magnum, more)
-    assert [one.closed for one in servers] == [True, True, False, False]
-    await lookout.close()
-    assert all(one.closed for one in servers)
 
 
 def test_an_access_does_not_show_its_key() -> None:

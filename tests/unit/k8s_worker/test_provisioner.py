@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from services.k8s_worker.backend import Access
 from services.k8s_worker.lookout import Lookout
 from services.k8s_worker.provisioner import (
     Kit,
@@ -23,10 +24,11 @@ from shared.contract.messages import (
     RemoveOrphan,
     ResizeCluster,
 )
+from shared.contract.problems import Reason
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import OutcomeUnknown, TemporaryError
 from shared.worker.command import Command
-from shared.worker.errors import NotFound, Refused
+from shared.worker.errors import Conflict, NotFound, Refused
 from shared.worker.marks import Marks
 from tests.unit.k8s_worker.magnum import Magnum, Server
 
@@ -139,6 +141,72 @@ async def test_a_resize_is_ordered_once() -> None:
     )
     await resize_cluster(magnum, KIT, again)
     assert magnum.resized == [("m-2", 2)]
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [("UPDATE_IN_PROGRESS", TemporaryError), ("", Refused)]
+)
+async def test_a_resize_waits_until_magnum_is_done_with_the_one_before(
+    status: str, error: type[Exception]
+) -> None:
+    """What it refuses meanwhile is not refused for good."""
+    magnum = Magnum(no_resize=Conflict("is at another"))
+    cluster = magnum.add(ID, KIT.labels(ID), node_count=2, status=status)
+    asked = ResizeCluster(
+        cloud="devcloud", cluster_id=cluster.id, operation_id="op-1", node_count=3
+    )
+    order: Command[ResizeCluster] = command(asked)  # type: ignore[assignment]
+    with pytest.raises(error, match="is at another"):
+        await resize_cluster(magnum, KIT, order)
+
+
+async def test_a_template_that_was_removed_as_the_second_one_is_looked_for_again() -> None:
+    """Of a recipe's there is another; one that the user names is not there."""
+    gone = NotFound("no template", reason=Reason.TEMPLATE_NOT_FOUND)
+    with pytest.raises(TemporaryError, match="no template"):
+        await provision(Magnum(lost=[gone]))
+    named = ProvisionCluster(cloud="devcloud", node_count=2, version="1.20", template="mine")
+    with pytest.raises(NotFound):
+        await provision(Magnum(lost=[gone]), named)
+
+
+async def test_where_the_list_is_broken_the_cluster_that_is_known_is_deleted() -> None:
+    """One cluster that Magnum can't show must not keep the tenant's others alive."""
+    broken = TemporaryError("400", reason=Reason.BACKEND_REFUSED)
+    magnum = Magnum(unlisted=[broken, broken, broken])
+    mine, theirs = magnum.add(ID, KIT.labels(ID)), magnum.add(OTHER, KIT.labels(OTHER))
+
+    async def deprovision(cluster_id: str | None) -> object:
+        gone: Command[DeprovisionCluster] = command(  # type: ignore[assignment]
+            DeprovisionCluster(cloud="devcloud", cluster_id=cluster_id)
+        )
+        return await deprovision_cluster(magnum, KIT, Lookout(Server), gone)
+
+    assert await deprovision(mine.id) == (mine.id, [])
+    for not_ours in (theirs.id, None):
+        with pytest.raises(TemporaryError, match="400"):
+            await deprovision(not_ours)
+    assert list(magnum.kept) == [theirs.id]
+
+
+async def test_what_is_left_behind_is_told_within_bounds() -> None:
+    """A message has its size."""
+    magnum = Magnum()
+    magnum.add(ID, KIT.labels(ID), api_address="https://c:6443")
+
+    def connect(access: Access) -> Server:
+        server = Server(access)
+        server.left = [[f"Service default/web-{number}" for number in range(5000)]]
+        return server
+
+    gone: Command[DeprovisionCluster] = command(  # type: ignore[assignment]
+        DeprovisionCluster(
+            cloud="devcloud", drain=True, draining_since=datetime(2026, 1, 1, tzinfo=UTC)
+        )
+    )
+    found = await deprovision_cluster(magnum, KIT, Lookout(connect), gone)
+    assert found is not None
+    assert len(found[1]) == 100
 
 
 async def test_only_what_is_the_resources_is_removed_as_an_orphan() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from services.k8s_worker.backend import Template
+from services.k8s_worker.backend import Template, Unanswered
+from services.k8s_worker.checks import checks_of
 from services.k8s_worker.templates import Chosen, choose
 from services.k8s_worker.templates_file import Recipe, RecipesError, load_recipes
 from shared.contract.messages import ProvisionCluster
@@ -34,7 +35,7 @@ async def test_a_template_is_made_of_the_recipe_once() -> None:
     """What the operator says is in it; the next request finds it."""
     magnum = Magnum()
     first, second = await chosen(magnum, "1.20"), await chosen(magnum, "1.20.2")
-    assert first == second == Chosen("t-1", master_count=3)
+    assert first == second == Chosen("t-1", master_count=3, made=True)
     (body,) = magnum.bodies
     assert body["name"].startswith("colobus-test-1.20.2-any-small-")
     assert (body["coe"], body["image_id"], body["labels"]) == ("kubernetes", "node", {"a": "b"})
@@ -61,6 +62,36 @@ async def test_of_two_that_were_made_at_once_the_oldest_stays() -> None:
     ]
     assert (await chosen(magnum, "1.20")).template_id == "t-old"
     assert [one.id for one in magnum.known] == ["t-old"]
+
+
+async def test_a_second_template_that_is_in_use_stays_and_nothing_fails() -> None:
+    """Whoever was quicker has a cluster of it already; the oldest is taken all the same."""
+    magnum = Magnum(templates_in_use=True)
+    name = RECIPES[0].name("test", "small")
+    magnum.known = [Template(f"t-{n}", name, {}, created_at=f"2026-0{n}") for n in (2, 1)]
+    assert (await chosen(magnum, "1.20")).template_id == "t-1"
+    assert (await chosen(magnum, "1.20")).template_id == "t-1"
+    assert len(magnum.known) == 2
+
+
+async def test_what_a_recipe_promises_is_a_label_that_its_clusters_inherit() -> None:
+    """It holds as long as they live, whatever the operator's file says by then."""
+    promise = {"dns": "Service kube-system/kube-dns", "cloud": "DaemonSet kube-system/ccm"}
+    recipe = Recipe(version="1.20", **SMALL, checks=promise)
+    labels = recipe.body("small")["labels"]
+    assert labels == {
+        "colobus_checks": "cloud=DaemonSet kube-system/ccm; dns=Service kube-system/kube-dns"
+    }
+    assert [(one.name, one.target) for one in checks_of(labels)] == sorted(promise.items())
+    assert recipe.name("test", "small") != RECIPES[0].name("test", "small")
+    assert checks_of({}) == ()
+
+
+@pytest.mark.parametrize("words", ["dns", "dns=Pod a/b", "dns=Service ../b", "a=Service a/b;" * 21])
+def test_a_promise_that_can_not_be_read_is_not_kept(words: str) -> None:
+    """A tenant's own template may say anything: its cluster doesn't become active."""
+    with pytest.raises(Unanswered, match="no checks that are known"):
+        checks_of({"colobus_checks": words})
 
 
 async def test_a_template_that_is_named_is_taken_as_it_is() -> None:

@@ -20,7 +20,12 @@ from services.scheduler.cloud_health import (
 )
 from services.scheduler.settings import Settings
 from services.scheduler.workflows import WORKFLOWS
-from shared.contract.messages import CommandFailed, Message, StackCreateStarted
+from shared.contract.messages import (
+    ClusterCreateStarted,
+    CommandFailed,
+    Message,
+    StackCreateStarted,
+)
 from shared.contract.problems import Problem, Reason
 from shared.runtime.settings import Secret
 
@@ -137,6 +142,8 @@ def refused(reason: Reason, command: str = "ProvisionStack") -> Message:
         (refused(Reason.TEMPLATE_INVALID), Sign.ALIVE, Sign.ALIVE),
         (refused(Reason.TEMPLATE_INVALID, "DeprovisionStack"), None, None),
         (StackCreateStarted(stack_id="heat-1"), Sign.SUCCESS, Sign.ALIVE),
+        (refused(Reason.VERSION_NOT_FOUND, "ProvisionCluster"), Sign.ALIVE, Sign.ALIVE),
+        (ClusterCreateStarted(cluster_id="m-1", template_id="t"), Sign.SUCCESS, Sign.ALIVE),
     ],
 )
 def test_what_heat_can_not_do_rests_no_cloud_and_what_it_does_ends_a_rest(
@@ -152,5 +159,6 @@ def test_a_guest_is_whose_places_are_anothers_first_of_all() -> None:
     assert WORKFLOWS["stack"].worker_of("stack") == "stack_worker"
     assert WORKFLOWS["stack"].worker_of("operation-op-1") == "stack_worker"
     assert is_guest("stack_worker")
+    assert is_guest("k8s_worker")
     assert not is_guest("vm_worker")
     assert not is_guest("iscsi_worker")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from services.scheduler import operations
 from services.scheduler.ledger import inspection_of
 from shared.contract.messages import (
+    ClusterCheck,
     ClusterCreateStarted,
     ClusterDeletionStarted,
     ClusterDeprovisioned,
@@ -51,7 +53,8 @@ class Cluster(Walked):
     def answers(self, ready: int, others: int = 0, *, count: int = 2, **fields: Any) -> None:
         """Its API server answers."""
         more = {"api_address": API, "version": "v1.20.2", **fields}
-        self.see(nodes=nodes(ready, others), node_count=count, **more)
+        numbers = {"nodes_ready": ready, "nodes_total": ready + others}
+        self.see(nodes=nodes(ready, others), node_count=count, **{**numbers, **more})
 
     def resize(self, node_count: int) -> None:
         asked = RequestSubmitted(
@@ -65,6 +68,12 @@ class Cluster(Walked):
 
     def operation(self) -> OperationState:
         return self.status.operations[-1].state
+
+
+def held_up(cluster: Cluster) -> tuple[datetime | None, datetime | None]:
+    asked = cluster.command().message
+    assert isinstance(asked, DeprovisionCluster)
+    return asked.draining_since, asked.silent_since
 
 
 def living() -> Cluster:
@@ -140,12 +149,13 @@ def test_what_magnum_does_not_show_yet_is_waited_for_and_what_disappears_fails()
 
 
 def test_a_living_cluster_is_drained_first_and_says_what_was_left() -> None:
-    """How often that was tried is counted; one that never lived has nothing outside."""
+    """Since when that is on its way is told; one that never lived has nothing outside."""
     cluster = living()
     cluster.delete()
-    for tries in range(3):
+    first, cluster_id = cluster.now, "m-1"
+    for since in (None, first, first):
         assert cluster.command().message == DeprovisionCluster(
-            cloud="devcloud", cluster_id="m-1", drained=tries
+            cloud="devcloud", cluster_id=cluster_id, drain=True, draining_since=since
         )
         cluster.fail(Reason.IN_USE, retryable=True)
         assert (cluster.phase(), cluster.reason()) == (Phase.DEPROVISIONING, Reason.IN_USE)
@@ -154,6 +164,25 @@ def test_a_living_cluster_is_drained_first_and_says_what_was_left() -> None:
     assert cluster.status.outputs["left_behind"] == ["Service default/web"]
     cluster.observe(ClusterObserved, cluster_id="m-1", gone=True)
     assert cluster.phase() is Phase.DELETED
+
+
+def test_only_what_draining_says_hurries_a_delete() -> None:
+    """An outage of Magnum's is no reason to leave balancers and volumes behind."""
+    cluster = living()
+    cluster.delete()
+    for _ in range(12):
+        cluster.fail(Reason.BACKEND_UNAVAILABLE, retryable=True)
+        cluster.ring("retry/cluster")
+    assert held_up(cluster) == (None, None)
+    silent = cluster.now
+    for _ in range(2):
+        cluster.fail(Reason.CLUSTER_NOT_READY, retryable=True)
+        cluster.ring("retry/cluster")
+    assert held_up(cluster) == (None, silent)
+    draining = cluster.now
+    cluster.fail(Reason.IN_USE, retryable=True)  # it answers again: silence begins anew
+    cluster.ring("retry/cluster")
+    assert held_up(cluster) == (draining, None)
 
 
 def test_a_delete_that_fails_is_ordered_again() -> None:
@@ -168,16 +197,65 @@ def test_a_delete_that_fails_is_ordered_again() -> None:
     assert cluster.phase() is Phase.DELETED
 
 
-@pytest.mark.parametrize("trouble", [{"unanswered": DEAD}, {"nodes": nodes(1, 1)}])
+@pytest.mark.parametrize(
+    "trouble", [{"unanswered": DEAD}, {"nodes": nodes(1, 1), "nodes_ready": 1, "nodes_total": 2}]
+)
 def test_a_living_cluster_in_trouble_is_degraded_and_recovers(trouble: dict[str, Any]) -> None:
     """A field, a reason and the words of what is wrong; the phase stays."""
     cluster = living()
+    cluster.see(**trouble)
     cluster.see(**trouble)
     assert (cluster.phase(), cluster.reason()) == (Phase.ACTIVE, Reason.CLUSTER_DEGRADED)
     assert cluster.status.outputs["degraded"] is True
     assert [one["name"] for one in cluster.status.outputs["nodes"]] == ["node-0", "node-1"]
     cluster.answers(2)
     assert (cluster.reason(), cluster.status.outputs["degraded"]) == (None, False)
+
+
+def test_one_look_that_nobody_answers_is_no_trouble_yet() -> None:
+    """It is looked at again soon; the public hears nothing, and forgets with the next answer."""
+    cluster = living()
+    before = cluster.state.resource
+    for _ in range(3):
+        cluster.see(unanswered=DEAD)
+        assert (cluster.state.resource, inspection_of(cluster.state)) == (before, "soon")
+        cluster.answers(2)
+        assert (cluster.state.resource, inspection_of(cluster.state)) == (before, "slow")
+    cluster.see(unanswered=DEAD)
+    cluster.see(unanswered=DEAD)
+    assert (cluster.reason(), inspection_of(cluster.state)) == (Reason.CLUSTER_DEGRADED, "slow")
+    cluster.see(unanswered=DEAD)
+    assert cluster.reason() is Reason.CLUSTER_DEGRADED
+
+
+def test_what_the_template_promises_is_reported_one_by_one() -> None:
+    """Nodes alone are not enough; a living one whose checks fail is degraded."""
+    no_dns = ClusterCheck(name="dns", passed=False, reason="Service a/dns has no ready endpoint")
+    cloud = ClusterCheck(name="cloud", passed=True)
+    cluster = Cluster()
+    cluster.answers(2, checks=(cloud, no_dns))
+    assert (cluster.phase(), cluster.reason()) == (Phase.PROVISIONING, Reason.CLUSTER_NOT_READY)
+    words = "Not all checks have passed: dns: Service a/dns has no ready endpoint."
+    assert cluster.status.message == words
+    shown = [(one["name"], one["passed"]) for one in cluster.status.outputs["checks"]]
+    assert shown == [("cloud", True), ("dns", False)]
+    cluster.answers(2, checks=(cloud, ClusterCheck(name="dns", passed=True)))
+    assert cluster.phase() is Phase.ACTIVE
+    assert all(one["passed"] for one in cluster.status.outputs["checks"])
+    cluster.answers(2, checks=(cloud, no_dns))
+    assert (cluster.reason(), cluster.status.message) == (Reason.CLUSTER_DEGRADED, words)
+    assert cluster.status.outputs["checks"][1]["message"] == no_dns.reason
+
+
+def test_nodes_are_judged_by_their_numbers() -> None:
+    """Not all of a large cluster's are told."""
+    cluster = Cluster(node_count=1000)
+    cluster.answers(300, nodes_ready=999, nodes_total=1000)
+    assert cluster.phase() is Phase.PROVISIONING
+    cluster.answers(300, nodes_ready=1000, nodes_total=1000)
+    assert cluster.phase() is Phase.ACTIVE
+    outputs = cluster.status.outputs
+    assert (len(outputs["nodes"]), outputs["nodes_ready"]) == (300, 1000)
 
 
 def test_a_cluster_that_was_removed_behind_our_back_fails() -> None:
@@ -205,12 +283,34 @@ def test_a_resize_is_done_when_as_many_nodes_are_ready_and_no_others(count: int)
     assert len(cluster.status.outputs["nodes"]) == count
 
 
+def test_nobody_tells_of_a_resize_and_it_may_take_as_long_as_a_making() -> None:
+    """So it is looked for often, and its end is no proof against the cloud's notifications."""
+    cluster = living()
+    cluster.resize(3)
+    due = cluster.timers["overdue/operation-op-1"]
+    assert (due - cluster.now).total_seconds() == 3900
+    cluster.answer(ClusterResizeStarted(node_count=3))
+    assert cluster.state.progress["operation-op-1"].unproven
+    assert inspection_of(cluster.state) == "soon"
+
+
+def test_nodes_that_went_and_are_still_shown_do_not_hold_up_a_shrink() -> None:
+    """Where no cloud's controller removes them they are NotReady, for long."""
+    cluster = living()
+    cluster.resize(1)
+    cluster.answer(ClusterResizeStarted(node_count=1))
+    cluster.answers(1, 1, count=1)
+    assert (cluster.operation(), cluster.reason()) == (OperationState.DONE, None)
+
+
 def test_a_resize_that_magnum_gives_up_is_ordered_again_and_ends_with_its_words() -> None:
     """The cluster goes on as it was."""
     cluster = living()
     cluster.resize(30)
     cluster.answer(ClusterResizeStarted(node_count=30))
-    cluster.see("UPDATE_FAILED", status_reason="no room for 30", nodes=nodes(2), node_count=2)
+    cluster.see(
+        "UPDATE_FAILED", status_reason="no room for 30", nodes=nodes(2), nodes_ready=2, node_count=2
+    )
     cluster.ring("retry/operation-op-1")
     assert cluster.commands() == {"ResizeCluster"}
     cluster.ring("overdue/operation-op-1")

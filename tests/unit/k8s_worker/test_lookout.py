@@ -1,0 +1,151 @@
+"""Connections to clusters are kept, and no cluster holds up those who look at others."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services.k8s_worker import lookout as room
+from services.k8s_worker.backend import Access, Unanswered
+from services.k8s_worker.lookout import Lookout
+from tests.support.conditions import eventually
+from tests.unit.k8s_worker.magnum import Magnum, Server
+
+API = "https://203.0.113.20:6443"
+
+
+class House:
+    """A lookout whose servers the test has in its hands."""
+
+    def __init__(self, most: int = 2) -> None:
+        self.magnum = Magnum()
+        self.servers: list[Server] = []
+        self.lookout = Lookout(self._connect, most)
+        self.answering: asyncio.Event | None = None
+
+    def _connect(self, access: Access) -> Server:
+        server = Server(access)
+        server.answering = self.answering
+        self.servers.append(server)
+        return server
+
+    def add(self, name: str = "c", **shown: Any) -> Any:
+        return self.magnum.add(name, {}, **{"api_address": API, **shown})
+
+    def closed(self) -> list[bool]:
+        return [one.closed for one in self.servers]
+
+
+async def test_a_connection_is_kept_and_the_longest_unused_goes() -> None:
+    """A certificate is signed once for many looks."""
+    house = House()
+    cluster = house.add()
+    await house.lookout.look(house.magnum, cluster)
+    await house.lookout.look(house.magnum, cluster)
+    assert house.magnum.signatures == 1
+    for number in (1, 2):
+        await house.lookout.look(house.magnum, house.add(f"c-{number}"))
+    assert house.closed() == [True, False, False]
+    await house.lookout.close()
+    assert all(house.closed())
+
+
+async def test_a_certificate_that_is_not_taken_is_replaced_but_not_at_each_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The cluster's authority was replaced; or its server is wrong, and would be for hours."""
+    house = House()
+    cluster = house.add()
+    await house.lookout.look(house.magnum, cluster)
+    house.servers[0].refuses = True
+    for _ in range(3):
+        with pytest.raises(Unanswered):
+            await house.lookout.look(house.magnum, cluster)
+    assert (house.magnum.signatures, house.closed()) == (1, [False])
+    monkeypatch.setattr(room, "YOUNG", timedelta())
+    with pytest.raises(Unanswered):
+        await house.lookout.look(house.magnum, cluster)
+    assert house.closed() == [True]
+    await house.lookout.look(house.magnum, cluster)
+    assert house.magnum.signatures == 2
+
+
+async def test_what_is_in_use_is_not_closed() -> None:
+    """A look that is under way ends, however many others come."""
+    house = House(most=1)
+    house.answering = asyncio.Event()
+    first = asyncio.create_task(house.lookout.look(house.magnum, house.add()))
+    await eventually(_looked(house, 1))
+    others = [
+        asyncio.create_task(house.lookout.look(house.magnum, house.add(f"c-{number}")))
+        for number in range(3)
+    ]
+    await eventually(_looked(house, 4))
+    assert not any(house.closed())
+    house.answering.set()
+    assert (await first)[1].version == "v1.20.2"
+    await asyncio.gather(*others)
+    assert house.closed() == [True, True, True, False]
+
+
+async def test_only_so_many_looks_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many clusters one inspection asks of."""
+    monkeypatch.setattr(room, "AT_ONCE", 3)
+    house = House(most=20)
+    house.answering = asyncio.Event()
+    looks = [
+        asyncio.create_task(house.lookout.look(house.magnum, house.add(f"c-{number}")))
+        for number in range(9)
+    ]
+    await eventually(_looked(house, 3))
+    assert len(house.servers) == 3
+    house.answering.set()
+    await asyncio.gather(*looks)
+    assert sum(one.looks for one in house.servers) == 9
+
+
+async def test_one_that_was_silent_is_waited_for_a_short_time_and_its_look_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It must not make each inspection of the cloud last as long as a look may."""
+    monkeypatch.setattr(room, "SHORT", 0.05)
+    house = House()
+    cluster = house.add()
+    await house.lookout.look(house.magnum, cluster)
+    (server,) = house.servers
+    server.refuses = True
+    with pytest.raises(Unanswered):
+        await house.lookout.look(house.magnum, cluster)
+    server.refuses, server.answering = False, asyncio.Event()
+    for _ in range(3):
+        with pytest.raises(Unanswered, match="does not answer in time"):
+            await house.lookout.look(house.magnum, cluster)
+    assert server.looks == 3  # the third one is still under way
+    late = asyncio.create_task(house.lookout.look(house.magnum, cluster))
+    server.answering.set()
+    begun_at, seen = await late
+    assert (server.looks, seen.version) == (3, "v1.20.2")
+    again_at, _ = await house.lookout.look(house.magnum, cluster)
+    assert again_at > begun_at
+
+
+async def test_looks_that_are_under_way_end_with_the_lookout() -> None:
+    """A worker that stops waits for nobody."""
+    house = House()
+    house.answering = asyncio.Event()
+    look = asyncio.create_task(house.lookout.look(house.magnum, house.add()))
+    await eventually(_looked(house, 1))
+    await house.lookout.close()
+    with pytest.raises(asyncio.CancelledError):
+        await look
+    assert house.closed() == [True]
+
+
+def _looked(house: House, count: int) -> Any:
+    async def there() -> bool:
+        return sum(one.looks for one in house.servers) == count
+
+    return there
