@@ -43,7 +43,7 @@ QUICK := -n 4 --dist loadfile $(STORAGE:%=--ignore %) tests/unit tests/contract 
 # Most of what these take is waiting, so they go side by side, each with a cloud of its own.
 METAL := tests/end_to_end/clusters tests/end_to_end/devcloud tests/end_to_end/machines \
   tests/end_to_end/test_benchmarks.py tests/end_to_end/test_fifty.py tests/end_to_end/test_volumes.py
-METAL_FAULTS := tests/faults/test_machines.py
+METAL_FAULTS := tests/faults/test_machines.py tests/faults/test_stacks.py
 METAL_STATE := $(STATE)-metal
 LANES ?= 2
 lane = 2>&1 | sed -u 's/^/$@: /'
@@ -80,11 +80,11 @@ test-fast: init ## unit, contract, and integration against RabbitMQ and PostgreS
 SEED ?= 1
 COUNT ?= 100
 OF ?= seeds
-faults: init ## a burst under the faults of one seed: make faults SEED=17 [OF=machines]
+faults: init ## a burst under the faults of one seed: make faults SEED=17 [OF=machines|stacks]
 	$(PY) -m tests.faults.schedule $(SEED) $(OF)
 	COLOBUS_FAULT_SEEDS=$(SEED) $(PY) -m pytest tests/faults/test_$(OF).py
 
-soak: init ## the same under a hundred seeds: make soak COUNT=100 [OF=machines]
+soak: init ## the same under a hundred seeds: make soak COUNT=100 [OF=machines|stacks]
 	COLOBUS_FAULT_SEEDS=1-$(COUNT) $(PY) -m pytest tests/faults/test_$(OF).py
 
 bench: init ## side-by-side measurements; NAME=accept for one, ROUNDS=5

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,26 +16,27 @@ from services.iscsi_worker.names import Names
 from services.iscsi_worker.tgt_output import ShownTarget, read_targets
 from tests.faults.facts import Held, Instance, Reservation
 from tests.faults.plan import NODES, Wares
+from tests.faults.schedule import IRONIC, METAL_SERVICES
+from tests.faults.works import NotSeen
 from tests.integration.iscsi_worker.tgtd import Tgtd
 from tests.integration.iscsi_worker.world import World as Store
 from tests.integration.iscsi_worker.world import make_world
 from tests.support import devcloud
+from tests.support.cloud import Cloud
 from tests.support.fake_machines import OFF_AND_FREE, FakeMachines, fake_machines
 from tests.support.installation import Installation
 from tests.support.installation import Metal as MetalEntry
+from tests.support.proxy import Proxy
 
 STORE, METAL = "rack", "lab"
 PARTS = ("ceph", "tgt", "ironic")
+_CABLE = "baremetal_worker-ironic"
 _IMAGE_BYTES = 1 << 26
 #: Patient: who is looked at here may stand still for long.
 _NOP = "nop_interval=5,nop_count=12"
 #: The version of Ironic's API that shows the history of a node.
 _HISTORY = "1.78"
 _ACCOUNT = re.compile(r"^    (\S+)$", re.MULTILINE)
-
-
-class NotSeen(OSError):
-    """The target could not be asked."""
 
 
 @dataclass
@@ -51,9 +53,36 @@ class BareMetal:
         return self.store.tgtd
 
     @property
+    def services(self) -> tuple[str, ...]:
+        """All services that run where there are machines."""
+        return METAL_SERVICES
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What must run of devcloud."""
+        return PARTS
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """The target is none of devcloud's."""
+        return (IRONIC,)
+
+    @property
     def wares(self) -> Wares:
         """What there is to be asked for."""
         return Wares(self.image, self.machines.flavor, self.machines.flavor)
+
+    def leads(self, cloud: Cloud) -> dict[str, str]:
+        """Return the way to Ironic; that to the store is a socket."""
+        return {_CABLE: cloud.admin.session.get_endpoint(service_type="baremetal")}
+
+    def lead_through(self, clouds: dict[str, Any], cables: Mapping[str, Proxy]) -> None:
+        """Have the metal's entry lead through it."""
+        clouds["devcloud-bare-metal"]["baremetal_endpoint_override"] = cables[_CABLE].url
+
+    def go_on(self) -> None:
+        """Resume the target."""
+        self.tgtd.go_on()
 
     def places(self) -> dict[str, Any]:
         """What an installation is told of it."""
@@ -140,8 +169,14 @@ class BareMetal:
         if "State: ready" not in said:
             raise NotSeen(f"tgtd does not answer: {said}")
 
-    def deployments(self, reservations: Iterable[Reservation]) -> Iterator[Instance]:
-        """What Ironic itself remembers of each machine's node, while it was the machine's."""
+    def said(
+        self,
+        ids: Collection[str],
+        accepted: Mapping[str, str],
+        reservations: Iterable[Reservation],
+    ) -> Iterator[Instance]:
+        """Yield what Ironic remembers of each machine's node, while it was the machine's."""
+        del ids, accepted
         nodes = {node.name: node.id for node in self.machines.nodes()}
         for one in reservations:
             path = f"/nodes/{nodes[one.node]}/history?detail=true"
@@ -154,6 +189,11 @@ class BareMetal:
                 and (one.until is None or entry["created_at"][:19] <= one.until[:19])
             ]
             yield Instance(one.resource_id, launched=not said, fault=said[0] if said else None)
+
+    def made(self, ids: Collection[str], reservations: Iterable[Reservation]) -> Counter[str]:
+        """Return how often each machine had a node."""
+        del ids
+        return Counter(one.resource_id for one in reservations)
 
 
 @contextmanager

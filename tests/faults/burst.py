@@ -28,7 +28,8 @@ class Progress:
     """How much of the burst is done: each VM goes through six stages, four of them in making.
 
     Accepted, its port made, its server asked for, at rest; then its deletion begun, and gone. Of a
-    machine the second is that it has a node, and the third that its boot is ordered.
+    machine the second is that it has a node, and the third that its boot is ordered; of a stack or
+    cluster, that its making is ordered, and that Heat or Magnum has accepted it.
     """
 
     STAGES = 6
@@ -62,14 +63,22 @@ def stage_of(resource: Resource, *, unmaking: bool) -> int:
 
 
 def _is_building(resource: Resource) -> bool:
-    if resource.kind == "vm":
-        return "server_id" in resource.status.outputs
+    if resource.kind in _ASKED_FOR:
+        return _ASKED_FOR[resource.kind] in resource.status.outputs
     return any(s.name == "boot" and s.state != "pending" for s in resource.status.steps)
 
 
+def _has_begun(resource: Resource) -> bool:
+    return any(step.state != "pending" for step in resource.status.steps)
+
+
+#: What is told as soon as the backend has accepted it.
+_ASKED_FOR = {"vm": "server_id", "stack": "stack_id", "cluster": "cluster_id"}
 _PREPARED: dict[str, Callable[[Resource], bool]] = {
     "vm": lambda it: "mac_address" in it.status.outputs,
     "machine": lambda it: "node" in it.status.outputs,
+    "stack": _has_begun,
+    "cluster": _has_begun,
 }
 
 

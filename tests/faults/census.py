@@ -9,20 +9,44 @@ from __future__ import annotations
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from colobus.models import Phase
 from tests.faults.facts import Evidence, Held, Reservation, Row, Told
 from tests.faults.plan import Ending, Plan
 
-#: Why a VM may fail when Nova itself was killed or paused in the middle of its builds: where Nova
-#: must have said so, and where it is enough that none of the VM's servers was ever launched: a host
-#: that is back puts what it was building into ERROR without a word (`_init_instance`), and of a
-#: deleted server Nova doesn't remember even that.
-NOVAS_WORDS = frozenset({"no_valid_host"})
-NOVAS_SILENCE = frozenset({"build_failed", "server_error", "deadline_exceeded"})
-#: Why a machine may fail when Ironic itself was killed: its conductor gives up what it was at, and
-#: a machine is made once (decision 0038). Ironic must have said so.
-IRONICS_WORDS = frozenset({"deploy_failed"})
+
+@dataclass(frozen=True)
+class Excuse:
+    """Why something may fail when its backend itself was killed or paused while making it.
+
+    ``words``: where the backend must have said that it failed; ``silence``: where it is enough that
+    nothing of it was ever launched.
+    """
+
+    kind: str
+    words: frozenset[str]
+    silence: frozenset[str] = frozenset()
+
+
+EXCUSES = {
+    # A host that is back puts what it was building into ERROR without a word (`_init_instance`),
+    # and of a deleted server Nova doesn't remember even that.
+    "nova": Excuse(
+        "vm",
+        frozenset({"no_valid_host"}),
+        frozenset({"build_failed", "server_error", "deadline_exceeded"}),
+    ),
+    # Its conductor gives up what it was at, and a machine is made once (decision 0038).
+    "ironic": Excuse("machine", frozenset({"deploy_failed"})),
+    # It leaves in progress what it was at, for ever; so does Magnum, of what it had only accepted.
+    "heat": Excuse(
+        "stack",
+        frozenset({"stack_failed"}),
+        frozenset({"backend_timeout", "deadline_exceeded"}),
+    ),
+    "magnum": Excuse("cluster", frozenset({"cluster_failed"}), frozenset({"deadline_exceeded"})),
+}
 #: What an active machine has, one of each; a VM has floating IPs besides, where it asked for one.
 WHOLE = {
     "vm": ("server", "port"),
@@ -30,6 +54,8 @@ WHOLE = {
         *("node", "allocation", "volume_connector", "volume_target"),
         *("root_image", "config_image", "iscsi_target", "account", "system", "port"),
     ),
+    "stack": ("stack", "stack_network", "stack_port"),
+    "cluster": ("cluster", "folder", "control_plane"),
 }
 #: How it is when it is whole.
 STATES = {
@@ -38,6 +64,9 @@ STATES = {
     "node": "active, power on",
     "allocation": "active",
     "iscsi_target": "2 disks to 1",
+    "stack": "CREATE_COMPLETE",
+    "cluster": "CREATE_COMPLETE",
+    "folder": "running",
 }
 #: What each serves. A machine's port is bound by no host here, so that it isn't ACTIVE.
 SERVES = {
@@ -48,6 +77,9 @@ SERVES = {
     "volume_target": "node",
     "account": "iscsi_target",
     "system": "node",
+    "stack_port": "stack_network",
+    "folder": "cluster",
+    "control_plane": "cluster",
 }
 
 
@@ -98,30 +130,24 @@ def _rests_rightly(evidence: Evidence, plan: Plan, row: Row) -> bool:
     if row.phase is Phase.FAILED:
         if plan.ending is Ending.HURRY and row.reason == "deadline_exceeded":
             return True
-        return (evidence.nova_may_lose and _nova_lost_it(evidence, row)) or (
-            evidence.ironic_may_lose and _ironic_lost_it(evidence, row)
-        )
+        return any(_lost_by(EXCUSES[who], evidence, row) for who in evidence.losers)
     return row.phase in plan.settles_in
 
 
-def _nova_lost_it(evidence: Evidence, row: Row) -> bool:
-    """Tell whether Nova's own database bears out why the VM has failed.
+def _lost_by(excuse: Excuse, evidence: Evidence, row: Row) -> bool:
+    """Tell whether what the backend itself remembers bears out why the resource has failed.
 
-    What never came to Nova, or was launched and failed nevertheless, was lost by us.
+    What never came to it, or was launched and failed nevertheless, was lost by us.
     """
     of_it = [one for one in evidence.instances if one.resource_id == row.id]
     in_error = any(one.fault is not None for one in of_it)
-    if row.reason in NOVAS_WORDS:
+    if _kind(row.id) != excuse.kind:
+        return False
+    if row.reason in excuse.words:
         return in_error
-    if row.reason in NOVAS_SILENCE:
+    if row.reason in excuse.silence:
         return in_error or (bool(of_it) and not any(one.launched for one in of_it))
     return False
-
-
-def _ironic_lost_it(evidence: Evidence, row: Row) -> bool:
-    """Tell whether Ironic's own history of the node bears out why the machine has failed."""
-    said = [one for one in evidence.instances if one.resource_id == row.id and one.fault]
-    return row.reason in IRONICS_WORDS and bool(said)
 
 
 def cloud_agrees(evidence: Evidence) -> Iterator[str]:

@@ -19,7 +19,7 @@ from tests.faults import nova
 from tests.faults.burst import Burst
 from tests.faults.facts import Evidence, Held, Instance, Reservation, Row, Told
 from tests.faults.queues import queued
-from tests.faults.schedule import Fault, touches_ironic, touches_nova
+from tests.faults.schedule import Fault, losers
 from tests.faults.world import World
 
 #: What asking PostgreSQL, the broker or the cloud raises while they are being restarted.
@@ -100,7 +100,7 @@ async def gather(
         read_model = await _read_model(connection, before)
         timeline = await _timeline(connection, before)
         usage = await _usage(connection)
-        servers = await _servers(connection, before)
+        accepted = await _accepted(connection, before)
         reservations = tuple(await _reservations(connection, before))
         left = {what: await connection.fetchval(query, *([list(before.ids)] * ("$1" in query)))
                 for what, query in _LEFT_OVER.items()}  # fmt: skip
@@ -122,10 +122,9 @@ async def gather(
         left_over={**left, **await queued(world.colobus.admin, all_quiet=unmade)},
         unsettled=tuple(unsettled),
         ended=tuple(world.ended()),
-        instances=await asyncio.to_thread(_instances, world, list(rows), servers, reservations),
+        instances=await asyncio.to_thread(_instances, world, list(rows), accepted, reservations),
         reservations=reservations,
-        nova_may_lose=touches_nova(faults),
-        ironic_may_lose=touches_ironic(faults),
+        losers=losers(faults),
         unmade=unmade,
         ledger=tuple(rows),
         demands={row.id: demand for row, demand in rows.items()},
@@ -152,14 +151,17 @@ async def _resources(connection: Any, before: Before) -> dict[Row, dict[str, int
     return found
 
 
-async def _servers(connection: Any, before: Before) -> dict[str, str]:
-    """Return {server id: VM} of all that the timeline ever told of."""
+async def _accepted(connection: Any, before: Before) -> dict[str, str]:
+    """Return {what its backend calls it: resource} of all that the timeline ever told of."""
     rows = await connection.fetch(
-        """SELECT DISTINCT document->'status'->'outputs'->>'server_id' AS server_id, resource_id
+        """SELECT DISTINCT resource_id, COALESCE(
+            document->'status'->'outputs'->>'server_id',
+            document->'status'->'outputs'->>'stack_id',
+            document->'status'->'outputs'->>'cluster_id') AS backend_id
         FROM front_door.events WHERE resource_id <> ALL($1)""",
         list(before.ids),
     )
-    return {row["server_id"]: row["resource_id"] for row in rows if row["server_id"]}
+    return {row["backend_id"]: row["resource_id"] for row in rows if row["backend_id"]}
 
 
 async def reservations(world: World, before: Before) -> list[Reservation]:
@@ -202,11 +204,14 @@ def reserved(told: Iterable[tuple[str, dict[str, Any]]]) -> Iterable[Reservation
 def _instances(
     world: World,
     rows: list[Row],
-    servers: dict[str, str],
+    accepted: dict[str, str],
     reservations: Iterable[Reservation],
 ) -> tuple[Instance, ...]:
-    found = tuple(nova.instances(world.supervisor.site, [row.id for row in rows], servers))
-    return found if world.metal is None else (*found, *world.metal.deployments(reservations))
+    ids = [row.id for row in rows]
+    found = tuple(nova.instances(world.supervisor.site, ids, accepted))
+    if world.works is None:
+        return found
+    return (*found, *world.works.said(ids, accepted, reservations))
 
 
 async def _read_model(connection: Any, before: Before) -> tuple[Row, ...]:
@@ -254,7 +259,7 @@ def webhooks(world: World, before: Before) -> tuple[Told, ...]:
 
 
 def held(world: World) -> list[Held]:
-    """What the administrators of cloud, metal and store see of the installation."""
+    """What the administrators of the cloud and of its works see of the installation."""
     marks, holdings = world.cloud.marks, world.cloud.holds()
 
     def owner(tags: Iterable[str] | None, description: str | None = None) -> str:
@@ -273,7 +278,7 @@ def held(world: World) -> list[Held]:
             Held("floating_ip", one.id, owner(one.tags, one.description), one.port_id, one.status)
             for one in holdings.floating_ips
         ),
-        *(() if world.metal is None else world.metal.held()),
+        *(() if world.works is None else world.works.held()),
     ]
 
 

@@ -76,7 +76,8 @@ class Evidence:
 
     ``answers``: {idempotency key: ids answered}; ``left_over``: {place: how many of what should
     have passed: timers, outbox rows, unconfirmed requests, messages in queues, deliveries}.
-    ``usage``: {(tenant, name): amount} as kept; ``demands``: {id: {name: amount}}.
+    ``usage``: {(tenant, name): amount} as kept; ``demands``: {id: {name: amount}}; ``losers``: the
+    backends that may themselves have lost what they were making.
     """
 
     plans: tuple[Plan, ...]
@@ -94,8 +95,7 @@ class Evidence:
     ended: tuple[str, ...] = ()
     instances: tuple[Instance, ...] = ()
     reservations: tuple[Reservation, ...] = ()
-    nova_may_lose: bool = False
-    ironic_may_lose: bool = False
+    losers: frozenset[str] = frozenset()
     unmade: bool = False
 
     @property

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import psutil
 
-from tests.faults.schedule import COMPONENTS, METAL_COMPONENTS, TGTD, Fault, Kind
+from tests.faults.schedule import ALL_COMPONENTS, TGTD, Fault, Kind
 from tests.faults.trees import resume, suspend
 from tests.faults.world import World
 
@@ -19,8 +19,7 @@ def fault(world: World, what: Fault) -> AbstractAsyncContextManager[None]:
         return silent(world, what.target, loses=what.loses)
     if what.target == TGTD:
         return _OF_TGTD[what.kind](world)
-    of_cloud = what.target in {*COMPONENTS, *METAL_COMPONENTS}
-    return _BY_KIND[what.kind, of_cloud](world, what.target)
+    return _BY_KIND[what.kind, what.target in ALL_COMPONENTS](world, what.target)
 
 
 @asynccontextmanager

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import enum
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from colobus.models import CreateMachine, CreateVm, Phase
+from colobus.client import CreateBody
+from colobus.models import CreateCluster, CreateMachine, CreateStack, CreateVm, Phase
 
 #: What the tenants of the harness may hold: fewer floating IPs than they ask for, so some wait.
 QUOTAS = {"bigtop": {"vms": 12, "floating_ips": 4}, "openlab": {"vms": 8, "floating_ips": 3}}
@@ -23,6 +24,21 @@ NODES = 9
 #: would be taken for Nova's: a lost answer costs three minutes, and may be that of the VM whose
 #: floating IP this one waits for, and then its own.
 PATIENCE_WITH_NOVA = 400
+
+
+#: The same of stacks and clusters: what is kept leaves room for one other, for which some wait.
+STACK_QUOTAS = {
+    "bigtop": {"stacks": 3, "clusters": 2},
+    "openlab": {"stacks": 2, "clusters": 1},
+}
+#: What Heat is given for a stack where it may lose it, in seconds: it begins with Heat's own word,
+#: so that no lost answer of ours counts. What Magnum only accepted, nothing but a deadline ends.
+HEATS_TIME = 60
+#: Each tenant's endings of stacks, and of clusters.
+_ORCHESTRATED = {
+    "bigtop": {"stack": ("KEEP", "KEEP", "AT_ONCE", "IN_BUILD"), "cluster": ("KEEP", "IN_BUILD")},
+    "openlab": {"stack": ("KEEP", "HURRY"), "cluster": ("KEEP",)},
+}
 
 
 class Ending(enum.StrEnum):
@@ -47,7 +63,8 @@ class Wares:
 class Plan:
     """One request. ``key`` is its idempotency key; ``twice``: it is sent two times at once.
 
-    ``by_bus``: published under the tenant's own broker user, instead of a POST.
+    ``by_bus``: published under the tenant's own broker user, instead of a POST. ``timeout``: what
+    Heat is given for a stack, in seconds.
     """
 
     key: str
@@ -56,31 +73,31 @@ class Plan:
     floating_ip: bool
     twice: bool
     deadline: int | None = None
+    timeout: int | None = None
     by_bus: bool = False
     kind: str = "vm"
 
-    def request(self, callback_url: str, wares: Wares) -> CreateVm | CreateMachine:
+    def request(self, callback_url: str, wares: Wares) -> CreateBody:
         """Return the body of the request."""
-        slow = self.ending in {Ending.IN_BUILD, Ending.HURRY}
-        body, hurry = _BODIES[self.kind]
-        return body(
-            image=wares.image,
-            flavor=wares.slow if slow else wares.flavor,
-            floating_ip=self.floating_ip,
-            deadline=hurry if self.ending is Ending.HURRY else self.deadline,
-            callback_url=callback_url,
-        )
+        body, _, _ = _BODIES[self.kind]
+        return body(**self._spec(wares), deadline=self._deadline, callback_url=callback_url)
 
     def event(self, callback_url: str, wares: Wares) -> dict[str, Any]:
         """Return the same as the data of an event on the bus."""
-        request = self.request(callback_url, wares)
-        spec = {
-            "image": request.image,
-            "flavor": request.flavor,
-            "floating_ip": request.floating_ip,
-        }
-        common = {"callback_url": callback_url, "deadline": request.deadline}
-        return {"verb": "create", "kind": self.kind, "spec": spec, **common}
+        common = {"callback_url": callback_url, "deadline": self._deadline}
+        return {"verb": "create", "kind": self.kind, "spec": self._spec(wares), **common}
+
+    def _spec(self, wares: Wares) -> dict[str, Any]:
+        return _BODIES[self.kind][1](self, wares)
+
+    @property
+    def _deadline(self) -> int | None:
+        return _BODIES[self.kind][2] if self.ending is Ending.HURRY else self.deadline
+
+    @property
+    def slow(self) -> bool:
+        """Tell whether something is to be seen of its making."""
+        return self.ending in {Ending.IN_BUILD, Ending.HURRY}
 
     @property
     def settles_in(self) -> frozenset[Phase]:
@@ -88,9 +105,47 @@ class Plan:
         return frozenset(_RESTS[self.ending])
 
 
-_Body = type[CreateVm] | type[CreateMachine]
-#: What is sent, and the deadline that can't be kept, in seconds: machines are never slow.
-_BODIES: dict[str, tuple[_Body, int]] = {"vm": (CreateVm, 10), "machine": (CreateMachine, 1)}
+def _of_image(plan: Plan, wares: Wares) -> dict[str, Any]:
+    flavor = wares.slow if plan.slow else wares.flavor
+    return {"image": wares.image, "flavor": flavor, "floating_ip": plan.floating_ip}
+
+
+def _stack(plan: Plan, wares: Wares) -> dict[str, Any]:
+    """A port; where something is to be seen of its making, a server instead, which is slow."""
+    network = {"get_resource": "network"}
+    parts: dict[str, Any] = {
+        "word": {"type": "OS::Heat::RandomString"},
+        "network": {"type": "OS::Neutron::Net"},
+    }
+    if plan.slow:
+        subnet = {"network": network, "cidr": "10.9.0.0/24"}
+        server = {"image": wares.image, "flavor": wares.slow, "networks": [{"network": network}]}
+        parts["subnet"] = {"type": "OS::Neutron::Subnet", "properties": subnet}
+        parts["server"] = {
+            "type": "OS::Nova::Server",
+            "depends_on": "subnet",
+            "properties": server,
+        }
+    else:
+        parts["port"] = {"type": "OS::Neutron::Port", "properties": {"network": network}}
+    timeout = {} if plan.timeout is None else {"timeout": plan.timeout}
+    return {"template": {"heat_template_version": "2018-08-31", "resources": parts}, **timeout}
+
+
+def _cluster(plan: Plan, wares: Wares) -> dict[str, Any]:
+    """The smallest there is; it takes its time."""
+    del plan, wares
+    return {"node_count": 1, "version": "1.20"}
+
+
+#: What is sent, what it says, and the deadline that can't be kept, in seconds: machines are never
+#: slow.
+_BODIES: dict[str, tuple[type[CreateBody], Callable[[Plan, Wares], dict[str, Any]], int]] = {
+    "vm": (CreateVm, _of_image, 10),
+    "machine": (CreateMachine, _of_image, 1),
+    "stack": (CreateStack, _stack, 10),
+    "cluster": (CreateCluster, _cluster, 1),
+}
 _RESTS = {
     Ending.KEEP: {Phase.ACTIVE},
     Ending.AT_ONCE: {Phase.DELETED},
@@ -145,5 +200,31 @@ def machine_plans(seed: int, *, share: Sequence[int] = (7, 5)) -> list[Plan]:
             )
             for number, ending in enumerate(endings)
         ]
+    draw.shuffle(made)
+    return made
+
+
+def stack_plans(seed: int, losers: Collection[str]) -> list[Plan]:
+    """Return the burst of ``seed``: six stacks with all endings, and three clusters.
+
+    ``losers``: who may lose what it makes, heat or magnum.
+    """
+    draw = random.Random(f"stack plans {seed}")
+    made = [
+        Plan(
+            key=f"stacks-{seed}-{tenant}-{kind}-{number}",
+            tenant=tenant,
+            ending=Ending[ending],
+            floating_ip=False,
+            twice=draw.random() < 0.3,
+            deadline=PATIENCE_WITH_NOVA if losers else None,
+            timeout=HEATS_TIME if kind == "stack" and "heat" in losers else None,
+            by_bus=draw.random() < 0.4,
+            kind=kind,
+        )
+        for tenant, kinds in _ORCHESTRATED.items()
+        for kind, endings in kinds.items()
+        for number, ending in enumerate(endings)
+    ]
     draw.shuffle(made)
     return made

@@ -50,7 +50,7 @@ class Report:
             "seed",
             "faults",
             "outcome",
-            "servers/nodes",
+            "made",
             "doubles",
             "unanswered",
             "webhooks",

@@ -142,14 +142,15 @@ async def _run(world: World, plans: list[Plan], result: Result, bring: Bring) ->
                     break
         finally:
             await saboteur.stop()
-    await world.count_duplicates("vm_worker")
+    for process in world.colobus.processes:
+        await world.count_duplicates(process)
     result.duplicates += world.duplicates
     ids = {id for ids in burst.answers.values() for id in ids}
-    if world.metal is None:
+    if world.works is None:
         made = await asyncio.to_thread(nova.servers_made, world.supervisor.site, ids)
     else:
         taken = await evidence.reservations(world, before)
-        made = Counter(one.resource_id for one in taken)
+        made = await asyncio.to_thread(world.works.made, ids, taken)
     result.servers_made, result.servers_wanted = made.total(), len(made)
     result.unanswered = await evidence.unanswered(world, ids)
     result.webhooks = len(evidence.webhooks(world, before))

@@ -36,6 +36,16 @@ METAL_SERVICES = (*SERVICES, "iscsi_worker", "baremetal_worker")
 IRONIC, TGTD = "ironic", "tgtd"
 METAL_COMPONENTS = ("rabbitmq", "postgresql", IRONIC, TGTD)
 METAL_CABLES = ("iscsi_worker-broker", "baremetal_worker-broker", "baremetal_worker-ironic")
+#: What stacks and clusters need besides.
+STACK_SERVICES = (*SERVICES, "stack_worker", "k8s_worker")
+HEAT_ENGINE, MAGNUM_CONDUCTOR = "heat-engine", "magnum-conductor"
+ORCHESTRATORS = (HEAT_ENGINE, "heat-api", MAGNUM_CONDUCTOR, "magnum-api")
+STACK_CABLES = (
+    *("stack_worker-broker", "stack_worker-heat"),
+    *("k8s_worker-broker", "k8s_worker-magnum"),
+)
+#: All that is a component of devcloud's.
+ALL_COMPONENTS = frozenset({*COMPONENTS, *METAL_COMPONENTS, *ORCHESTRATORS})
 #: So many seeds share a hand of faults, in which nothing is missing.
 ROW = 10
 _Draws = Mapping[Kind, tuple[int, Sequence[str], tuple[float, float]]]
@@ -76,6 +86,40 @@ MACHINES = Deck(
     row=3,
     name="machines ",
 )
+#: Two seeds, thirteen faults each; nobody who makes VMs is struck.
+STACKS = Deck(
+    {
+        Kind.KILL: (
+            11,
+            (
+                *("scheduler", "stack_worker", "k8s_worker", "front_door", "webhook_worker"),
+                *("rabbitmq", "postgresql", *ORCHESTRATORS),
+            ),
+            (0.2, 4),
+        ),
+        Kind.PAUSE: (
+            5,
+            ("scheduler", "stack_worker", "k8s_worker", HEAT_ENGINE, MAGNUM_CONDUCTOR),
+            (1, 8),
+        ),
+        Kind.CUT: (2, STACK_CABLES, (0, 0)),
+        Kind.REFUSE: (4, STACK_CABLES, (1, 6)),
+        Kind.SILENCE: (4, STACK_CABLES, (2, 8)),
+    },
+    row=2,
+    name="stacks ",
+)
+#: By what ``make faults OF=…`` calls them.
+DECKS = {"seeds": VMS, "machines": MACHINES, "stacks": STACKS}
+#: Who loses what it is making, to which faults of which of its parts.
+_LOSERS: dict[str, tuple[tuple[str, ...], frozenset[Kind]]] = {
+    "nova": (NOVA, frozenset({Kind.KILL, Kind.PAUSE})),
+    # A conductor that dies doesn't go on.
+    "ironic": ((IRONIC,), frozenset({Kind.KILL})),
+    # Nobody takes up what an engine was at, nor an order that a conductor had just taken.
+    "heat": ((HEAT_ENGINE,), frozenset({Kind.KILL})),
+    "magnum": ((MAGNUM_CONDUCTOR,), frozenset({Kind.KILL})),
+}
 #: Between making and unmaking everything is counted; progress then stands at this share.
 MADE = 2 / 3
 
@@ -100,7 +144,7 @@ class Fault:
 
 
 def schedule(seed: int, deck: Deck = VMS) -> tuple[Fault, ...]:
-    """Return what goes wrong under ``seed``, in order of time: eight faults.
+    """Return what goes wrong under ``seed``, in order of time: eight faults, or thirteen.
 
     The seeds of a row (1 to 10, 11 to 20, …) share a hand in which every kind of fault strikes
     everything that it may hit; dealt out in turns, each of them has about as much of each kind.
@@ -131,17 +175,16 @@ def _fault(draw: random.Random, deck: Deck, kind: Kind, target: str) -> Fault:
     )
 
 
-def touches_nova(faults: Sequence[Fault]) -> bool:
-    """Tell whether Nova itself may lose a build: then a VM may fail for that, and rightly."""
-    return any(fault.target in NOVA and fault.kind in {Kind.KILL, Kind.PAUSE} for fault in faults)
-
-
-def touches_ironic(faults: Sequence[Fault]) -> bool:
-    """Tell whether Ironic itself may lose a deployment: a conductor that dies doesn't go on."""
-    return any(fault.target == IRONIC and fault.kind is Kind.KILL for fault in faults)
+def losers(faults: Sequence[Fault]) -> frozenset[str]:
+    """Return which backends may themselves lose what they make: then it may fail, and rightly."""
+    return frozenset(
+        who
+        for who, (parts, kinds) in _LOSERS.items()
+        if any(fault.target in parts and fault.kind in kinds for fault in faults)
+    )
 
 
 if __name__ == "__main__":
     _seed, *_of = sys.argv[1:]
-    _deck = MACHINES if _of == ["machines"] else VMS
+    _deck = DECKS[_of[0] if _of else "seeds"]
     sys.stdout.writelines(f"{fault}\n" for fault in schedule(int(_seed), _deck))

@@ -17,17 +17,11 @@ import yaml
 
 from devcloud.api import Supervisor
 from services.admin.environment import environment_of
-from tests.faults.bare_metal import PARTS as METAL_PARTS
 from tests.faults.bare_metal import BareMetal
 from tests.faults.plan import QUOTAS, Wares
-from tests.faults.schedule import (
-    CABLES,
-    COMPONENTS,
-    IRONIC,
-    METAL_CABLES,
-    METAL_SERVICES,
-)
+from tests.faults.schedule import CABLES, COMPONENTS
 from tests.faults.trees import below, resume
+from tests.faults.works import Works
 from tests.support import devcloud
 from tests.support.balancer import Balancer
 from tests.support.cloud import NOTHING, Cloud
@@ -49,8 +43,8 @@ class World:
     """``url``: where requesters go; ``cables`` is empty where nothing is to be cut.
 
     ``duplicates``: {what: how many second objects the workers have found and removed};
-    ``gave_up``: the services that were to be killed, and had ended by themselves before. ``metal``:
-    where machines are made; None where only VMs are.
+    ``gave_up``: the services that were to be killed, and had ended by themselves before. ``works``:
+    what makes something else than VMs; None where only those are made.
     """
 
     colobus: Installation
@@ -60,7 +54,7 @@ class World:
     cables: dict[str, Proxy] = field(default_factory=dict)
     duplicates: Counter[str] = field(default_factory=Counter)
     gave_up: list[str] = field(default_factory=list)
-    metal: BareMetal | None = None
+    works: Works | None = None
     _abandoned: bool = False
 
     @property
@@ -71,17 +65,17 @@ class World:
     @property
     def bare_metal(self) -> BareMetal:
         """Where machines are made; there is one where a fault asks for it."""
-        assert self.metal is not None
-        return self.metal
+        assert isinstance(self.works, BareMetal)
+        return self.works
 
     @property
     def wares(self) -> Wares:
         """What there is to be asked for."""
-        return Wares() if self.metal is None else self.metal.wares
+        return Wares() if self.works is None else self.works.wares
 
     @property
     def _components(self) -> tuple[str, ...]:
-        return COMPONENTS if self.metal is None else (*COMPONENTS, IRONIC)
+        return COMPONENTS if self.works is None else (*COMPONENTS, *self.works.components)
 
     def pids(self, component: str) -> list[int]:
         """Return the first process of each daemon of a part of the cloud that runs."""
@@ -94,8 +88,8 @@ class World:
         for component in self._components:
             self.supervisor.resume(component)
             resume(below(self.pids(component)))
-        if self.metal is not None:
-            self.metal.tgtd.go_on()
+        if self.works is not None:
+            self.works.go_on()
 
     async def abandon(self) -> None:
         """Kill the services, for nobody knows what they are at; bring the cloud up again."""
@@ -103,7 +97,9 @@ class World:
         for process in self.colobus.processes.values():
             process.kill()
         self.go_on()
-        await asyncio.to_thread(devcloud.up, *PARTS, *(() if self.metal is None else METAL_PARTS))
+        await asyncio.to_thread(
+            devcloud.up, *PARTS, *(() if self.works is None else self.works.parts)
+        )
 
     def leave(self) -> None:
         """Remove all that is left, the networks too: only of what was abandoned may there be any.
@@ -180,19 +176,19 @@ async def a_world(
     environment: dict[str, str],
     colobus: Installation,
     cloud: Cloud,
-    metal: BareMetal | None = None,
+    works: Works | None = None,
 ) -> AsyncIterator[World]:
     """Run ``colobus`` behind proxies; the cloud is empty at the end."""
-    services = SERVICES if metal is None else METAL_SERVICES
+    services = SERVICES if works is None else works.services
     async with AsyncExitStack() as stack:
         receiver = await stack.enter_async_context(receiving())
         cables = {
             name: await stack.enter_async_context(Proxy.to(target))
-            for name, target in _targets(environment, colobus, cloud, services).items()
+            for name, target in _targets(environment, colobus, cloud, works).items()
         }
-        assert set(cables) == {*CABLES, *(() if metal is None else METAL_CABLES)}
-        _lead_through(colobus, cables, services)
-        world = World(colobus, cloud, receiver, colobus.url, cables, metal=metal)
+        assert set(cables) >= set(CABLES)
+        _lead_through(colobus, cables, works)
+        world = World(colobus, cloud, receiver, colobus.url, cables, works=works)
         stack.push_async_callback(asyncio.to_thread, world.leave)
         world.go_on()  # a run that was killed may have left something paused
         await stack.enter_async_context(running(colobus, services))
@@ -227,16 +223,15 @@ async def running(colobus: Installation, processes: Sequence[str]) -> AsyncItera
 
 
 def _targets(
-    environment: dict[str, str], colobus: Installation, cloud: Cloud, services: Sequence[str]
+    environment: dict[str, str], colobus: Installation, cloud: Cloud, works: Works | None
 ) -> dict[str, str]:
     """Return where each cable leads."""
     found = {"vm_worker-keystone": environment["DEVCLOUD_AUTH_URL"]}
     for api, kind in (("nova", "compute"), ("neutron", "network")):
         found[f"vm_worker-{api}"] = cloud.admin.session.get_endpoint(service_type=kind)
-    if "baremetal_worker" in services:
-        endpoint = cloud.admin.session.get_endpoint(service_type="baremetal")
-        found["baremetal_worker-ironic"] = endpoint
-    for service in services:
+    if works is not None:
+        found |= works.leads(cloud)
+    for service in SERVICES if works is None else works.services:
         variables = environment_of(service, colobus.admin)
         found[f"{service}-broker"] = variables["COLOBUS_AMQP_URLS"]
         if "COLOBUS_DATABASE_DSN" in variables:
@@ -244,17 +239,20 @@ def _targets(
     return found
 
 
-def _lead_through(colobus: Installation, cables: dict[str, Proxy], services: Sequence[str]) -> None:
-    for service in services:
+def _lead_through(colobus: Installation, cables: dict[str, Proxy], works: Works | None) -> None:
+    for service in SERVICES if works is None else works.services:
         variables = colobus.extra.setdefault(service, {})
         variables["COLOBUS_AMQP_URLS"] = cables[f"{service}-broker"].url
         if f"{service}-database" in cables:
             variables["COLOBUS_DATABASE_DSN"] = cables[f"{service}-database"].url
     worker = colobus.extra["vm_worker"]
     clouds = yaml.safe_load(Path(worker["COLOBUS_CLOUDS_FILE"]).read_text())
+    if works is not None:
+        works.lead_through(clouds["clouds"], cables)
     file = str(_clouds_file(colobus.folder, clouds, cables))
-    for one in {"vm_worker", "baremetal_worker"} & set(services):
-        colobus.extra[one]["COLOBUS_CLOUDS_FILE"] = file
+    for variables in colobus.extra.values():
+        if "COLOBUS_CLOUDS_FILE" in variables:
+            variables["COLOBUS_CLOUDS_FILE"] = file
     colobus.extra["webhook_worker"] |= _WEBHOOKS
 
 
@@ -264,9 +262,6 @@ def _clouds_file(folder: Path, clouds: dict[str, Any], cables: dict[str, Proxy])
     auth["auth_url"] = cables["vm_worker-keystone"].instead_of(auth["auth_url"])
     devcloud["compute_endpoint_override"] = cables["vm_worker-nova"].url
     devcloud["network_endpoint_override"] = cables["vm_worker-neutron"].url
-    if "baremetal_worker-ironic" in cables:
-        metal = clouds["clouds"]["devcloud-bare-metal"]
-        metal["baremetal_endpoint_override"] = cables["baremetal_worker-ironic"].url
     path = folder / "clouds.yaml"
     path.write_text(yaml.safe_dump(clouds))
     return path

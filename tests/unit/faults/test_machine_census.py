@@ -105,10 +105,12 @@ def test_a_failed_deployment_needs_ironics_word() -> None:
     wrong = "machine-1 (kept, keeps it) is failed for deploy_failed"
     assert wrong in found(ledger=(failed,))
     assert wrong in found(ledger=(failed,), instances=said)
-    assert wrong in found(ledger=(failed,), ironic_may_lose=True)
-    assert wrong not in found(ledger=(failed,), instances=said, ironic_may_lose=True)
+    assert wrong in found(ledger=(failed,), losers=frozenset({"ironic"}))
+    assert wrong not in found(ledger=(failed,), instances=said, losers=frozenset({"ironic"}))
     other = dataclasses.replace(failed, reason="removed_externally")
-    assert "is failed for removed" in found(ledger=(other,), instances=said, ironic_may_lose=True)
+    assert "is failed for removed" in found(
+        ledger=(other,), instances=said, losers=frozenset({"ironic"})
+    )
 
 
 def test_a_reservation_lasts_from_its_word_to_the_order_to_give_it_back() -> None:

@@ -7,7 +7,16 @@ from collections import Counter
 
 import pytest
 
-from tests.faults.plan import MACHINE_QUOTAS, NODES, QUOTAS, Ending, machine_plans, plans
+from tests.faults.plan import (
+    MACHINE_QUOTAS,
+    NODES,
+    QUOTAS,
+    STACK_QUOTAS,
+    Ending,
+    machine_plans,
+    plans,
+    stack_plans,
+)
 from tests.faults.schedule import (
     CABLES,
     COMPONENTS,
@@ -15,11 +24,13 @@ from tests.faults.schedule import (
     METAL_CABLES,
     METAL_COMPONENTS,
     METAL_SERVICES,
+    ORCHESTRATORS,
     ROW,
+    STACK_CABLES,
+    STACKS,
     Kind,
+    losers,
     schedule,
-    touches_ironic,
-    touches_nova,
 )
 from tests.support.installation import SERVICES
 
@@ -61,7 +72,7 @@ def test_only_nova_killed_or_paused_excuses_a_failed_build() -> None:
     """A schedule that leaves Nova alone allows no VM to fail."""
     for seed in range(1, 30):
         touched = [str(f) for f in schedule(seed) if f.target.startswith("nova")]
-        assert touches_nova(schedule(seed)) == bool(touched)
+        assert losers(schedule(seed)) == ({"nova"} if touched else set())
 
 
 @pytest.mark.parametrize("seed", range(1, 11))
@@ -89,8 +100,7 @@ def test_three_seeds_of_machines_kill_all_who_make_them(first: int) -> None:
     paused = {(Kind.PAUSE, target) for target in ("scheduler", "ironic", "tgtd")}
     assert killed | set(cables) | paused <= struck
     assert all(len(schedule(seed, MACHINES)) == 8 for seed in seeds)
-    assert any(touches_ironic(schedule(seed, MACHINES)) for seed in seeds)
-    assert not any(touches_nova(schedule(seed, MACHINES)) for seed in seeds)
+    assert {who for seed in seeds for who in losers(schedule(seed, MACHINES))} == {"ironic"}
 
 
 @pytest.mark.parametrize("seed", range(1, 7))
@@ -104,3 +114,39 @@ def test_more_machines_are_asked_for_than_there_are_nodes(seed: int) -> None:
         asked = [plan for plan in burst if plan.tenant == tenant]
         assert len(asked) <= quota["machines"]
         assert {plan.ending for plan in asked} == set(Ending)
+
+
+@pytest.mark.parametrize("first", [1, 3, 91])
+def test_two_seeds_of_stacks_kill_all_who_make_them(first: int) -> None:
+    """And pause, cut off, refuse and silence those that stacks and clusters need more than VMs."""
+    seeds = range(first, first + STACKS.row)
+    struck = {(f.kind, f.target) for seed in seeds for f in schedule(seed, STACKS)}
+    services = ("scheduler", "stack_worker", "k8s_worker", "front_door", "webhook_worker")
+    killed = {(Kind.KILL, who) for who in (*services, *ORCHESTRATORS, "rabbitmq", "postgresql")}
+    cables = itertools.product((Kind.REFUSE, Kind.SILENCE), STACK_CABLES)
+    paused = {(Kind.PAUSE, who) for who in ("stack_worker", "k8s_worker", "heat-engine")}
+    assert killed | set(cables) | paused <= struck
+    assert all(len(schedule(seed, STACKS)) == 13 for seed in seeds)
+    assert {who for seed in seeds for who in losers(schedule(seed, STACKS))} == {"heat", "magnum"}
+
+
+@pytest.mark.parametrize("seed", range(1, 7))
+def test_stacks_and_clusters_are_asked_for_by_post_and_by_bus_and_what_is_kept_fits(
+    seed: int,
+) -> None:
+    """All endings, and more than a quota holds, so that some wait; what isn't kept has room."""
+    burst = stack_plans(seed, {"heat"})
+    assert burst == stack_plans(seed, {"heat"})
+    assert len({plan.key for plan in burst}) == len(burst) == 9
+    assert {plan.ending for plan in burst} == set(Ending)
+    asked = Counter((plan.tenant, f"{plan.kind}s") for plan in burst)
+    kept = Counter((p.tenant, f"{p.kind}s") for p in burst if p.ending is Ending.KEEP)
+    quotas = {(tenant, name): n for tenant, of in STACK_QUOTAS.items() for name, n in of.items()}
+    assert all(min(asked[key], kept[key] + 1) <= quotas[key] for key in asked)
+    assert any(asked[key] > quotas[key] for key in asked)
+
+
+def test_some_stacks_are_asked_for_by_bus() -> None:
+    """In each seed that `make test` plays."""
+    for seed in range(1, STACKS.row + 1):
+        assert {plan.by_bus for plan in stack_plans(seed, {"heat"})} == {True, False}
