@@ -52,8 +52,11 @@ class AppServer(Protocol):
         It takes so many seconds at most. Raises `ManifestRefused`.
         """
 
-    async def apps(self, labels: Mapping[str, str]) -> list[str]:
-        """Return the apps whose namespaces bear these labels, some tens at most."""
+    async def apps(self, labels: Mapping[str, str]) -> dict[str, bool]:
+        """Return the apps whose namespaces bear these labels, and which of them are going.
+
+        Some tens at most.
+        """
 
     async def remove_app(self, namespace: str) -> bool:
         """Order the end of the app's namespace; False when there is none."""

@@ -5,7 +5,9 @@ Load balancers and volumes are made by controllers inside the cluster, and bear 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -35,6 +37,10 @@ SECONDS = 60.0
 _RETRY_AFTER = 5.0
 #: How many things are named.
 _NAMED = 10
+#: The share of the time that apps have, and how many of them are ordered away side by side.
+_SHARE_OF_APPS, _AT_ONCE = 1 / 3, 8
+#: What is left where apps could not be listed.
+_UNKNOWN = "apps, which it does not name"
 
 _log = structlog.get_logger(__name__)
 
@@ -52,11 +58,16 @@ async def drained(
     up. Raises `TemporaryError` (in_use, or cluster_not_ready where nobody answers) while it is on
     its way; or has_apps, while apps live on it: these are waited for, unless the end is forced.
     """
-    if not order.drain or cluster.status not in LIVING or not cluster.api_address:
+    if not order.drain:
         return []
+    if order.apps and not order.force:  # whatever the cluster says, or doesn't
+        raise _has_apps(cluster, order.apps)
+    if cluster.status not in LIVING or not cluster.api_address:
+        return []
+    budget = Deadline.after(deadline.remaining(at_most=SECONDS))
+    apps = await _apps_left(project, lookout, cluster, order, budget.remaining() * _SHARE_OF_APPS)
     try:
-        apps = await _apps_left(project, lookout, cluster, order)
-        left = await lookout.drain(project, cluster, deadline.remaining(at_most=SECONDS))
+        left = await lookout.drain(project, cluster, budget.remaining())
     except Unanswered as error:
         if not _over(order.silent_since, SILENT_SECONDS):
             detail = f"Load balancers and volumes are to go before the cluster. {error}"
@@ -69,21 +80,47 @@ async def drained(
 
 
 async def _apps_left(
-    project: Project, lookout: Lookout, cluster: Cluster, order: DeprovisionCluster
+    project: Project,
+    lookout: Lookout,
+    cluster: Cluster,
+    order: DeprovisionCluster,
+    seconds: float,
 ) -> list[str]:
-    """Return the apps that are on their way out; raises `TemporaryError` for those that are not."""
+    """Order the end of all apps that are found; return those that are still there.
+
+    They are nobody's, or forced to go. What can't be had of them holds up nothing else: draining
+    itself finds out whether the API server answers.
+    """
     labels = {INSTALLATION: cluster.labels.get("colobus_installation", "")}
-    apps = await lookout.ask(project, cluster, lambda server: server.apps(labels))
-    if apps and not order.force:
-        detail = f"{cluster.name} is in use: {_words(apps)}."
-        raise TemporaryError(detail, reason=Reason.HAS_APPS, retry_after=_RETRY_AFTER)
-    for app in apps:
-        await _remove(project, lookout, cluster, app)
-    return apps
+    left = [_UNKNOWN]
+    with suppress(TimeoutError, Unanswered):
+        async with asyncio.timeout(seconds):
+            found = await lookout.ask(project, cluster, lambda server: server.apps(labels))
+            living = [app for app, going in found.items() if not going]
+            if living and order.apps is None and not order.force:
+                raise _has_apps(cluster, living)
+            left = list(found)
+            await _remove_all(project, lookout, cluster, living)
+    return left
 
 
-async def _remove(project: Project, lookout: Lookout, cluster: Cluster, app: str) -> None:
-    await lookout.ask(project, cluster, lambda server: server.remove_app(app))
+def _has_apps(cluster: Cluster, apps: Sequence[str]) -> TemporaryError:
+    detail = f"{cluster.name} is in use: {_words(apps)}."
+    return TemporaryError(detail, reason=Reason.HAS_APPS, retry_after=_RETRY_AFTER)
+
+
+async def _remove_all(
+    project: Project, lookout: Lookout, cluster: Cluster, apps: Sequence[str]
+) -> None:
+    """Each for itself: what is refused is still there, and the next try orders it again."""
+    at_once = asyncio.Semaphore(_AT_ONCE)
+
+    async def remove(app: str) -> None:
+        async with at_once:
+            with suppress(Unanswered):
+                await lookout.ask(project, cluster, lambda server: server.remove_app(app))
+
+    await asyncio.gather(*(remove(app) for app in apps))
 
 
 def _over(since: datetime | None, seconds: float) -> bool:

@@ -46,7 +46,7 @@ class KubernetesApi:
         """See `services.k8s_worker.kubernetes_apps`; raises `ManifestRefused`, too."""
         await kubernetes_apps.apply(self._connection(), app, seconds)
 
-    async def apps(self, labels: Mapping[str, str]) -> list[str]:
+    async def apps(self, labels: Mapping[str, str]) -> dict[str, bool]:
         """See `services.k8s_worker.kubernetes_apps`."""
         return await kubernetes_apps.apps(self._connection(), labels)
 

@@ -65,16 +65,21 @@ async def apply(connection: KubernetesConnection, app: AppObjects, seconds: floa
         await inventory.write(connection, app.namespace, labels, wanted)
 
 
-async def apps(connection: KubernetesConnection, labels: Mapping[str, str]) -> list[str]:
-    """Return the apps whose namespaces bear these labels, `_MOST_APPS` at most.
+async def apps(connection: KubernetesConnection, labels: Mapping[str, str]) -> dict[str, bool]:
+    """Return the apps whose namespaces bear these labels, and which of them are going.
 
-    Whoever owns the cluster may put labels on anything: what isn't named as we name it is none.
+    They are `_MOST_APPS` at most. Whoever owns the cluster may put labels on
+    anything: what isn't named as we name it is none.
     """
     found = await connection.get(
         "/api/v1/namespaces", Page[Anything], limit=_MOST_APPS, labelSelector=selector(labels)
     )
-    names = [(one.metadata.name, one.metadata.labels) for one in found.value().items or ()]
-    return [name for name, own in names if is_id(name, "app") and (own or {}).get(RESOURCE) == name]
+    shown = [one.metadata for one in found.value().items or ()]
+    return {
+        one.name: one.deletion_timestamp is not None
+        for one in shown
+        if is_id(one.name, "app") and (one.labels or {}).get(RESOURCE) == one.name
+    }
 
 
 async def remove(connection: KubernetesConnection, namespace: str) -> bool:

@@ -11,11 +11,14 @@ from shared.contract.messages import AppObserved, AppPart
 from shared.contract.problems import Problem, Reason
 from shared.contract.resources import Operation, OperationState
 
-#: Handles: what the making still waits for, in words; since when the end of it is waited for.
-_SO_FAR, _GOING_SINCE = "so_far", "going_since"
-#: So long a namespace may take to go, and so long an API server that does not answer is asked for
-#: its end; then the app ends all the same, and it is said what it left.
+#: Handles: what the making still waits for, in words; since when the end of it is waited for, by
+#: the first look that was answered; and since when none was.
+_SO_FAR, _GOING_SINCE, _SILENT_SINCE = "so_far", "going_since", "silent_since"
+#: So long a namespace may take to go, and so long an API server may be silent without a break; then
+#: the app ends all the same, and it is said what it left.
 GOING_AT_MOST, UNANSWERED_AT_MOST = timedelta(seconds=300), timedelta(seconds=120)
+#: So soon a namespace shows that it is going.
+BEGUN_WITHIN = timedelta(seconds=10)
 #: How many parts are named in words, and how many are shown, and addresses.
 _NAMED, _SHOWN = 5, 100
 
@@ -69,17 +72,28 @@ def _words(parts: list[AppPart]) -> str:
 
 
 def app_undone(state: ResourceState, seen: AppObserved) -> Sighting:
-    """Gone is undone; what does not go within its time is left, and named."""
+    """Gone is undone; what does not go within its time is left, and named.
+
+    Silence and slowness have a time each: one look that nobody answers says nothing of a namespace
+    that is going well. Where nothing is going, the order has not got there, and is given again:
+    after a silence at once, else when its objects have had a moment to begin.
+    """
     if seen.gone or seen.cluster_gone:
         return Sighting(done=True)
-    since = state.handles.get(_GOING_SINCE)
-    if since is None:
-        return Sighting(unproven=True, handles={_GOING_SINCE: seen.observed_at.isoformat()})
-    waited = seen.observed_at - datetime.fromisoformat(since)
     words = seen.unanswered or seen.going or f"The namespace {state.resource.id} is still there."
-    if waited < (GOING_AT_MOST if seen.unanswered is None else UNANSWERED_AT_MOST):
-        return Sighting(unproven=True)
-    return Sighting(done=True, outputs={"left_behind": [words]})
+    which, at_most = _GOING_SINCE, GOING_AT_MOST
+    if seen.unanswered is not None:
+        which, at_most = _SILENT_SINCE, UNANSWERED_AT_MOST
+    since = state.handles.get(which) or seen.observed_at.isoformat()
+    waited = seen.observed_at - datetime.fromisoformat(since)
+    if waited >= at_most:
+        return Sighting(done=True, outputs={"left_behind": [words]})
+    handles = {which: since} if seen.unanswered is not None else {which: since, _SILENT_SINCE: ""}
+    begun = state.handles.get(_SILENT_SINCE) or waited >= BEGUN_WITHIN
+    if begun and seen.unanswered is None and seen.going is None:
+        problem = Problem(title="Still there", detail=words, reason=Reason.CLUSTER_NOT_READY)
+        return Sighting(again=problem, handles=handles)
+    return Sighting(unproven=True, handles=handles)
 
 
 def waits_for(state: ResourceState) -> str | None:

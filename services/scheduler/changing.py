@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from services.scheduler import dependents
 from services.scheduler.ledger import Ledger, Transaction
 from services.scheduler.state import Decision, ResourceState
 from shared.contract.codec import Envelope
@@ -84,7 +85,7 @@ async def make_changes(tx: Transaction, ledger: Ledger, changes: Sequence[Change
         before = _own(states, change.envelope)
         if before is not None:
             with tracing.resumed(change.trace), tracing.resumed(change.place(before)):
-                decision = change.decide(before)
+                decision = await dependents.informed(tx, change.decide(before))
                 messages += ledger.messages(before, decision)
             states[change.envelope.subject] = decision.state
             made.append(_Made(change, before, decision))

@@ -15,7 +15,7 @@ from itertools import groupby
 import msgspec
 from asyncpg import Record
 
-from services.scheduler import full_clouds
+from services.scheduler import dependents, full_clouds
 from services.scheduler.growing import demand
 from services.scheduler.metrics import note_change
 from services.scheduler.setbacks import Setbacks
@@ -140,7 +140,8 @@ class Ledger:
     ) -> list[OutgoingMessage]:
         """Record these, as `write` does; returns their messages."""
         await self.write(tx, decided)
-        return [one for before, decision in decided for one in self.messages(before, decision)]
+        told = [(before, await dependents.informed(tx, decision)) for before, decision in decided]
+        return [one for before, decision in told for one in self.messages(before, decision)]
 
     async def write(
         self, tx: Transaction, decided: Sequence[tuple[ResourceState, Decision]]

@@ -30,7 +30,9 @@ class DeprovisionCluster(Message, frozen=True):
     What a living cluster has outside of itself (load balancers, volumes) goes first (``drain``;
     what never lived has none of it). That was on its way at ``draining_since`` already, or nobody
     has answered since ``silent_since``: each for so long only, then the cluster goes all the same.
-    Apps on it are waited for, unless ``force``: then they go with what else goes first.
+    ``apps`` are those that the ledger has on it: they are waited for, unless ``force``; what else
+    is found of ours on it goes with what goes first. None: it is not known, and the cluster is
+    asked.
     """
 
     cloud: str
@@ -39,6 +41,7 @@ class DeprovisionCluster(Message, frozen=True):
     draining_since: Moment | None = None
     silent_since: Moment | None = None
     force: bool = False
+    apps: tuple[str, ...] | None = None
 
 
 class ResizeCluster(Message, frozen=True):

@@ -280,7 +280,10 @@ async def test_apps_are_those_namespaces_that_are_named_as_ours(server: Scripted
         ]
     }
     api = KubernetesApi(server.access)
-    assert await api.apps({"colobus.org/installation": "test"}) == [APP]
+    assert await api.apps({"colobus.org/installation": "test"}) == {APP: False}
+    namespace = {"name": APP, "labels": own, "deletionTimestamp": "2026-01-01T00:00:00Z"}
+    server.answers["GET /api/v1/namespaces"] = {"items": [{"metadata": namespace}]}
+    assert await api.apps({"colobus.org/installation": "test"}) == {APP: True}
     server.answers[f"DELETE {PLACE}"] = {}
     assert await api.remove_app(APP)
     server.answers[f"DELETE {PLACE}"] = (409, {"message": "being removed"})

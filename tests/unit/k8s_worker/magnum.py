@@ -134,11 +134,15 @@ class Server:
         self.app_looks: dict[str, AppLook] = {}
         self.apps_looked_at: list[str] = []
         self.removed: list[str] = []
+        #: Apps whose namespaces are going, and those whose removal is refused.
+        self.going: set[str] = set()
+        self.kept: set[str] = set()
         self.looks = 0
         self.nodes: tuple[Node, ...] = ()
         self.checks: tuple[Check, ...] = ()
-        #: What an answer waits for.
+        #: What an answer waits for, and what a list of apps does.
         self.answering: asyncio.Event | None = None
+        self.listing: asyncio.Event | None = None
 
     async def look(self, checks: Sequence[Check] = ()) -> Look:
         self.looks += 1
@@ -162,14 +166,16 @@ class Server:
             raise Unanswered("It can't be reached.")
         self.applied.append(app)
 
-    async def apps(self, labels: Mapping[str, str]) -> list[str]:
+    async def apps(self, labels: Mapping[str, str]) -> dict[str, bool]:
         assert list(labels) == ["colobus.org/installation"]
+        if self.listing is not None:
+            await self.listing.wait()
         if self.refuses:
             raise Unanswered("It can't be reached.")
-        return sorted(self.app_looks.keys() - set(self.removed))
+        return {one: one in self.going for one in sorted(self.app_looks.keys() - set(self.removed))}
 
     async def remove_app(self, namespace: str) -> bool:
-        if self.refuses:
+        if self.refuses or namespace in self.kept:
             raise Unanswered("It can't be reached.")
         self.removed.append(namespace)
         return namespace in self.app_looks

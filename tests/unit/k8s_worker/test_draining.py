@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -30,13 +31,24 @@ class House:
         self.silent = False
         self.apps: set[str] = set()
         self.lookout = Lookout(self._connect)
-        self.connected = 0
+        self.going: set[str] = set()
+        self.kept: set[str] = set()
+        self.hanging: asyncio.Event | None = None
+        self.servers: list[Server] = []
+
+    @property
+    def connected(self) -> int:
+        return len(self.servers)
+
+    def removed(self) -> list[str]:
+        return [one for server in self.servers for one in server.removed]
 
     def _connect(self, access: Access) -> Server:
-        self.connected += 1
         server = Server(access)
+        self.servers.append(server)
         server.left, server.refuses = self.left, self.silent
         server.app_looks = {one: AppLook() for one in self.apps}
+        server.going, server.kept, server.listing = self.going, self.kept, self.hanging
         return server
 
     async def drained(self, *, drain: bool = True, **since: Any) -> list[str]:
@@ -105,14 +117,66 @@ async def test_what_never_lived_is_not_asked(shown: dict[str, Any]) -> None:
     assert house.connected == other.connected == 0
 
 
-async def test_apps_hold_a_cluster_up_for_as_long_as_they_live() -> None:
-    """However long that is; by force they go with what else goes first."""
+@pytest.mark.parametrize("silent", [True, False])
+async def test_apps_hold_a_cluster_up_for_as_long_as_they_live(silent: bool) -> None:
+    """However long that is, by the ledger alone: a silent cluster may be full of them."""
     house = House()
-    house.apps = {APP}
-    with pytest.raises(TemporaryError, match=f"c is in use: {APP}") as waits:
-        await house.drained(draining_since=ago(1000))
+    house.silent = silent
+    for since in ({"draining_since": ago(1000)}, {"silent_since": ago(1000)}):
+        with pytest.raises(TemporaryError, match=f"c is in use: {APP}") as waits:
+            await house.drained(apps=(APP,), **since)
+        assert waits.value.reason == Reason.HAS_APPS
+    assert house.connected == 0
+
+
+async def test_by_force_apps_go_with_what_else_goes_first() -> None:
+    """And so do those that are nobody's any more, without force."""
+    for order in ({"force": True, "apps": (APP,)}, {"apps": ()}):
+        house = House()
+        house.apps = {APP}
+        with pytest.raises(TemporaryError, match=f"Going before the cluster: {APP}") as going:
+            await house.drained(**order)
+        assert going.value.reason == Reason.IN_USE
+        assert await house.drained(**order) == []
+
+
+async def test_an_app_that_the_ledger_has_ended_holds_up_a_delete_for_some_time_only() -> None:
+    """Its namespace may never go, whatever somebody did to it."""
+    house = House()
+    house.apps, house.going = {APP}, {APP}
+    with pytest.raises(TemporaryError, match=f"Going before the cluster: {APP}"):
+        await house.drained(apps=())
+    left = await house.drained(apps=(), draining_since=ago(DRAIN_SECONDS + 1))
+    assert left == [APP]
+    assert house.removed() == []
+
+
+async def test_where_the_ledger_has_not_said_who_lives_there_the_cluster_is_asked() -> None:
+    """Those that are going are none of them."""
+    house = House()
+    house.apps = {APP, "app-2"}
+    house.going = {"app-2"}
+    with pytest.raises(TemporaryError, match=f"c is in use: {APP}\\.") as waits:
+        await house.drained()
     assert waits.value.reason == Reason.HAS_APPS
-    with pytest.raises(TemporaryError, match=f"Going before the cluster: {APP}") as going:
+
+
+async def test_an_app_that_is_not_let_go_keeps_nothing_else() -> None:
+    """The others go, what is outside is drained, and it is named."""
+    house = House()
+    house.apps, house.kept = {APP, "app-2"}, {APP}
+    house.left = [[WEB]]
+    with pytest.raises(TemporaryError, match=f"{APP}, app-2, {WEB}"):
         await house.drained(force=True)
-    assert going.value.reason == Reason.IN_USE
-    assert await house.drained(force=True) == []
+    assert house.removed() == ["app-2"]
+    assert await house.drained(force=True, draining_since=ago(DRAIN_SECONDS + 1)) == [APP]
+
+
+async def test_apps_that_hang_leave_time_to_drain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One try is bounded as a whole."""
+    monkeypatch.setattr("services.k8s_worker.draining.SECONDS", 0.3)
+    house = House()
+    house.hanging = asyncio.Event()
+    house.left = [[WEB]]
+    with pytest.raises(TemporaryError, match=f"{WEB}"):
+        await house.drained(force=True)

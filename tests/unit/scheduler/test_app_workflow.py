@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.scheduler import operations
-from services.scheduler.app_sightings import GOING_AT_MOST, UNANSWERED_AT_MOST
+from services.scheduler.app_sightings import BEGUN_WITHIN, GOING_AT_MOST, UNANSWERED_AT_MOST
 from services.scheduler.ledger import inspection_of
 from services.scheduler.steps import UNDO_AGAIN
 from shared.contract.kinds import SEALED
@@ -258,7 +258,6 @@ def test_secrets_of_a_change_go_sealed_and_stay_where_none_are_named() -> None:
     [
         ({"unanswered": DEAD}, UNANSWERED_AT_MOST, DEAD),
         ({"going": "Some content remains."}, GOING_AT_MOST, "Some content remains."),
-        ({"parts": (READY,)}, GOING_AT_MOST, f"The namespace {APP} is still there."),
     ],
 )
 def test_what_does_not_go_within_its_time_is_left_and_named(
@@ -280,6 +279,45 @@ def test_what_does_not_go_within_its_time_is_left_and_named(
     app.observe(AppObserved, **seen)
     assert app.phase() is Phase.DELETED
     assert app.status.outputs["left_behind"] == [words]
+
+
+def test_one_lost_look_does_not_end_the_wait_for_a_namespace_that_is_going() -> None:
+    """Silence has a time of its own, from its first look, and any answer ends it."""
+    app = living()
+    app.delete()
+    app.answer(AppDeletionStarted())
+    going = {"going": "An Octavia balancer remains."}
+    app.observe(AppObserved, **going)
+    app.now += UNANSWERED_AT_MOST + timedelta(seconds=10)
+    app.observe(AppObserved, unanswered=DEAD)
+    assert app.phase() is Phase.DEPROVISIONING
+    app.observe(AppObserved, **going)
+    app.now += UNANSWERED_AT_MOST - timedelta(seconds=10)
+    app.observe(AppObserved, unanswered=DEAD)
+    assert app.phase() is Phase.DEPROVISIONING
+    app.observe(AppObserved, gone=True)
+    assert app.phase() is Phase.DELETED
+    assert "left_behind" not in app.status.outputs
+
+
+def test_an_end_that_was_not_ordered_is_ordered_when_the_cluster_answers_again() -> None:
+    """At once, and it ends all the same if the order never has an effect."""
+    app = living()
+    app.delete()
+    app.answer(AppDeletionStarted(unanswered=DEAD))
+    app.observe(AppObserved, unanswered=DEAD)
+    app.now += UNANSWERED_AT_MOST - timedelta(seconds=10)
+    for _ in range(2):
+        app.observe(AppObserved, parts=(READY,))
+        assert app.phase() is Phase.DEPROVISIONING
+        app.ring("retry/app")
+        app.now += BEGUN_WITHIN
+        assert app.command().message == DeprovisionApp(cloud="devcloud", cluster=CLUSTER)
+        app.answer(AppDeletionStarted())
+    app.now += GOING_AT_MOST
+    app.observe(AppObserved, parts=(READY,))
+    assert app.phase() is Phase.DELETED
+    assert app.status.outputs["left_behind"] == [f"The namespace {APP} is still there."]
 
 
 def test_what_is_gone_is_deleted_at_once() -> None:
