@@ -2,13 +2,15 @@
 
 So what a change leaves out is found and removed, and what somebody has removed is missed. It is
 written before anything is applied, and again when all is, so that nothing is ever there that it
-doesn't name. Who owns the cluster may write anything into it: it is read as what it must be or not
-at all, and says what is in the app's own namespace alone.
+doesn't name; what is only on its way is set apart, since it can't be missed yet. Who owns the
+cluster may write anything into it: it is read as what it must be or not at all, and says what is in
+the app's own namespace alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
@@ -20,7 +22,7 @@ from shared.contract.manifests import INVENTORY
 
 #: Under which name we apply; what others wrote into our fields is written over.
 MANAGER = {"fieldManager": "colobus", "force": "true"}
-_KEY = "objects"
+_THERE, _COMING = "objects", "coming"
 #: How many it names: what an app has, and what changes that failed have left beside it.
 MOST = 500
 
@@ -36,6 +38,23 @@ class Entry(msgspec.Struct, frozen=True, order=True):
     def path(self, namespace: str) -> str:
         """Where it is on an API server."""
         return f"{collection(self.api, self.resource, namespace)}/{self.name}"
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """``there`` has been applied; ``coming`` is to be, and may be there or not."""
+
+    there: frozenset[Entry] = frozenset()
+    coming: frozenset[Entry] = frozenset()
+
+    @property
+    def all(self) -> frozenset[Entry]:
+        """Whatever may be there."""
+        return self.there | self.coming
+
+
+class Unreadable(Unanswered):
+    """There is something else where an inventory should be."""
 
 
 _Entries = Annotated[list[Entry], Meta(max_length=MOST)]
@@ -60,32 +79,40 @@ def selector(labels: Mapping[str, str]) -> str:
     return ",".join(f"{name}={value}" for name, value in sorted(labels.items()))
 
 
-async def read(connection: KubernetesConnection, namespace: str) -> frozenset[Entry] | None:
-    """Return what is in it; None when there is none. Raises `Unanswered`."""
+async def read(connection: KubernetesConnection, namespace: str) -> Inventory | None:
+    """Return what is in it; None when there is none. Raises `Unanswered`, also `Unreadable`."""
     answer = await connection.get(_path(namespace), _ConfigMap)
     if answer.status == 404:
         return None
-    text = (answer.value().data or {}).get(_KEY, "[]")
+    data = answer.value().data or {}
     try:
-        return frozenset(msgspec.json.decode(text, type=_Entries))
+        return Inventory(*(_entries(data.get(key, "[]")) for key in (_THERE, _COMING)))
     except (msgspec.MsgspecError, RecursionError) as error:
-        raise Unanswered(f"The ConfigMap {namespace}/{INVENTORY} can't be read.") from error
+        raise Unreadable(f"The ConfigMap {namespace}/{INVENTORY} can't be read.") from error
+
+
+def _entries(text: str) -> frozenset[Entry]:
+    return frozenset(msgspec.json.decode(text, type=_Entries))
 
 
 async def write(
     connection: KubernetesConnection,
     namespace: str,
-    labels: dict[str, str],
-    entries: Iterable[Entry],
+    labels: Mapping[str, str],
+    book: Inventory,
 ) -> None:
     """Let it name these; raises `Unanswered`."""
     body = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {"name": INVENTORY, "namespace": namespace, "labels": labels},
-        "data": {_KEY: msgspec.json.encode(sorted(entries)).decode()},
+        "metadata": {"name": INVENTORY, "namespace": namespace, "labels": dict(labels)},
+        "data": {_THERE: _text(book.there), _COMING: _text(book.coming)},
     }
     (await connection.patch(_path(namespace), body, dict, **MANAGER)).value()
+
+
+def _text(entries: Iterable[Entry]) -> str:
+    return msgspec.json.encode(sorted(entries)).decode()
 
 
 def _path(namespace: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from services.k8s_worker import kubernetes_app_look, kubernetes_apps
+from services.k8s_worker import app_namespaces, kubernetes_app_look, kubernetes_apps
 from services.k8s_worker.app_backend import AppLook, AppObjects
 from services.k8s_worker.backend import Access, Check, Look, Node
 from services.k8s_worker.kubernetes_checks import check
@@ -47,12 +47,12 @@ class KubernetesApi:
         await kubernetes_apps.apply(self._connection(), app, seconds)
 
     async def apps(self, labels: Mapping[str, str]) -> dict[str, bool]:
-        """See `services.k8s_worker.kubernetes_apps`."""
-        return await kubernetes_apps.apps(self._connection(), labels)
+        """See `services.k8s_worker.app_namespaces`."""
+        return await app_namespaces.apps(self._connection(), labels)
 
     async def remove_app(self, namespace: str) -> bool:
-        """See `services.k8s_worker.kubernetes_apps`."""
-        return await kubernetes_apps.remove(self._connection(), namespace)
+        """See `services.k8s_worker.app_namespaces`."""
+        return await app_namespaces.remove(self._connection(), namespace)
 
     async def look_at_app(self, namespace: str, labels: Mapping[str, str]) -> AppLook | None:
         """See `services.k8s_worker.kubernetes_app_look`."""

@@ -43,10 +43,10 @@ async def look_at_app(
 ) -> AppLook | None:
     """Return what is there of it; None when there is no such namespace. Raises `Unanswered`."""
     async with connection.within(LOOK_SECONDS):
-        entries = await inventory.read(connection, namespace)
-        if entries is None:
+        book = await inventory.read(connection, namespace)
+        if book is None:
             return await _without_inventory(connection, namespace)
-        wanted = sorted(one for one in entries if _is_part(one))[:_MOST_PARTS]
+        wanted = sorted(one for one in book.there if _is_part(one))[:_MOST_PARTS]
         selector = inventory.selector(labels)
         found: dict[tuple[str, str], dict[str, Any]] = {}
         for one in wanted:

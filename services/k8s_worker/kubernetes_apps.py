@@ -6,30 +6,37 @@ whole cluster is refused, whatever its kind, and the namespace of a path is neve
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from services.k8s_worker import app_inventory as inventory
-from services.k8s_worker.app_backend import RESOURCE, AppObjects, ManifestRefused
-from services.k8s_worker.app_inventory import MANAGER, Entry, group, selector
+from services.k8s_worker import app_namespaces as namespaces
+from services.k8s_worker.app_backend import AppObjects, ManifestRefused
+from services.k8s_worker.app_inventory import MANAGER, Entry, Inventory, group
 from services.k8s_worker.backend import Unanswered
-from services.k8s_worker.kubernetes_connection import Answer, KubernetesConnection, Page
-from services.k8s_worker.kubernetes_objects import Anything
-from shared.contract.identifiers import is_id
+from services.k8s_worker.kubernetes_connection import Answer, KubernetesConnection
 from shared.contract.manifests import is_secret
 
 #: What others start with goes first; all else as it came.
 _FIRST = ("ServiceAccount", "Secret", "ConfigMap", "PersistentVolumeClaim", "Role", "RoleBinding")
 #: What an answer says of the moment, and not of what was asked.
 _FOR_NOW = frozenset({401, 408, 409, 429})
-#: How many apps of a cluster are named.
-_MOST_APPS = 50
 #: What Kubernetes before 1.22 says with 500 of an object that is not as its kind's schema wants it.
 _MALFORMED = "failed to create typed patch object"
-_BACKGROUND = {"propagationPolicy": "Background"}
+#: What a webhook says with 400 that has effects of its own.
+_NO_DRY_RUN = "does not support dry run"
+#: What is forbidden of a Pod until a controller has made the namespace's first account, of anything
+#: while the namespace goes, and of us until the cluster's own roles are there.
+_COMES_RIGHT = re.compile(
+    r"error looking up service account [^ ]+/default:|because it is being terminated"
+    r'|is forbidden: User "[^"]*" cannot '
+)
+_DELETE = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+_Placed = tuple[Entry, Mapping[str, Any]]
 
 
 class _Resource(msgspec.Struct):
@@ -44,63 +51,90 @@ class _Resources(msgspec.Struct):
     resources: list[_Resource] | None = None
 
 
+class _Identity(msgspec.Struct):
+    uid: Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class _Shown(msgspec.Struct):
+    """Any object, as far as its identity goes: names may be such as RBAC's."""
+
+    metadata: _Identity
+
+
 async def apply(connection: KubernetesConnection, app: AppObjects, seconds: float) -> None:
-    """Apply all of it within so many seconds; raises `Unanswered` and `ManifestRefused`."""
+    """Apply all of it within so many seconds; raises `Unanswered` and `ManifestRefused`.
+
+    Of a change that is refused nothing is applied, as far as the cluster can tell beforehand.
+    """
     async with connection.within(seconds):
         known: dict[str, _Resources] = {}
         ordered = sorted(app.objects, key=_rank)
         placed = [(await _entry(connection, known, one), one) for one in ordered]
-        await _make_namespace(connection, app)
-        labels, wanted = dict(app.labels), {entry for entry, _ in placed}
-        before = await inventory.read(connection, app.namespace) or frozenset()
+        await namespaces.make(connection, app)
+        before = await _before(connection, app.namespace)
+        if before.all:
+            await _try_all(connection, app, placed)
+        wanted = frozenset(entry for entry, _ in placed)
         if app.keeps_secrets:
-            wanted |= {one for one in before if (one.api, one.kind) == ("v1", "Secret")}
-        if len(before | wanted) > inventory.MOST:  # changes that failed, one after the other
-            await _prune(connection, app.namespace, before - wanted)
-            before &= wanted
-        await inventory.write(connection, app.namespace, labels, before | wanted)
+            wanted |= {one for one in before.all if (one.api, one.kind) == ("v1", "Secret")}
+        if len(before.all | wanted) > inventory.MOST:  # changes that failed, one after the other
+            await _prune(connection, app.namespace, before.all - wanted)
+            before = Inventory(before.there & wanted, before.coming & wanted)
+        await _note(connection, app, before.there, before.coming | wanted)
+        applied = await _apply_all(connection, app, before, placed)
+        await _prune(connection, app.namespace, before.all - wanted, applied)
+        await _note(connection, app, wanted)
+
+
+async def _before(connection: KubernetesConnection, namespace: str) -> Inventory:
+    """What somebody has made unreadable is written anew; what it named stays until the app ends."""
+    try:
+        return await inventory.read(connection, namespace) or Inventory()
+    except inventory.Unreadable:
+        return Inventory()
+
+
+async def _note(
+    connection: KubernetesConnection,
+    app: AppObjects,
+    there: frozenset[Entry],
+    coming: frozenset[Entry] = frozenset(),
+) -> None:
+    book = Inventory(there, coming - there)
+    await inventory.write(connection, app.namespace, app.labels, book)
+
+
+async def _try_all(
+    connection: KubernetesConnection, app: AppObjects, placed: Sequence[_Placed]
+) -> None:
+    """Ask whether they would be taken; what can't be told is seen when they are applied."""
+    for entry, one in placed:
+        path, body = entry.path(app.namespace), _marked(one, app)
+        answer = await connection.patch(path, body, msgspec.Raw, dryRun="All", **MANAGER)
+        if answer.good or _NO_DRY_RUN in answer.said:
+            continue
+        fault = _refusal(entry, answer, withheld=is_secret(one))
+        if isinstance(fault, ManifestRefused):
+            raise fault
+
+
+async def _apply_all(
+    connection: KubernetesConnection,
+    app: AppObjects,
+    before: Inventory,
+    placed: Sequence[_Placed],
+) -> frozenset[str]:
+    """Return the objects' uids; what is refused midway leaves an inventory of what is there."""
+    uids: set[str] = set()
+    done: set[Entry] = set()
+    try:
         for entry, one in placed:
-            await _apply_one(connection, app, entry, one)
-        await _prune(connection, app.namespace, before - wanted)
-        await inventory.write(connection, app.namespace, labels, wanted)
-
-
-async def apps(connection: KubernetesConnection, labels: Mapping[str, str]) -> dict[str, bool]:
-    """Return the apps whose namespaces bear these labels, and which of them are going.
-
-    They are `_MOST_APPS` at most. Whoever owns the cluster may put labels on
-    anything: what isn't named as we name it is none.
-    """
-    found = await connection.get(
-        "/api/v1/namespaces", Page[Anything], limit=_MOST_APPS, labelSelector=selector(labels)
-    )
-    shown = [one.metadata for one in found.value().items or ()]
-    return {
-        one.name: one.deletion_timestamp is not None
-        for one in shown
-        if is_id(one.name, "app") and (one.labels or {}).get(RESOURCE) == one.name
-    }
-
-
-async def remove(connection: KubernetesConnection, namespace: str) -> bool:
-    """Order the end of the namespace; False when there is none. Raises `Unanswered`."""
-    path = f"/api/v1/namespaces/{namespace}"
-    answer = await connection.delete(path, dict, **_BACKGROUND)
-    if answer.status not in (404, 409):  # 409: it is going already
-        answer.value()
-    return answer.status != 404
-
-
-async def _make_namespace(connection: KubernetesConnection, app: AppObjects) -> None:
-    body = {
-        "apiVersion": "v1",
-        "kind": "Namespace",
-        "metadata": {"name": app.namespace, "labels": dict(app.labels)},
-    }
-    path = f"/api/v1/namespaces/{app.namespace}"
-    made = (await connection.patch(path, body, Anything, **MANAGER)).value()
-    if made.metadata.deletion_timestamp is not None:
-        raise Unanswered(f"The namespace {app.namespace} is still being removed.")
+            uids.add(await _apply_one(connection, app, entry, one))
+            done.add(entry)
+    except ManifestRefused:
+        await _note(connection, app, before.there | done, before.coming)
+        raise
+    return frozenset(uids)
 
 
 async def _entry(
@@ -126,12 +160,12 @@ async def _entry(
 
 async def _apply_one(
     connection: KubernetesConnection, app: AppObjects, entry: Entry, one: Mapping[str, Any]
-) -> None:
-    answer = await connection.patch(
-        entry.path(app.namespace), _marked(one, app), msgspec.Raw, **MANAGER
-    )
+) -> str:
+    """Return the object's uid; it is the same under whatever version it was applied."""
+    answer = await connection.patch(entry.path(app.namespace), _marked(one, app), _Shown, **MANAGER)
     if not answer.good:
         raise _refusal(entry, answer, withheld=is_secret(one))
+    return answer.value().metadata.uid
 
 
 def _marked(one: Mapping[str, Any], app: AppObjects) -> dict[str, Any]:
@@ -145,16 +179,29 @@ def _refusal(entry: Entry, answer: Answer[Any], *, withheld: bool) -> Exception:
     words = f"the API server answers {answer.status}" if withheld else answer.words
     detail = f"{entry.kind} {entry.name}: {words}"
     for_now = answer.status in _FOR_NOW or not 400 <= answer.status < 500
-    if for_now and _MALFORMED in answer.words:
+    if for_now and _MALFORMED in answer.said:
         for_now = False
+    if answer.status == 403 and _COMES_RIGHT.search(answer.said):
+        for_now = True
     return Unanswered(detail) if for_now else ManifestRefused(detail)
 
 
 async def _prune(
-    connection: KubernetesConnection, namespace: str, entries: Iterable[Entry]
+    connection: KubernetesConnection,
+    namespace: str,
+    entries: Iterable[Entry],
+    applied: Collection[str] = (),
 ) -> None:
+    """Remove these, but for objects that were ``applied`` under another version: they are one.
+
+    Each is removed as it was seen: what took its place meanwhile is another.
+    """
     for entry in sorted(entries):
-        answer = await connection.delete(entry.path(namespace), msgspec.Raw, **_BACKGROUND)
+        shown = await connection.get(entry.path(namespace), _Shown)
+        if shown.status == 404 or (uid := shown.value().metadata.uid) in applied:
+            continue
+        options = {**_DELETE, "preconditions": {"uid": uid}}
+        answer = await connection.delete(entry.path(namespace), msgspec.Raw, options=options)
         if answer.status != 404:
             answer.value()
 

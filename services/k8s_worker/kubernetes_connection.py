@@ -32,8 +32,8 @@ SECONDS, CONNECT_SECONDS = 15.0, 5.0
 MOST_BYTES = 4 * 1024 * 1024
 #: How many things one page of a list has, and how many pages are read.
 PAGE, MOST_PAGES = 100, 50
-#: How much of a refusal's words is told.
-_LONGEST = 200
+#: How much of a refusal's words is told, and how much is looked at.
+_LONGEST, _LOOKED_AT = 200, 2000
 #: How long the words may be that say where the next page begins.
 _LONGEST_PLACE = 4096
 APPLY = "application/apply-patch+yaml"
@@ -62,11 +62,15 @@ class _Status(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Answer(Generic[T]):
-    """``content`` is there where ``status`` is 2xx; else ``words`` say what the server did."""
+    """``content`` is there where ``status`` is 2xx; else ``words`` say what the server did.
+
+    ``said`` is more of what it said itself: to be looked into, not to be told.
+    """
 
     status: int
     content: T | None
     words: str = ""
+    said: str = ""
 
     @property
     def good(self) -> bool:
@@ -127,9 +131,14 @@ class KubernetesConnection:
         """PATCH; by default a server-side apply, which wants ``fieldManager`` in the query."""
         return await self._ask("PATCH", path, into, query, body, kind)
 
-    async def delete(self, path: str, into: type[T], **query: str | int) -> Answer[T]:
-        """DELETE ``path``; what has gone already is an answer like another (404)."""
-        return await self._ask("DELETE", path, into, query)
+    async def delete(
+        self, path: str, into: type[T], *, options: object = None, **query: str | int
+    ) -> Answer[T]:
+        """DELETE ``path``; what has gone already is an answer like another (404).
+
+        With ``options`` (a DeleteOptions) those of the query don't count.
+        """
+        return await self._ask("DELETE", path, into, query, options)
 
     async def all_of(self, path: str, page: type[Page[T]], **query: str | int) -> list[T]:
         """GET a list, page by page, `PAGE` * `MOST_PAGES` at most."""
@@ -168,7 +177,8 @@ class KubernetesConnection:
                 status, text = await self._sent(method, url, data, kind)
             if 200 <= status < 300:
                 return Answer(status, msgspec.json.decode(text, type=into))
-            return Answer(status, None, self._refusal(status, text))
+            said = _said(text)
+            return Answer(status, None, self._refusal(status, said), said)
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             untrusted = isinstance(error, aiohttp.ClientSSLError | ssl.SSLError)
             raise Unanswered(self._words(error), refused=untrusted) from error
@@ -191,18 +201,14 @@ class KubernetesConnection:
                     raise ValueError(f"more than {MOST_BYTES} bytes")
             return response.status, bytes(read)
 
-    def _refusal(self, status: int, text: bytes) -> str:
+    def _refusal(self, status: int, said: str) -> str:
         if status in (401, 403):
             what = f"refuses our certificate ({status})"
         elif 300 <= status < 400:
             what = f"sends us elsewhere ({status}), where we don't go"
         else:
             what = f"answers {status}"
-        try:
-            said = (msgspec.json.decode(text, type=_Status).message or "")[:_LONGEST]
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            said = ""
-        return f"{self._at} {what}{': ' if said else ''}{said}."
+        return f"{self._at} {what}{': ' if said else ''}{said[:_LONGEST]}."
 
     def _words(self, error: Exception) -> str:
         if isinstance(error, TimeoutError):
@@ -215,6 +221,13 @@ class KubernetesConnection:
         if isinstance(error, aiohttp.ClientConnectorError):
             return f"{self._at} can't be reached."
         return f"{self._at} broke off."
+
+
+def _said(text: bytes) -> str:
+    try:
+        return (msgspec.json.decode(text, type=_Status).message or "")[:_LOOKED_AT]
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return ""
 
 
 def _library(access: Access) -> Any:

@@ -23,7 +23,7 @@ class Unbounded(ValueError):
 
 
 class NotPlain(ValueError):
-    """It holds what JSON has not; the text is the type's name."""
+    """It holds what JSON has not; the text is the type's name, or "key that is no text"."""
 
 
 class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -61,8 +61,11 @@ def load_all(text: str, most: int) -> list[Any]:
     return found
 
 
-def check_bounds(found: Any) -> None:
-    """Raise `Unbounded` or `NotPlain` unless it is a JSON value of a size that can be looked at."""
+def check_bounds(found: Any, keys: tuple[type, ...] = (str, int, float)) -> None:
+    """Raise `Unbounded` or `NotPlain` unless it is a JSON value of a size that can be looked at.
+
+    ``keys`` are what its keys may be; JSON makes texts of numbers.
+    """
     waiting, seen = [(found, 0)], 0
     while waiting:
         value, depth = waiting.pop()
@@ -70,6 +73,8 @@ def check_bounds(found: Any) -> None:
         if seen > _MOST_VALUES or depth > _DEEPEST:
             raise Unbounded
         if isinstance(value, Mapping):
+            if not all(isinstance(key, keys) for key in value):
+                raise NotPlain("key that is no text")
             waiting += [(one, depth + 1) for pair in value.items() for one in pair]
         elif isinstance(value, list):
             waiting += [(one, depth + 1) for one in value]

@@ -39,6 +39,16 @@ _WHOLE_CLUSTER = frozenset(
     | {"VolumeAttachment", "CertificateSigningRequest", "MutatingWebhookConfiguration"}
     | {"ValidatingWebhookConfiguration", "FlowSchema", "PriorityLevelConfiguration"}
 )
+#: What is meant as a Secret by its author, rightly or not.
+_SECRET_KINDS = frozenset({"secret", "secrets"})
+#: Kinds that Kubernetes shows under two groups, and the one that they are of now.
+_MOVED = {
+    "Ingress": "networking.k8s.io",
+    "NetworkPolicy": "networking.k8s.io",
+    **dict.fromkeys(("Deployment", "DaemonSet", "ReplicaSet"), "apps"),
+}
+#: What an object has that was exported: a server-side apply wants to be without.
+_OF_THE_CLUSTER = ("uid", "resourceVersion", "managedFields")
 _Place = tuple[str | int, ...]
 
 
@@ -51,7 +61,7 @@ def read(manifests: Any) -> list[Any]:
         return list(manifests)
     try:
         found = [one for one in bounded_yaml.load_all(manifests, MOST + 1) if one is not None]
-        bounded_yaml.check_bounds(found)
+        bounded_yaml.check_bounds(found, keys=(str,))
     except bounded_yaml.Unbounded as error:
         raise ValueError("They are too many or too large, or nested too deeply.") from error
     except bounded_yaml.NotPlain as error:
@@ -59,7 +69,7 @@ def read(manifests: Any) -> list[Any]:
     except yaml.MarkedYAMLError as error:  # its words may quote a Secret: only the place is told
         mark = error.problem_mark
         at = "" if mark is None else f" at line {mark.line + 1}, column {mark.column + 1}"
-        raise ValueError(f"They are no YAML: {error.problem or 'a fault'}{at}.") from error
+        raise ValueError(f"They are no YAML that can be read: a fault{at}.") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError("They are no YAML.") from error
     return found
@@ -114,8 +124,8 @@ def unprepared(spec: Mapping[str, Any]) -> list[FieldError]:
 
 
 def is_secret(one: Mapping[str, Any]) -> bool:
-    """Tell whether an object is a Secret of Kubernetes' own."""
-    return (one.get("apiVersion"), one.get("kind")) == ("v1", "Secret")
+    """Tell whether an object is meant as a Secret, whatever version it says it is of."""
+    return str(one.get("kind")).casefold() in _SECRET_KINDS
 
 
 def _fault(field: str, given: Any, at: _Place, words: str) -> FieldError:
@@ -128,7 +138,11 @@ def _fault(field: str, given: Any, at: _Place, words: str) -> FieldError:
 
 
 def _identity(one: Mapping[str, Any]) -> tuple[str, str, str]:
-    return one["apiVersion"], one["kind"], one["metadata"]["name"]
+    """Whatever version it is asked for in, it is one object."""
+    api, kind = one["apiVersion"], one["kind"]
+    group = api.rpartition("/")[0]
+    group = _MOVED.get(kind, group) if group == "extensions" else group
+    return group, kind, one["metadata"]["name"]
 
 
 def _faults_of(one: Any, *, secret: bool) -> Iterator[tuple[_Place, str]]:
@@ -154,6 +168,8 @@ def _kind_faults(api: str, kind: str, *, secret: bool) -> Iterator[tuple[_Place,
     group = api.partition("/")[0] if "/" in api else ""
     if secret and (api, kind) != ("v1", "Secret"):
         yield ("kind",), "Here are only objects of the kind Secret, of v1."
+    elif kind.casefold() in _SECRET_KINDS and (api, kind) != ("v1", "Secret"):
+        yield ("kind",), "A Secret is of v1; one of another version would travel in the clear."
     elif kind.endswith("List"):
         yield ("kind",), "Give what is in a list one by one."
     elif kind in _WHOLE_CLUSTER and ("." not in group or group.endswith(".k8s.io")):
@@ -173,6 +189,9 @@ def _metadata_faults(one: Mapping[str, Any]) -> Iterator[tuple[_Place, str]]:
     if metadata.get("namespace") is not None:
         words = "Leave it out: an app has a namespace of its own, and nothing in others."
         yield ("metadata", "namespace"), words
+    for field in _OF_THE_CLUSTER:
+        if metadata.get(field) is not None:
+            yield ("metadata", field), "Leave it out: it is what a cluster has said of the object."
     labels = metadata.get("labels")
     if labels is not None and not isinstance(labels, Mapping):
         yield ("metadata", "labels"), "They must be an object."

@@ -30,6 +30,7 @@ class ScriptedServer:
 
     answers: dict[str, Any] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    queries: list[str] = field(default_factory=list)
     bodies: list[Any] = field(default_factory=list)
     access: Access = field(init=False)
 
@@ -41,6 +42,7 @@ class ScriptedServer:
         """Answer one request as the script says; 404 for what it doesn't have."""
         what = f"{request.method} {request.path}"
         self.asked.append(what)
+        self.queries.append(request.query_string)
         text = await request.text()
         self.bodies.append(json.loads(text) if text else None)
         said = self.answers.get(what, (404, {"message": "there is none"}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +35,23 @@ def thing(kind: str, name: str, **more: Any) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, **more}
 
 
+def uid(of: str) -> dict[str, Any]:
+    return {"metadata": {"name": "any", "uid": f"uid-of-{of}"}}
+
+
 def entry(kind: str, resource: str, name: str, api: str = "v1") -> dict[str, str]:
     return {"api": api, "resource": resource, "kind": kind, "name": name}
 
 
-def book(*entries: dict[str, str]) -> dict[str, Any]:
-    return {"metadata": {"name": INVENTORY}, "data": {"objects": json.dumps(entries)}}
+def book(*entries: dict[str, str], coming: Sequence[dict[str, str]] = ()) -> dict[str, Any]:
+    data = {"objects": json.dumps(entries), "coming": json.dumps(coming)}
+    return {"metadata": {"name": INVENTORY}, "data": data}
+
+
+def named(server: ScriptedServer, key: str = "objects") -> list[set[str]]:
+    """What the inventory was made to name, time after time."""
+    written = [one["data"][key] for one in server.bodies if one and INVENTORY in str(one)]
+    return [{one["name"] for one in json.loads(text)} for text in written]
 
 
 @pytest.fixture
@@ -49,10 +60,10 @@ async def server(tmp_path: Path) -> AsyncIterator[ScriptedServer]:
     async with api_server(tmp_path) as made:
         made.answers["GET /api/v1"] = {"resources": KNOWN}
         namespace = {"metadata": {"name": APP}}
-        for path, answer in ((PLACE, namespace), (BOOK, {}), (f"{PLACE}/secrets/access", {})):
+        for path, answer in ((PLACE, namespace), (BOOK, {})):
             made.answers[f"PATCH {path}"] = answer
-        for name in ("a", "b"):
-            made.answers[f"PATCH {PLACE}/configmaps/{name}"] = {}
+        for path in ("secrets/access", "configmaps/a", "configmaps/b"):
+            made.answers[f"PATCH {PLACE}/{path}"] = made.answers[f"GET {PLACE}/{path}"] = uid(path)
         yield made
 
 
@@ -87,8 +98,8 @@ async def test_all_is_applied_in_its_namespace_and_the_inventory_frames_it(
     bodies = [one for one in server.bodies if one]
     assert all(LABELS.items() <= one["metadata"]["labels"].items() for one in bodies)
     assert [one["metadata"].get("namespace") for one in bodies] == [None, APP, APP, APP, APP]
-    names = {one["name"] for one in json.loads(bodies[-1]["data"]["objects"])}
-    assert names == {"a", "access"}
+    assert named(server) == [set(), {"a", "access"}]
+    assert named(server, "coming") == [{"a", "access"}, set()]
 
 
 async def test_what_a_change_leaves_out_goes_but_secrets_that_it_does_not_name(
@@ -105,12 +116,102 @@ async def test_what_a_change_leaves_out_goes_but_secrets_that_it_does_not_name(
     with pytest.raises(Unanswered, match="no endpoints"):
         await applied(server, thing("ConfigMap", "a"), keeps=True)
     assert told(server, "DELETE") == [f"{PLACE}/configmaps/b"]
-    (written,) = (one for one in server.bodies if one and "data" in one)
-    assert len(json.loads(written["data"]["objects"])) == 3
+    assert named(server) == [{"a", "b", "access"}]
     server.answers[f"DELETE {PLACE}/configmaps/b"] = {}
     await applied(server, thing("ConfigMap", "a"), keeps=True)
-    last = [one for one in server.bodies if one and "data" in one][-1]
-    assert {one["name"] for one in json.loads(last["data"]["objects"])} == {"a", "access"}
+    assert named(server)[-1] == {"a", "access"}
+    as_seen = {"uid": "uid-of-configmaps/b"}
+    options = [one for one in server.bodies if one and one.get("kind") == "DeleteOptions"]
+    assert [one["preconditions"] for one in options] == [as_seen] * 2
+
+
+async def test_what_is_applied_under_another_version_is_not_removed_under_the_old_one(
+    server: ScriptedServer,
+) -> None:
+    """It is one object; what has no other version left goes."""
+    server.answers["GET /apis/networking.k8s.io/v1"] = {
+        "resources": [{"name": "ingresses", "kind": "Ingress", "namespaced": True}]
+    }
+    server.answers[f"GET {BOOK}"] = book(
+        entry("Ingress", "ingresses", "web", "extensions/v1beta1"),
+        entry("Ingress", "ingresses", "old", "extensions/v1beta1"),
+    )
+    old, new = (
+        f"/apis/{api}/namespaces/{APP}/ingresses"
+        for api in ("extensions/v1beta1", "networking.k8s.io/v1")
+    )
+    server.answers |= {f"PATCH {new}/web": uid("web"), f"GET {old}/web": uid("web")}
+    server.answers |= {f"GET {old}/old": uid("old"), f"DELETE {old}/old": {}}
+    await applied(server, {**thing("Ingress", "web"), "apiVersion": "networking.k8s.io/v1"})
+    assert told(server, "DELETE") == [f"{old}/old"]
+    assert named(server)[-1] == {"web"}
+
+
+async def test_a_change_that_is_refused_changes_nothing(server: ScriptedServer) -> None:
+    """The cluster is asked about all of it before anything is applied."""
+    server.answers[f"GET {BOOK}"] = book(entry("ConfigMap", "configmaps", "a"))
+    server.answers[f"PATCH {PLACE}/configmaps/b"] = (422, {"message": "data: Invalid value"})
+    with pytest.raises(ManifestRefused, match="ConfigMap b"):
+        await applied(server, thing("ConfigMap", "a"), thing("ConfigMap", "b"))
+    assert named(server) == []
+    assert "dryRun=All" in server.queries[-1]
+    said = {"message": 'admission webhook "x.example.org" does not support dry run'}
+    server.answers[f"PATCH {PLACE}/configmaps/b"] = uid("b")
+    server.answers[f"PATCH {PLACE}/configmaps/a"] = _dry((400, said), uid("a"))
+    await applied(server, thing("ConfigMap", "a"), thing("ConfigMap", "b"))
+    assert named(server)[-1] == {"a", "b"}
+
+
+async def test_what_was_refused_midway_is_not_missed_afterwards(server: ScriptedServer) -> None:
+    """The inventory says what is there: what was applied, and not what never was."""
+    server.answers[f"GET {BOOK}"] = book(entry("ConfigMap", "configmaps", "a"))
+    server.answers[f"PATCH {PLACE}/configmaps/b"] = _dry(uid("b"), (422, {"message": "no"}))
+    server.answers[f"PATCH {PLACE}/configmaps/c"] = uid("c")
+    with pytest.raises(ManifestRefused, match="ConfigMap b"):
+        await applied(
+            server, thing("Secret", "access"), thing("ConfigMap", "b"), thing("ConfigMap", "c")
+        )
+    assert named(server) == [{"a"}, {"a", "access"}]
+    assert named(server, "coming") == [{"access", "b", "c"}, set()]
+
+
+async def test_what_is_still_coming_is_not_missed(server: ScriptedServer) -> None:
+    """A look during a change sees what there was before it."""
+    coming = [entry("Deployment", "deployments", "web", "apps/v1")]
+    server.answers[f"GET {BOOK}"] = book(coming=coming)
+    assert await look(server) == AppLook()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        f'pods "a" is forbidden: error looking up service account {APP}/default: not found',
+        f"unable to create new content in namespace {APP} because it is being terminated",
+        'configmaps "a" is forbidden: User "colobus" cannot patch resource "configmaps"',
+    ],
+)
+async def test_what_is_forbidden_for_a_moment_is_tried_again(
+    server: ScriptedServer, words: str
+) -> None:
+    """A Pod comes before its namespace's account, for one; anything else forbidden is for good."""
+    server.answers[f"PATCH {PLACE}/configmaps/a"] = (403, {"message": words})
+    with pytest.raises(Unanswered):
+        await applied(server, thing("ConfigMap", "a"))
+    said = 'pods "a" is forbidden: exceeded quota'
+    server.answers[f"PATCH {PLACE}/configmaps/a"] = (403, {"message": said})
+    with pytest.raises(ManifestRefused, match="exceeded quota"):
+        await applied(server, thing("ConfigMap", "a"))
+
+
+def _dry(dry: Any, wet: Any) -> Any:
+    """One answer when it is only tried, and another when it is meant."""
+
+    async def answer(request: web.Request) -> web.Response:
+        said = dry if "dryRun" in request.query else wet
+        status, body = said if isinstance(said, tuple) else (200, said)
+        return web.json_response(body, status=status)
+
+    return answer
 
 
 async def test_changes_that_failed_never_fill_the_inventory(
@@ -192,12 +293,12 @@ async def test_a_namespace_that_is_going_is_waited_for(server: ScriptedServer) -
 async def test_an_inventory_that_somebody_has_written_leads_nowhere_else(
     server: ScriptedServer, entries: list[Any]
 ) -> None:
-    """It is no inventory, then; nothing is deleted by it."""
+    """It is no inventory, then; nothing is deleted by it, and a change writes it anew."""
     server.answers[f"GET {BOOK}"] = book(*entries)
     with pytest.raises(Unanswered, match="can't be read"):
-        await applied(server, thing("ConfigMap", "a"))
-    with pytest.raises(Unanswered, match="can't be read"):
         await look(server)
+    await applied(server, thing("ConfigMap", "a"))
+    assert named(server)[-1] == {"a"}
     assert told(server, "DELETE") == []
 
 

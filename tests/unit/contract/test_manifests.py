@@ -57,6 +57,12 @@ def places(*objects: Any) -> list[str | None]:
         (named(namespace="kube-system"), "/metadata/namespace"),
         (named(namespace=7), "/metadata/namespace"),
         (named(labels=["a"]), "/metadata/labels"),
+        (named(uid="1b2c"), "/metadata/uid"),
+        (named(resourceVersion="7"), "/metadata/resourceVersion"),
+        (named(managedFields=[]), "/metadata/managedFields"),
+        (thing("Secret", api="core/v1", stringData={"key": SECRET}), "/kind"),
+        (thing("Secret", api="apps/v1", stringData={"key": SECRET}), "/kind"),
+        (thing("Secrets", stringData={"key": SECRET}), "/kind"),
         (secret(data={"key": SECRET}), "/data"),
         (secret(data={"key": 7}), "/data"),
         (secret(data=SECRET), "/data"),
@@ -89,6 +95,20 @@ def test_two_of_one_name_are_told_apart_by_their_kind_alone() -> None:
     assert places(thing(), thing("Service"), thing()) == ["/manifests/2/metadata/name"]
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("networking.k8s.io/v1", "networking.k8s.io/v1beta1"),
+        ("networking.k8s.io/v1", "extensions/v1beta1"),
+    ],
+)
+def test_two_versions_of_one_object_are_one(one: str, other: str) -> None:
+    """A group that has moved, too."""
+    assert places(thing("Ingress", api=one), thing("Ingress", api=other)) == [
+        "/manifests/1/metadata/name"
+    ]
+
+
 def test_of_a_text_the_words_say_which_field_it_is() -> None:
     """No pointer leads into a text; documents count as they are read, without empty ones."""
     text = (
@@ -114,6 +134,10 @@ def test_of_a_text_the_words_say_which_field_it_is() -> None:
         ),
         "---\na: 1\n" * 102,
         "a: !!binary aGk=",
+        f"a: !{SECRET}",
+        "~: 1",
+        "data: {~: x}",
+        "data: {80: x}",
     ],
 )
 def test_a_text_that_can_not_be_read_is_a_fault_and_no_flood(text: str) -> None:
@@ -160,8 +184,8 @@ def test_by_the_bus_there_are_no_texts_and_no_secrets_in_the_clear() -> None:
     """Who publishes seals them."""
     assert manifests.unprepared({"manifests": [thing()], "image": None}) == []
     assert [one.pointer for one in manifests.unprepared({"manifests": "a: 1"})] == ["/manifests"]
-    found = manifests.unprepared({"manifests": [thing(), secret()]})
-    assert [one.pointer for one in found] == ["/manifests/1"]
+    found = manifests.unprepared({"manifests": [thing(), secret(), thing("Secret", api="a/v1")]})
+    assert [one.pointer for one in found] == ["/manifests/1", "/manifests/2"]
 
 
 @pytest.mark.parametrize("given", [None, 7, {"a": 1}, [None], [[]], ["a"], True])
