@@ -1,7 +1,7 @@
 """What clusters show of our apps becomes `AppObserved`.
 
-One list of Magnum's per tenant finds their clusters. All apps of a cluster share its fate: where it
-does not answer to the first look, none of the others waits for it, too.
+One list of Magnum's per tenant finds their clusters; what is known of their apps by then is told
+(`services.k8s_worker.app_rounds`), and of the others nothing.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from services.k8s_worker.app_backend import RESOURCE, AppLook
 from services.k8s_worker.app_provisioner import AppKit, closed, listed
+from services.k8s_worker.app_rounds import Seen
 from services.k8s_worker.backend import Backend, Cluster, Project, Unanswered
 from shared.contract.messages import (
     AppInspection,
@@ -24,11 +26,8 @@ from shared.runtime.deadline import Deadline
 from shared.runtime.errors import ColobusError
 from shared.worker.command import Command, Observation
 
-#: How long an inspection may go on once it has started, in seconds; and all looks at one cluster.
-LIFE, CLUSTER_SECONDS = 45.0, 12.0
-#: How many looks are under way at one cluster, and altogether.
-_AT_ONCE, _ALL_AT_ONCE = 4, 50
-_LATE = "The API server does not answer in time."
+#: How long an inspection may go on once it has started, in seconds.
+LIFE = 45.0
 
 
 async def inspect_apps(
@@ -38,9 +37,8 @@ async def inspect_apps(
     groups: defaultdict[str, list[AppInspection]] = defaultdict(list)
     for one in command.message.apps:
         groups[one.tenant].append(one)
-    at_once = asyncio.Semaphore(_ALL_AT_ONCE)
     seen = await asyncio.gather(
-        *(_inspect_tenant(backend, kit, command, at_once, *group) for group in groups.items())
+        *(_inspect_tenant(backend, kit, command, *group) for group in groups.items())
     )
     return [observation for group in seen for observation in group]
 
@@ -49,7 +47,6 @@ async def _inspect_tenant(
     backend: Backend,
     kit: AppKit,
     command: Command[InspectApps],
-    at_once: asyncio.Semaphore,
     tenant: str,
     asked: Sequence[AppInspection],
 ) -> list[Observation]:
@@ -67,7 +64,7 @@ async def _inspect_tenant(
         by_cluster[one.cluster].append(one.resource_id)
     seen = await asyncio.gather(
         *(
-            _inspect_cluster(project, kit, at_once, observed_at, clusters[name], apps)
+            _inspect_cluster(project, kit, observed_at, clusters[name], apps)
             for name, apps in by_cluster.items()
         )
     )
@@ -81,34 +78,15 @@ def _failed(cloud: str, ids: tuple[str, ...], error: ColobusError) -> AppInspect
 async def _inspect_cluster(
     project: Project,
     kit: AppKit,
-    at_once: asyncio.Semaphore,
     observed_at: datetime,
     cluster: Cluster | None,
     apps: Sequence[str],
-) -> Mapping[str, AppObserved | AppInspectionFailed]:
+) -> Mapping[str, Seen]:
     if cluster is None:
         return {one: AppObserved(observed_at=observed_at, cluster_gone=True) for one in apps}
     if (words := closed(cluster)) is not None:
         return _all_unanswered(observed_at, apps, words)
-    found: dict[str, AppObserved | AppInspectionFailed] = {}
-    here = asyncio.Semaphore(_AT_ONCE)
-
-    async def look(app: str) -> None:
-        async with here, at_once:
-            found[app] = await _look(project, kit, cluster, observed_at, app)
-
-    first, *others = apps
-    try:
-        async with asyncio.timeout(kit.lookout.patience(cluster.id, CLUSTER_SECONDS)):
-            await look(first)
-            words = getattr(found[first], "unanswered", None)
-            if words is not None:
-                return _all_unanswered(observed_at, apps, words)
-            await asyncio.gather(*(look(one) for one in others))
-    except TimeoutError:
-        pass  # of those that were not seen it is said below
-    late = _all_unanswered(observed_at, [one for one in apps if one not in found], _LATE)
-    return {**found, **late}
+    return await kit.rounds.look(project, cluster, apps, partial(_look, project, kit, cluster))
 
 
 def _all_unanswered(
@@ -117,9 +95,8 @@ def _all_unanswered(
     return {one: AppObserved(observed_at=observed_at, unanswered=words) for one in apps}
 
 
-async def _look(
-    project: Project, kit: AppKit, cluster: Cluster, observed_at: datetime, app: str
-) -> AppObserved | AppInspectionFailed:
+async def _look(project: Project, kit: AppKit, cluster: Cluster, app: str) -> Seen:
+    observed_at = datetime.now(UTC)
     try:
         seen = await kit.lookout.ask(
             project, cluster, lambda server: server.look_at_app(app, {RESOURCE: app})

@@ -7,7 +7,7 @@ there once, and what goes with the namespace is gone altogether.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import msgspec
@@ -19,6 +19,8 @@ from services.k8s_worker.app_backend import (
     AppObjects,
     ManifestRefused,
 )
+from services.k8s_worker.app_crowd import Crowd
+from services.k8s_worker.app_rounds import AppRounds
 from services.k8s_worker.backend import ApiServer, Cluster, Project, Unanswered
 from services.k8s_worker.draining import LIVING
 from services.k8s_worker.lookout import Lookout
@@ -28,6 +30,7 @@ from shared.contract.messages import ChangeApp, DeprovisionApp, ProvisionApp
 from shared.contract.problems import Reason
 from shared.runtime.errors import PermanentError, TemporaryError
 from shared.runtime.secrets import SealingKey, UnreadableSecret
+from shared.worker import outcome
 from shared.worker.command import Command
 from shared.worker.duplicates import oldest_first
 
@@ -44,6 +47,8 @@ class AppKit:
     kit: Kit
     lookout: Lookout
     sealing_key: SealingKey
+    rounds: AppRounds = field(default_factory=AppRounds)
+    crowd: Crowd = field(default_factory=Crowd)
 
 
 def labels_of(kit: Kit, resource_id: str) -> dict[str, str]:
@@ -70,9 +75,17 @@ async def apply_app(
         objects=tuple(_objects(kit.sealing_key, message)),
         keeps_secrets=isinstance(message, ChangeApp) and message.sealed_secret_manifests is None,
     )
-    seconds = max(_SHORTEST, command.deadline.remaining(at_most=SECONDS))
-    cluster = await _cluster(project, kit.kit, message.cluster)
-    await _asked(project, kit, cluster, lambda server: server.apply_app(app, seconds))
+
+    async def apply(server: ApiServer) -> None:
+        # What finding and opening the cluster took is over: nothing is begun when it is too late.
+        seconds = command.deadline.remaining(at_most=SECONDS)
+        if seconds < _SHORTEST:
+            raise outcome.expired()
+        await server.apply_app(app, seconds)
+
+    with kit.crowd.room("apply", message.cluster):
+        cluster = await _cluster(project, kit.kit, message.cluster)
+        await _asked(project, kit, cluster, apply)
     return app.namespace
 
 
@@ -84,17 +97,18 @@ async def remove_app(
     An API server that does not answer is no failure: it is for the observations to say when enough
     is enough.
     """
-    found = await find(project, kit.kit, command.message.cluster)
-    if found is None or found.status == DELETING:
-        return False, None
-    if (words := closed(found)) is not None:
-        return True, words
-    namespace = command.resource_id
-    try:
-        there = await kit.lookout.ask(project, found, lambda server: server.remove_app(namespace))
-    except Unanswered as error:
-        return True, str(error)
-    return there, None
+    with kit.crowd.room("remove", command.message.cluster):
+        found = await find(project, kit.kit, command.message.cluster)
+        if found is None or found.status == DELETING:
+            return False, None
+        if (words := closed(found)) is not None:
+            return True, words
+        name = command.resource_id
+        try:
+            there = await kit.lookout.ask(project, found, lambda server: server.remove_app(name))
+        except Unanswered as error:
+            return True, str(error)
+        return there, None
 
 
 async def find(project: Project, kit: Kit, resource_id: str) -> Cluster | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from zlib import crc32
 
+from services.k8s_worker.app_crowd import Crowd
 from services.k8s_worker.app_provisioner import AppKit
+from services.k8s_worker.app_rounds import AppRounds
 from services.k8s_worker.backend import Backend, Project
 from services.k8s_worker.lookout import Lookout
 from services.k8s_worker.provisioner import Kit
@@ -24,11 +26,13 @@ class Context:
     lookout: Lookout
     kit: Kit
     sealing_key: SealingKey
+    rounds: AppRounds = field(default_factory=AppRounds)
+    crowd: Crowd = field(default_factory=Crowd)
 
     @property
     def apps(self) -> AppKit:
         """What handlers of apps need of it."""
-        return AppKit(self.kit, self.lookout, self.sealing_key)
+        return AppKit(self.kit, self.lookout, self.sealing_key, self.rounds, self.crowd)
 
     def project(self, command: Command[Message]) -> Project:
         """The project that the command is about; nothing starts there after its ``not_after``."""

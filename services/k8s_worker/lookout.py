@@ -3,12 +3,14 @@
 The certificate for it is made by Magnum when first needed, lives in this process' memory, and is
 made anew before it ends or when it isn't taken any more (the cluster's authority was replaced).
 No look holds up those at others for long: so many are under way, and one that did not answer the
-last time is given a short time to, while its look goes on for whoever asks next.
+last time is given a short time to, and then left alone for a while. Its look goes on meanwhile, and
+what comes of it is told to whoever asks next.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -19,6 +21,7 @@ from typing import TypeVar
 from services.k8s_worker.backend import Access, ApiServer, Cluster, Look, Project, Unanswered
 from services.k8s_worker.certificates import new_access
 from services.k8s_worker.checks import checks_of
+from services.k8s_worker.looking import SHORT, NotYet, Places, Silences
 from shared.runtime.locks import KeyedLocks
 
 T = TypeVar("T")
@@ -30,10 +33,8 @@ AHEAD = timedelta(hours=1)
 YOUNG = timedelta(minutes=1)
 #: How many connections are kept; the longest unused ones go first.
 MOST = 500
-#: How many looks are under way.
-AT_ONCE = 50
-#: How long is waited for one that did not answer the last time, in seconds.
-SHORT = 3.0
+#: So long what came of a look is worth telling, in seconds.
+FRESH = timedelta(seconds=90)
 
 
 @dataclass(eq=False)
@@ -50,6 +51,11 @@ class _UnderWay:
     task: asyncio.Task[Look]
     begun_at: datetime
 
+    @property
+    def stale(self) -> bool:
+        """It has ended, and nobody has asked for so long that it tells nothing any more."""
+        return self.task.done() and datetime.now(UTC) - self.begun_at > FRESH
+
 
 class Lookout:
     """The API servers that were looked at. ``connect`` opens a connection."""
@@ -59,40 +65,44 @@ class Lookout:
         self._most = most
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._locks = KeyedLocks()
-        self._places = asyncio.Semaphore(AT_ONCE)
+        self._places = Places()
         self._looks: dict[str, _UnderWay] = {}
-        self._silent: set[str] = set()
+        self._silences = Silences()
 
     async def look(self, project: Project, cluster: Cluster) -> tuple[datetime, Look]:
         """Return what the API server says, and since when that may have been so.
 
-        Raises `Unanswered`, or what Magnum's signing raises.
+        Raises `Unanswered`, once for each time that it did not answer; `NotYet` while that is not
+        known; or what Magnum's signing raises.
         """
         look = self._looks.get(cluster.id)
-        if look is None:
+        if look is None or look.stale:
+            if self._silences.rests(cluster.id):
+                raise NotYet
             task = asyncio.create_task(self._look(project, cluster))
+            task.add_done_callback(_noted)
             look = self._looks[cluster.id] = _UnderWay(task, datetime.now(UTC))
-            task.add_done_callback(lambda _: self._ended(cluster.id))
-        patience = SHORT if cluster.id in self._silent else None
+        patience = SHORT if cluster.id in self._silences else None
         done, _ = await asyncio.wait({look.task}, timeout=patience)
         if not done:
-            raise Unanswered(f"The API server at {cluster.api_address} does not answer in time.")
+            raise NotYet
+        first = self._looks.get(cluster.id) is look
+        if first:
+            del self._looks[cluster.id]
+        elif not look.task.cancelled() and look.task.exception() is not None:
+            raise NotYet  # it has been told: two of one silence would seem to be two silences
         return look.begun_at, look.task.result()
 
     async def _look(self, project: Project, cluster: Cluster) -> Look:
-        async with self._places, self._server(project, cluster) as server:
+        async with self._places.hold(project), self._server(project, cluster) as server:
+            begun = time.monotonic()
             try:
                 seen = await server.look(checks_of(cluster.labels))
             except Unanswered:
-                self._silent.add(cluster.id)
+                self._silences.note(cluster.id, time.monotonic() - begun)
                 raise
-            self._silent.discard(cluster.id)
+            self._silences.over(cluster.id)
             return seen
-
-    def _ended(self, cluster_id: str) -> None:
-        task = self._looks.pop(cluster_id).task
-        if not task.cancelled():
-            task.exception()  # nobody may be waiting any more
 
     async def drain(self, project: Project, cluster: Cluster, seconds: float) -> list[str]:
         """Order the end of what outlives the cluster; return what is still there. Raises alike."""
@@ -106,10 +116,6 @@ class Lookout:
         async with self._server(project, cluster) as server:
             return await call(server)
 
-    def patience(self, cluster_id: str, usual: float) -> float:
-        """How long, in seconds, a look is waited for: short, if the last one was in vain."""
-        return min(usual, SHORT) if cluster_id in self._silent else usual
-
     @asynccontextmanager
     async def _server(self, project: Project, cluster: Cluster) -> AsyncIterator[ApiServer]:
         """Hold a connection, which nobody closes meanwhile; one that is not taken goes."""
@@ -121,7 +127,7 @@ class Lookout:
         except Unanswered as error:
             old = datetime.now(UTC) - kept.made_at > YOUNG
             if error.refused and old and self._kept.get(cluster.id) is kept:
-                await self.forget(cluster.id)
+                await self._drop(cluster.id)
             raise
         finally:
             kept.users -= 1
@@ -133,17 +139,22 @@ class Lookout:
         if kept is not None and not _is_stale(kept.access, cluster):
             self._kept.move_to_end(cluster.id)
             return kept
-        await self.forget(cluster.id)
+        await self._drop(cluster.id)
         access = await new_access(project, cluster, WHO)
         made = _Kept(access, self._connect(access), datetime.now(UTC))
         self._kept[cluster.id] = made
         while len(self._kept) > self._most:
-            await self.forget(next(iter(self._kept)))
+            await self._drop(next(iter(self._kept)))
         return made
 
     async def forget(self, cluster_id: str) -> None:
+        """The cluster is not there any more: nor is anything that was known of it."""
+        self._silences.over(cluster_id)
+        self._looks.pop(cluster_id, None)
+        await self._drop(cluster_id)
+
+    async def _drop(self, cluster_id: str) -> None:
         """Close the connection to a cluster, if there is one, when nobody uses it any more."""
-        self._silent.discard(cluster_id)
         kept = self._kept.pop(cluster_id, None)
         if kept is not None:
             kept.dropped = True
@@ -157,7 +168,12 @@ class Lookout:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
         for cluster_id in list(self._kept):
-            await self.forget(cluster_id)
+            await self._drop(cluster_id)
+
+
+def _noted(task: asyncio.Task[Look]) -> None:
+    if not task.cancelled():
+        task.exception()  # nobody may be waiting any more
 
 
 def _is_stale(access: Access, cluster: Cluster) -> bool:

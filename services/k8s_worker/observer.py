@@ -22,6 +22,7 @@ from services.k8s_worker.backend import (
     Unanswered,
 )
 from services.k8s_worker.draining import LIVING
+from services.k8s_worker.looking import NotYet
 from services.k8s_worker.lookout import Lookout
 from services.k8s_worker.provisioner import Kit
 from shared.contract.messages import (
@@ -124,10 +125,8 @@ async def _inspect_tenant(
         ids = tuple(one.resource_id for one in asked)
         return [Observation(command.resource_id, tenant, _failed(cloud, ids, error))]
     looks = (_look(project, lookout, kit, listed, one) for one in asked)
-    seen = await asyncio.gather(*looks)
-    return [
-        Observation(one.resource_id, tenant, shown) for one, shown in zip(asked, seen, strict=True)
-    ]
+    seen = zip(asked, await asyncio.gather(*looks), strict=True)
+    return [Observation(one.resource_id, tenant, shown) for one, shown in seen if shown is not None]
 
 
 @dataclass(frozen=True)
@@ -160,10 +159,13 @@ def _failed(cloud: str, ids: tuple[str, ...], error: ColobusError) -> ClusterIns
 
 async def _look(
     project: Project, lookout: Lookout, kit: Kit, listed: _Listed, asked: ClusterInspection
-) -> ClusterObserved | ClusterInspectionFailed:
+) -> ClusterObserved | ClusterInspectionFailed | None:
+    """Return what is known of it; None: nothing yet, which is no observation."""
     try:
         async with asyncio.timeout(LIFE):
             return await _observed(project, lookout, kit, listed, asked)
+    except NotYet:
+        return None
     except TimeoutError:
         error: ColobusError = DeadlineExpired("There was no time to look at this cluster.")
     except ColobusError as failed:

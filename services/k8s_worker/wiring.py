@@ -39,6 +39,7 @@ async def wire(service: Service) -> None:
     )
     service.on_close(backend.close)
     service.on_close(context.lookout.close)
+    service.on_close(context.rounds.close)
     bus = await patiently(
         lambda: Bus.connect(settings.amqp_urls, name=WORKER, trust=settings.amqp_trust),
         PATIENCE,

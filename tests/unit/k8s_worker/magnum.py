@@ -140,9 +140,10 @@ class Server:
         self.looks = 0
         self.nodes: tuple[Node, ...] = ()
         self.checks: tuple[Check, ...] = ()
-        #: What an answer waits for, and what a list of apps does.
+        #: What an answer waits for, what a list of apps does, and what applying one does.
         self.answering: asyncio.Event | None = None
         self.listing: asyncio.Event | None = None
+        self.applying: asyncio.Event | None = None
 
     async def look(self, checks: Sequence[Check] = ()) -> Look:
         self.looks += 1
@@ -165,6 +166,8 @@ class Server:
         if self.refuses:
             raise Unanswered("It can't be reached.")
         self.applied.append(app)
+        if self.applying is not None:
+            await self.applying.wait()
 
     async def apps(self, labels: Mapping[str, str]) -> dict[str, bool]:
         assert list(labels) == ["colobus.org/installation"]

@@ -122,7 +122,11 @@ async def test_apps_hold_a_cluster_up_for_as_long_as_they_live(silent: bool) -> 
     """However long that is, by the ledger alone: a silent cluster may be full of them."""
     house = House()
     house.silent = silent
-    for since in ({"draining_since": ago(1000)}, {"silent_since": ago(1000)}):
+    held_up: tuple[dict[str, Any], ...] = (
+        {"draining_since": ago(1000)},
+        {"silent_since": ago(1000)},
+    )
+    for since in held_up:
         with pytest.raises(TemporaryError, match=f"c is in use: {APP}") as waits:
             await house.drained(apps=(APP,), **since)
         assert waits.value.reason == Reason.HAS_APPS
@@ -131,7 +135,8 @@ async def test_apps_hold_a_cluster_up_for_as_long_as_they_live(silent: bool) -> 
 
 async def test_by_force_apps_go_with_what_else_goes_first() -> None:
     """And so do those that are nobody's any more, without force."""
-    for order in ({"force": True, "apps": (APP,)}, {"apps": ()}):
+    orders: tuple[dict[str, Any], ...] = ({"force": True, "apps": (APP,)}, {"apps": ()})
+    for order in orders:
         house = House()
         house.apps = {APP}
         with pytest.raises(TemporaryError, match=f"Going before the cluster: {APP}") as going:
