@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
+import structlog
+
 from services.k8s_worker.backend import Backend, Cluster, Project
 from services.k8s_worker.provisioner import CLUSTER, Kit
 from shared.contract.messages import Holding, TakeCensus
@@ -18,6 +20,7 @@ from shared.runtime.tenants import Tenants
 from shared.worker.census import census_taken
 from shared.worker.command import Command, Observation
 
+_log = structlog.get_logger(__name__)
 #: How long a census may go on once it has started, in seconds; ``not_after`` is shorter: it only
 #: says until when it is of use to start.
 LIFE = 120.0
@@ -28,7 +31,11 @@ TRIES, PAUSE = 10, 1.0
 async def answer_census(
     backend: Backend, kit: Kit, tenants: Tenants, command: Command[TakeCensus]
 ) -> list[Observation]:
-    """Return the census in parts, all of them; raises when something could not be asked."""
+    """Return the census in parts, all of them; raises when Magnum could not be asked.
+
+    A project whose list stays broken is left out, and named: it must not keep the others' orphans
+    alive.
+    """
     place = command.message.place
     # Before the first question: what is listed was there then or later.
     taken_at = datetime.now(UTC)
@@ -38,30 +45,34 @@ async def answer_census(
         for tenant in tenants
         if place in tenant.projects
     ]
+    listed = {project.tenant: await _clusters(project, deadline) for project in projects}
+    broken = tuple(tenant for tenant, clusters in listed.items() if clusters is None)
+    for tenant in broken:
+        _log.warning("a project's clusters can't be listed", place=place, tenant=tenant)
     holdings = [
         Holding(
             what=CLUSTER,
             id=cluster.id,
             place=place,
-            tenant=project.tenant,
+            tenant=tenant,
             resource_id=owner,
             name=cluster.name,
             status=cluster.status,
         )
-        for project in projects
-        for cluster in await _clusters(project, deadline)
+        for tenant, clusters in listed.items()
+        for cluster in clusters or ()
         if (owner := kit.owner(cluster)) is not None
     ]
-    return census_taken(command, taken_at, holdings)
+    return census_taken(command, taken_at, holdings, broken)
 
 
-async def _clusters(project: Project, deadline: Deadline) -> list[Cluster]:
-    """The list fails while a cluster begins or ends: somewhere one often does."""
-    for _ in range(TRIES - 1):
+async def _clusters(project: Project, deadline: Deadline) -> list[Cluster] | None:
+    """The list fails while a cluster begins or ends: somewhere one does. None: it stays so."""
+    for _ in range(TRIES):
         try:
             return await project.clusters()
         except TemporaryError as error:
             if error.reason != Reason.BACKEND_REFUSED:
                 raise
         await asyncio.sleep(deadline.remaining(at_most=PAUSE))
-    return await project.clusters()
+    return None

@@ -24,7 +24,7 @@ from services.k8s_worker.backend import (
 from services.k8s_worker.draining import LIVING
 from services.k8s_worker.looking import NotYet
 from services.k8s_worker.lookout import Lookout
-from services.k8s_worker.provisioner import Kit
+from services.k8s_worker.provisioner import Kit, by_itself
 from shared.contract.messages import (
     ClusterCheck,
     ClusterInspection,
@@ -139,7 +139,7 @@ class _Listed:
 
 
 async def _listed(project: Project, kit: Kit, at: datetime) -> _Listed:
-    """One broken cluster breaks the list of all: then those that are known are asked for by id."""
+    """One broken cluster breaks the list of all: then each is asked for by itself."""
     found: defaultdict[str, list[Cluster]] = defaultdict(list)
     try:
         clusters = await project.clusters()
@@ -176,12 +176,14 @@ async def _look(
 async def _observed(
     project: Project, lookout: Lookout, kit: Kit, listed: _Listed, asked: ClusterInspection
 ) -> ClusterObserved:
-    cluster = _chosen(asked, listed.clusters.get(asked.resource_id, ()))
-    if cluster is None and asked.cluster_id is not None:
-        cluster = await project.cluster(asked.cluster_id)  # proof that it is gone
-    if cluster is None or (listed.fault and not kit.owns(cluster, asked.resource_id)):
-        if listed.fault is not None:
-            raise listed.fault  # another of that name may be there
+    name, known = asked.resource_id, asked.cluster_id
+    found = listed.clusters.get(name, ())
+    if listed.fault is not None:
+        found = await by_itself(project, kit, name, known, listed.fault)
+    cluster = _chosen(asked, found)
+    if cluster is None and listed.fault is None and known is not None:
+        cluster = await project.cluster(known)  # proof that it is gone
+    if cluster is None:
         await lookout.forget(asked.cluster_id or "")
         return observation_of(listed.at, None, cluster_id=asked.cluster_id)
     since, seen = await _seen(project, lookout, cluster)

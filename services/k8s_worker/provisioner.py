@@ -132,8 +132,34 @@ async def _until_shown(project: Project, cluster_id: str, deadline: Deadline) ->
         await asyncio.sleep(PAUSE)
 
 
-async def _own(project: Project, kit: Kit, resource_id: str) -> list[Cluster]:
-    return [one for one in await project.clusters() if kit.owns(one, resource_id)]
+async def _own(
+    project: Project, kit: Kit, resource_id: str, cluster_id: str | None = None
+) -> list[Cluster]:
+    """Return the resource's clusters, of which one may be known by its id."""
+    try:
+        return [one for one in await project.clusters() if kit.owns(one, resource_id)]
+    except TemporaryError as error:
+        if error.reason != Reason.BACKEND_REFUSED:
+            raise
+        return await by_itself(project, kit, resource_id, cluster_id, error)
+
+
+async def by_itself(
+    project: Project, kit: Kit, resource_id: str, cluster_id: str | None, fault: TemporaryError
+) -> list[Cluster]:
+    """Return the resource's clusters where Magnum's list is broken (``fault``).
+
+    One cluster without groups of nodes breaks the list of the whole project, perhaps for good. By
+    its id, and by its name, which Magnum takes for one, each can be had all the same. Raises
+    ``fault`` where somebody else's bears the name; of two of one name Magnum shows neither, and
+    says so (`TemporaryError`).
+    """
+    names = [one for one in (cluster_id, resource_id) if one is not None]
+    found = [one for one in [await project.cluster(name) for name in names] if one is not None]
+    own = {one.id: one for one in found if kit.owns(one, resource_id)}
+    if found and not own:
+        raise fault
+    return list(own.values())
 
 
 async def _keep_one(project: Project, kit: Kit, resource_id: str) -> Cluster | None:
@@ -175,31 +201,14 @@ async def deprovision_cluster(
 
     Returns an id, and what would not go before. Raises `TemporaryError` while that is on its way.
     """
-    found = await _to_go(project, kit, command)
+    known = command.message.cluster_id
+    found = await _own(project, kit, command.resource_id, known)
     left: list[str] = []
     for one in found:
         if one.status != DELETING:
             left += await drained(project, lookout, one, command.message, command.deadline)
             await project.delete_cluster(one.id)
     return (found[0].id, left[:MOST_LEFT]) if found else None
-
-
-async def _to_go(project: Project, kit: Kit, command: Command[DeprovisionCluster]) -> list[Cluster]:
-    """All that are the resource's; the one that is known alone where Magnum's list is broken.
-
-    One cluster without groups of nodes breaks the list of the whole project, perhaps for good. That
-    nothing else is left is then seen when there is a list again.
-    """
-    try:
-        return await _own(project, kit, command.resource_id)
-    except TemporaryError as error:
-        known = command.message.cluster_id
-        if error.reason != Reason.BACKEND_REFUSED or known is None:
-            raise
-        one = await project.cluster(known)
-        if one is None or not kit.owns(one, command.resource_id):
-            raise
-        return [one]
 
 
 async def remove_orphan(project: Project, kit: Kit, order: RemoveOrphan) -> bool:

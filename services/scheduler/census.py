@@ -154,7 +154,8 @@ async def absorb_census(delivery: Delivery, event: CensusTaken, context: Context
             return
         await holdings.see(tx, place, taken_at, event.holdings)
         if await holdings.complete(tx, kept_as, taken_at, event.parts):
-            gone = await holdings.forget_unseen(tx, place, taken_at, scope(worker))
+            left_out = event.left_out
+            gone = await holdings.forget_unseen(tx, place, taken_at, scope(worker), left_out)
             suspects = await holdings.suspects(tx, place)
             await _judge(context, recording, suspects)
     for what, verdict in gone:
@@ -166,7 +167,9 @@ def _check(event: CensusTaken) -> None:
         raise RejectedMessage("part and parts are out of bounds")
     if not _FIRST < event.taken_at < datetime.now(UTC) + _AHEAD:
         raise RejectedMessage("taken_at is no time that a census can have been taken")
-    texts = [event.place]
+    if len(event.left_out) > _MOST_PARTS:
+        raise RejectedMessage("left_out is too long")
+    texts = [event.place, *event.left_out]
     for one in event.holdings:
         texts += [one.what, one.id, one.tenant, one.resource_id or ""]
     if any(len(text) > _LONGEST for text in texts):

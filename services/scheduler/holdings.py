@@ -117,16 +117,21 @@ async def complete(tx: Transaction, series: str, taken_at: datetime, parts: int)
 
 
 async def forget_unseen(
-    tx: Transaction, place: str, taken_at: datetime, scope: Scope
+    tx: Transaction,
+    place: str,
+    taken_at: datetime,
+    scope: Scope,
+    left_out: Sequence[str] = (),
 ) -> list[tuple[str, str]]:
     """Forget what a complete census did not show, of those things that it tells of.
 
+    Of tenants that were ``left_out`` it tells of none.
     Returns (what, verdict) of the things that are gone after their removal was ordered.
     """
     gone = await tx.fetch(
         "DELETE FROM holdings WHERE place = $1 AND seen_at < $2 AND (what = ANY($3)) = $4"
-        " RETURNING what, verdict, orders",
-        *(place, taken_at, list(scope.whats), scope.alone),
+        " AND tenant <> ALL($5) RETURNING what, verdict, orders",
+        *(place, taken_at, list(scope.whats), scope.alone, list(left_out)),
     )
     return [(row["what"], row["verdict"] or NO_VERDICT) for row in gone if row["orders"]]
 

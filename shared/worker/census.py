@@ -18,9 +18,15 @@ _encoder = msgspec.json.Encoder()
 
 
 def census_taken(
-    command: Command[TakeCensus], taken_at: datetime, holdings: Sequence[Holding]
+    command: Command[TakeCensus],
+    taken_at: datetime,
+    holdings: Sequence[Holding],
+    left_out: Sequence[str] = (),
 ) -> list[Observation]:
-    """Return the census in parts, all of them; ``taken_at`` is before the first question."""
+    """Return the census in parts, all of them; ``taken_at`` is before the first question.
+
+    ``left_out`` are tenants of whose things nothing could be found out.
+    """
     groups = list(in_parts(holdings))
     return [
         Observation(
@@ -32,6 +38,7 @@ def census_taken(
                 holdings=tuple(group),
                 part=number,
                 parts=len(groups),
+                left_out=tuple(left_out),
             ),
         )
         for number, group in enumerate(groups, start=1)

@@ -49,7 +49,8 @@ class Holding(Message, frozen=True):
 class CensusTaken(Message, frozen=True):
     """What ``place`` held of this installation at ``taken_at``; in several parts when it is much.
 
-    ``part`` counts from 1 to ``parts``. Half a census is never published.
+    ``part`` counts from 1 to ``parts``. Half a census is never published. Of the tenants that are
+    ``left_out`` nothing could be found out: what is not shown of them may be there.
     """
 
     place: str
@@ -57,6 +58,7 @@ class CensusTaken(Message, frozen=True):
     holdings: tuple[Holding, ...]
     part: int = 1
     parts: int = 1
+    left_out: tuple[str, ...] = ()
 
 
 class RemoveOrphan(Message, frozen=True):

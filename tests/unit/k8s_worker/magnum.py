@@ -23,7 +23,9 @@ from services.k8s_worker.backend import (
     Template,
     Unanswered,
 )
+from shared.contract.problems import Reason
 from shared.runtime.deadline import Deadline
+from shared.runtime.errors import TemporaryError
 from shared.worker.errors import Refused
 from tests.support.kubernetes import Authority, new_authority
 
@@ -61,7 +63,10 @@ class Magnum:
         return list(self.kept.values())
 
     async def cluster(self, cluster_id: str) -> Cluster | None:
-        return self.kept.get(cluster_id)
+        named = [one for one in self.kept.values() if one.name == cluster_id]
+        if len(named) > 1:
+            raise TemporaryError("409", reason=Reason.BACKEND_REFUSED)
+        return self.kept.get(cluster_id) or next(iter(named), None)
 
     def add(self, name: str, labels: Mapping[str, str], **fields: Any) -> Cluster:
         number = len(self.kept) + 1

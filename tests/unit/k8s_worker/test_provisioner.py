@@ -183,10 +183,29 @@ async def test_where_the_list_is_broken_the_cluster_that_is_known_is_deleted() -
         return await deprovision_cluster(magnum, KIT, Lookout(Server), gone)
 
     assert await deprovision(mine.id) == (mine.id, [])
-    for not_ours in (theirs.id, None):
-        with pytest.raises(TemporaryError, match="400"):
-            await deprovision(not_ours)
+    with pytest.raises(TemporaryError, match="400"):
+        await deprovision(theirs.id)
     assert list(magnum.kept) == [theirs.id]
+
+
+async def test_where_the_list_is_broken_for_good_a_delete_ends_and_a_making_repeats() -> None:
+    """By id and by name each is found all the same, or known to be gone."""
+    broken = TemporaryError("400", reason=Reason.BACKEND_REFUSED)
+    magnum = Magnum(unlisted=[broken] * 20)
+    first = await provision(magnum)
+    assert await provision(magnum, repeated=True) == first
+    gone: Command[DeprovisionCluster] = command(  # type: ignore[assignment]
+        DeprovisionCluster(cloud="devcloud", cluster_id=None)
+    )
+    assert await deprovision_cluster(magnum, KIT, Lookout(Server), gone) == (first, [])
+    for known in (None, first):
+        again: Command[DeprovisionCluster] = command(  # type: ignore[assignment]
+            DeprovisionCluster(cloud="devcloud", cluster_id=known)
+        )
+        assert await deprovision_cluster(magnum, KIT, Lookout(Server), again) is None
+    magnum.add(ID, {})
+    with pytest.raises(TemporaryError, match="400"):
+        await provision(magnum, repeated=True)
 
 
 async def test_what_is_left_behind_is_told_within_bounds() -> None:
