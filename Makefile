@@ -93,7 +93,7 @@ bench: init ## side-by-side measurements; NAME=accept for one, ROUNDS=5
 models: init ## generate the client's types from the contract
 	$(PY) -m shared.contract.generate_client_models
 
-demo: init ## set everything up, make a VM, a volume and a machine (KINDS=all: a stack and a cluster too), show their way, leave all running
+demo: init ## set everything up, make a VM, a volume and a machine (KINDS=all: a stack, a cluster and an app on it too), show their way, leave all running
 	$(PY) -m devcloud.demo $(KINDS)
 
 up: init ## start the developer cloud and Colobus

@@ -11,6 +11,7 @@ from typing import NoReturn
 from colobus import Client, ColobusError, Phase
 from colobus.config import find_credentials
 from devcloud.api import DevCloudFailed, Supervisor, cloud_environment, open_devcloud
+from devcloud.demo import app as apps
 from devcloud.demo import cluster as kubernetes
 from devcloud.demo import machine as bare_metal
 from devcloud.demo import stack as heat
@@ -27,7 +28,8 @@ ALL = "all"
 def main() -> None:
     """Show it; whatever fails ends in a few words and a non-zero exit.
 
-    With the argument ``all`` a stack and a cluster too, which need Heat, Magnum and Kubernetes.
+    With the argument ``all`` a stack, a cluster and an app on it too, which need Heat, Magnum,
+    Kubernetes and Octavia.
     """
     everything = sys.argv[1:] == [ALL]
     if sys.argv[1:] and not everything:
@@ -40,7 +42,8 @@ def main() -> None:
         without = why_impossible()
         if without:
             out.print(f"No bare metal: {without}.")
-        more = (*heat.COMPONENTS, *kubernetes.COMPONENTS) if everything else ()
+        kinds = (heat.COMPONENTS, kubernetes.COMPONENTS, apps.COMPONENTS)
+        more = [one for kind in kinds for one in kind] if everything else []
         cloud.up([*cloud.default, *(() if without else bare_metal.COMPONENTS), *more])
         asyncio.run(show(cloud, machine=not without, everything=everything))
     except KeyboardInterrupt:
@@ -65,13 +68,14 @@ async def show(cloud: Supervisor, *, machine: bool, everything: bool) -> None:
         booted = await bare_metal.show_machine(client, booting) if booting else None
         stack = await heat.show_stack(client) if everything else None
         cluster = await kubernetes.show_cluster(client, site, making) if making else None
-    goodbye(site, environment, Shown(vm, booted, stack, cluster))
+        app = await apps.show_app(client, cluster) if cluster else None
+    goodbye(site, environment, Shown(vm, booted, stack, cluster, app))
 
 
 async def remove_earlier(client: Client) -> None:
     """Give back what earlier runs have left: it counts against the quota."""
     ending = {Phase.DEPROVISIONING, Phase.DELETED}
-    for kind in ("machine", "vm", "attachment", "volume", "stack", "cluster"):
+    for kind in ("machine", "vm", "attachment", "volume", "stack", "app", "cluster"):
         async for one in client.list(kind, labels=LABELS):
             if one.status.phase not in ending:
                 out.print(f"giving back {one.id} of an earlier run")

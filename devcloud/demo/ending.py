@@ -10,6 +10,7 @@ from rich.text import Text
 from colobus.cli.output import details
 from devcloud.api import Site
 from devcloud.components.catalog import IMAGE
+from devcloud.demo.app import REPLICAS
 from devcloud.demo.cluster import NODES, kubeconfig_of
 from devcloud.demo.machine import console_of
 from devcloud.demo.telling import LEASE_HOURS, Shown, heading, out
@@ -41,7 +42,7 @@ export COLOBUS_URL={url} COLOBUS_TOKEN={environment["COLOBUS_TOKEN"]}
 curl -sH "Authorization: Bearer $COLOBUS_TOKEN" $COLOBUS_URL/v1/vms/{vm.id}
 curl -sH "Authorization: Bearer $COLOBUS_TOKEN" -H 'Content-Type: application/json' \\
   -d '{{"image": "{IMAGE}", "flavor": "small"}}' $COLOBUS_URL/v1/vms
-{_of_machine(site, shown)}{_of_cluster(site, shown)}
+{_of_machine(site, shown)}{_of_cluster(site, shown)}{_of_app(site, shown)}
 # on the bus, as the CI system of the tenant {tenant} (docs/bus.md):
 export COLOBUS_AMQP_URL={environment[f"DEVCLOUD_AMQP_URL_{tenant.upper().replace('-', '_')}"]}
 {sys.executable} docs/examples/request_vm.py --tenant {tenant} --image {IMAGE} --flavor small
@@ -73,4 +74,15 @@ def _of_cluster(site: Site, shown: Shown) -> str:
 # the cluster, by any kubectl; then with a node more
 kubectl --kubeconfig {kubeconfig_of(site)} get nodes
 {COLOBUS} cluster resize {shown.cluster.id} {NODES + 1}
+"""
+
+
+def _of_app(site: Site, shown: Shown) -> str:
+    if shown.app is None:
+        return ""
+    return f"""
+# the app, as its cluster shows it; then with a pod more
+kubectl --kubeconfig {kubeconfig_of(site)} --namespace {shown.app.id} get deployments,ingresses
+curl -sH "Authorization: Bearer $COLOBUS_TOKEN" -H 'Content-Type: application/json' -X PATCH \\
+  -d '{{"replicas": {REPLICAS + 1}}}' $COLOBUS_URL/v1/apps/{shown.app.id}
 """

@@ -34,10 +34,11 @@ class Shown:
     machine: Resource | None
     stack: Resource | None
     cluster: Resource | None
+    app: Resource | None
 
     def ids(self) -> list[str]:
         """Return what goes when its lease ends."""
-        made = (self.vm, self.machine, self.stack, self.cluster)
+        made = (self.vm, self.machine, self.stack, self.cluster, self.app)
         return [one.id for one in made if one is not None]
 
 

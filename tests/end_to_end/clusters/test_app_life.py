@@ -23,10 +23,12 @@ from colobus.models import (
     UpdateApp,
 )
 from tests.end_to_end.clusters.conftest import Magnum
+from tests.support import devcloud
 from tests.support.conditions import eventually
 from tests.support.installation import Installation
 from tests.support.kubectl import Kubectl
 from tests.support.leaks import Leaks, Tap, search
+from tests.support.octavia import TenantNetwork
 from tests.support.waiting import waited
 
 WITHIN = 240.0
@@ -80,21 +82,19 @@ class Inside:
         """Tell whether there is such a namespace."""
         return bool(self.ask("get", "namespace", namespace, "--ignore-not-found", "-o", "name"))
 
-    def give_address(self, namespace: str, address: str) -> None:
-        """Do what an ingress controller does, unless there is one."""
-        if self.ask("get", "ingressclass", "openstack", "--ignore-not-found", "-o", "name"):
-            return
-        path = f"/apis/networking.k8s.io/v1/namespaces/{namespace}/ingresses/app"
-        ingress = json.loads(self.ask("get", "--raw", path))
-        ingress["status"] = {"loadBalancer": {"ingress": [{"ip": address}]}}
-        words = ("replace", "--raw", f"{path}/status", "--filename=-")
-        self.ask(*words, stdin=json.dumps(ingress))
+
+@pytest.fixture(scope="module")
+def balancers() -> TenantNetwork:
+    """Who gives Ingresses their addresses runs; what bigtop has of load balancers."""
+    return TenantNetwork(devcloud.up("kubernetes-balancers"), "alice")
 
 
 @pytest.fixture(scope="module")
-def cluster(house: Installation, magnum: Magnum, kubectl: Kubectl) -> Iterator[tuple[str, Inside]]:
+def cluster(
+    house: Installation, magnum: Magnum, kubectl: Kubectl, balancers: TenantNetwork
+) -> Iterator[tuple[str, Inside]]:
     """One cluster of two nodes for all tests here."""
-    del magnum
+    del magnum, balancers
 
     async def made() -> tuple[str, str]:
         async with Client(house.url, token=house.tokens["bigtop"]) as client:
@@ -128,21 +128,25 @@ async def _ended(client: Client, id: str, change: UpdateApp) -> Operation:
 
 
 async def test_the_short_form_is_rolled_out_changed_and_removed(
-    bigtop: Client, cluster: tuple[str, Inside]
+    bigtop: Client, cluster: tuple[str, Inside], balancers: TenantNetwork
 ) -> None:
-    """It is active when its Ingress has an address, and not before; nothing of it is left."""
+    """Its address is that of a load balancer before the nodes; nothing of either is left."""
     cluster_id, inside = cluster
+    magnum_id = (await bigtop.get(cluster_id)).status.outputs["cluster_id"]
     made = await bigtop.create_app(
         CreateApp(
             cluster=cluster_id, image="nginx:1.25", port=80, replicas=2, host="web.example.org"
         )
     )
-    words = "Ingress app has no address yet."
-    await eventually(lambda: _says(bigtop, made.id, words), within=WITHIN, what=words)
-    inside.give_address(made.id, "203.0.113.7")
     active = await waited(bigtop, made.id)
+    name = f"kube_ingress_{magnum_id}_{made.id}_app"
+    seen = await asyncio.to_thread(balancers.balancer, name)
+    assert active.status.outputs["addresses"] == list(seen.floating_ips)
     shown = inside.get(made.id, "ingress", "app")["status"]["loadBalancer"]["ingress"]
     assert active.status.outputs["addresses"] == [one["ip"] for one in shown]
+    (port,) = inside.get(made.id, "service", "app")["spec"]["ports"]
+    assert {at for _, at in seen.members} == {port["nodePort"]}
+    assert len(seen.members) == 2
     assert active.status.outputs["namespace"] == made.id
     deployment = inside.get(made.id, "deployment", "app")
     assert deployment["status"]["availableReplicas"] == 2
@@ -157,6 +161,7 @@ async def test_the_short_form_is_rolled_out_changed_and_removed(
     await bigtop.delete(made.id)
     await waited(bigtop, made.id, Phase.DELETED)
     assert not inside.has(made.id)
+    assert await asyncio.to_thread(balancers.balancers, magnum_id) == []
 
 
 async def test_manifests_are_applied_with_their_secrets_and_what_a_change_leaves_out_goes(
