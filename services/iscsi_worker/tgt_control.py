@@ -6,18 +6,31 @@ tgtd answers only those who have its own user and group; it closes the connectio
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 
 from services.iscsi_worker.metrics import GATEWAY_CALLS, GATEWAY_SECONDS
 from services.iscsi_worker.stores_file import TgtAccess
-from services.iscsi_worker.tgt_protocol import ANSWER, Op, Order, fault_of
+from services.iscsi_worker.tgt_protocol import (
+    ANSWER,
+    NO_ACCOUNT,
+    Op,
+    Order,
+    delete_account,
+    fault_of,
+)
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import BackendUnavailable, OutcomeUnknown
+from shared.worker.errors import Conflict, NotFound, Refused
 
 #: How many orders are given at once; tgtd carries them out one after the other.
 _AT_ONCE = 4
+#: How long a full queue is left alone before it is tried again, in seconds.
+_FULL_PAUSE = 0.05
+#: The account that no tgtd has.
+_NOBODY = "colobus-has-no-such-account"
 
 
 class TgtControl:
@@ -34,6 +47,7 @@ class TgtControl:
         self._seconds = seconds
         self._turn = asyncio.Semaphore(_AT_ONCE)
         self._asked: dict[Order, asyncio.Task[str]] = {}
+        self._met = False
 
     async def __call__(self, deadline: Deadline, order: Order) -> str:
         """Give an order; return what tgtd says to it.
@@ -85,9 +99,49 @@ class TgtControl:
             GATEWAY_SECONDS.labels(self._store).observe(time.monotonic() - started)
 
     async def _run(self, order: Order) -> str:
-        path = f"{self._access.socket}.{self._access.control_port}"
         try:
-            reader, writer = await asyncio.open_unix_connection(path)
+            if not self._met:
+                await self._meet()
+            return await self._exchanged(order)
+        except BackendUnavailable:
+            self._met = False  # the next one that answers may be another
+            raise
+
+    async def _meet(self) -> None:
+        """Make sure that its numbers mean what ours do: others' would be believed, and be wrong."""
+        try:
+            await self._exchanged(delete_account(_NOBODY))
+        except NotFound as error:
+            if error.detail == NO_ACCOUNT:
+                self._met = True
+                return
+        except (Conflict, Refused):
+            pass
+        detail = f"tgtd of store {self._store} is of a version whose answers aren't known."
+        raise BackendUnavailable(detail)
+
+    async def _connected(self) -> socket.socket:
+        """Wait while tgtd has more connections than it takes, as `tgtadm` does.
+
+        asyncio takes such a socket for a connected one: for TCP it would be, once it is writable.
+        """
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        try:
+            made.setblocking(False)
+            while True:
+                try:
+                    made.connect(f"{self._access.socket}.{self._access.control_port}")
+                except BlockingIOError:
+                    await asyncio.sleep(_FULL_PAUSE)
+                else:
+                    return made
+        except BaseException:
+            made.close()
+            raise
+
+    async def _exchanged(self, order: Order) -> str:
+        try:
+            reader, writer = await asyncio.open_unix_connection(sock=await self._connected())
         except OSError as error:
             detail = f"tgtd of store {self._store} can't be reached: {error.strerror}"
             raise BackendUnavailable(detail) from error

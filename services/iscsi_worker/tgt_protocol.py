@@ -128,6 +128,7 @@ def close_connection(tid: int, session_id: int) -> Order:
     return Order(Mode.CONNECTION, Op.DELETE, tid=tid, sid=session_id)
 
 
+NO_ACCOUNT = "can't find the account"
 _GONE = {
     4: "can't find the target",
     5: "can't find the logical unit",
@@ -135,7 +136,7 @@ _GONE = {
     7: "can't find the connection",
     8: "can't find the binding",
     13: "this access control rule does not exist",
-    15: "can't find the account",
+    15: NO_ACCOUNT,
 }
 _STANDING = {
     9: "this target already exists",

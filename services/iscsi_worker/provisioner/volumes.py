@@ -34,12 +34,24 @@ async def provision_volume(
         try:
             if (await ensure_image(store, kit, name, wanted)).size < wanted.size:
                 await store.rbd.grow(name, wanted.size)
-            return name, await store.rbd.prove(name)
+            return name, await _proven(store, name, wanted.size)
         except (Conflict, NotFound) as error:
             # Another worker is at it too, or has just taken it away: the next attempt sees.
             if wanted.source is not None:
                 kit.golden.forget(store, wanted.source.image)
             raise TemporaryError(error.detail, reason=Reason.IN_USE, retry_after=1) from error
+
+
+async def _proven(store: Store, name: str, size: int) -> int:
+    """Return its size when it is as large as wanted.
+
+    A golden image that was imported anew since it was looked at has made a smaller one.
+    """
+    found = await store.rbd.prove(name)
+    if found >= size:
+        return found
+    await store.rbd.grow(name, size)
+    return await store.rbd.prove(name)
 
 
 async def grow_volume(store: Store, kit: Kit, command: Command[GrowVolume]) -> int:

@@ -7,9 +7,25 @@ from typing import Any, cast
 
 import pytest
 
-from services.iscsi_worker.backend import Gateway, RbdBackend, RbdImage, Store
+from services.iscsi_worker.backend import (
+    Gateway,
+    RbdBackend,
+    RbdImage,
+    RbdSnapshot,
+    Source,
+    Store,
+)
+from services.iscsi_worker.names import GOLDEN_SNAPSHOT, Names, golden_image
 from services.iscsi_worker.provisioner import golden
 from services.iscsi_worker.provisioner.golden import SECONDS, GoldenImages
+from services.iscsi_worker.provisioner.kit import GIB, Kit
+from services.iscsi_worker.provisioner.volumes import provision_volume
+from shared.contract.codec import envelope_for
+from shared.contract.messages import ProvisionVolume
+from shared.runtime.deadline import Deadline
+from shared.runtime.secrets import SealingKey
+from shared.worker.chap import Chap
+from shared.worker.command import Command
 
 
 @dataclass
@@ -67,3 +83,29 @@ async def test_what_was_found_otherwise_is_looked_at_again() -> None:
     images.forget(_store(pool), "g")
     del pool.images["g"]
     assert await images.image(_store(pool), "g") is None
+
+
+class Shrunk(Pool):
+    """One whose image was imported anew, smaller, just after it was looked at."""
+
+    size = 0
+
+    async def clone(self, source: Source, name: str) -> None:
+        self.size = self.images[source.image].size // 2
+
+    async def grow(self, name: str, size: int) -> None:
+        self.size = max(self.size, size)
+
+    async def prove(self, name: str) -> int:
+        return self.size
+
+
+async def test_a_copy_of_what_is_smaller_by_now_has_the_size_that_was_asked_for() -> None:
+    """What is called proven is as large as it was to be."""
+    image, kit = golden_image("debian-12"), Kit(Names("i"), Chap(bytes(32)), SealingKey.generate())
+    shown = RbdImage(image, 2 * GIB, snapshots=(RbdSnapshot(GOLDEN_SNAPSHOT, 2 * GIB),))
+    order = ProvisionVolume(store="rack", size_gib=2, image="debian-12")
+    envelope = envelope_for(order, source="/test", subject="volume-1", tenant="bigtop")
+    command = Command(order, envelope, False, Deadline.after(20))
+    _, size = await provision_volume(_store(Shrunk({image: shown})), kit, command)
+    assert size == 2 * GIB

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from services.iscsi_worker.stores_file import TgtAccess
 from services.iscsi_worker.tgt_control import TgtControl
-from services.iscsi_worker.tgt_protocol import SHOW_TARGETS, Order, delete_target
+from services.iscsi_worker.tgt_protocol import ANSWER, SHOW_TARGETS, Order, delete_target
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import BackendUnavailable
 
@@ -95,3 +98,68 @@ async def test_all_who_share_are_told_the_fault() -> None:
     assert [type(one) for one in told] == [BackendUnavailable] * 2
     with pytest.raises(BackendUnavailable):
         await tgtd.asked(SHOW)
+
+
+class Daemon:
+    """What listens where tgtd does: it answers each order with the next of its numbers."""
+
+    def __init__(self, folder: Path, *numbers: int) -> None:
+        self.numbers = list(numbers)
+        self.heard = 0
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind(str(folder / "tgtd.0"))
+        self.socket.listen(0)
+        access = TgtAccess(socket=folder / "tgtd", portals=("127.0.0.1:3260",))
+        self.control = TgtControl("rack", access, seconds=20)
+
+    async def serve(self) -> None:
+        server = await asyncio.start_unix_server(self._answer, sock=self.socket)
+        async with server:
+            await server.serve_forever()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not await reader.read(65536):  # it has gone meanwhile
+            writer.close()
+            return
+        self.heard += 1
+        writer.write(ANSWER.pack(self.numbers.pop(0), ANSWER.size))
+        writer.close()
+
+
+@asynccontextmanager
+async def serving(daemon: Daemon) -> AsyncIterator[None]:
+    task = asyncio.create_task(daemon.serve())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_full_queue_is_waited_for(tmp_path: Path) -> None:
+    """A tgtd that hangs for a moment has more connections than it takes; none of them is lost."""
+    daemon = Daemon(tmp_path, 15, 0)
+    others = [socket.socket(socket.AF_UNIX) for _ in range(3)]
+    for one in others:
+        one.setblocking(False)
+        with suppress(BlockingIOError):
+            one.connect(str(tmp_path / "tgtd.0"))
+    order = asyncio.create_task(daemon.control(Deadline.after(60), ORDER))
+    await _all_have_asked()
+    assert not order.done()
+    for one in others:
+        one.close()
+    async with serving(daemon):
+        assert await order == ""
+    assert daemon.heard == 2
+
+
+async def test_a_tgtd_whose_numbers_are_others_is_no_tgtd_of_ours(tmp_path: Path) -> None:
+    """It is asked something harmless first, and again when it has been away."""
+    daemon = Daemon(tmp_path, 13, 15, 0, 0)
+    async with serving(daemon):
+        with pytest.raises(BackendUnavailable, match="of a version"):
+            await daemon.control(Deadline.after(60), ORDER)
+        for _ in range(2):
+            await daemon.control(Deadline.after(60), ORDER)
+    assert daemon.numbers == []
