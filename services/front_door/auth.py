@@ -8,7 +8,7 @@ from aiohttp import web
 
 from services.front_door.faults import forbidden, unauthorized
 from services.front_door.keystone import Keystone
-from shared.runtime.tenants import Tenants
+from shared.runtime.tenants import Tenant, Tenants
 
 #: Keystone's roles (its default hierarchy): these may look …
 READING_ROLES = frozenset({"reader", "member", "manager", "admin"})
@@ -18,10 +18,14 @@ WRITING_ROLES = frozenset({"member", "manager", "admin"})
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: the tenant's name, and whether more than reading is allowed."""
+    """Who asks: the tenant's name, and whether more than reading is allowed.
+
+    ``apps_anywhere``: as in the tenants file.
+    """
 
     tenant: str
     may_write: bool
+    apps_anywhere: bool = False
 
 
 CALLER = web.RequestKey("caller", Caller)
@@ -60,7 +64,7 @@ class Authenticator:
             raise forbidden("The project of the Keystone token is no tenant here.")
         if not scope.roles & READING_ROLES:
             raise forbidden("The Keystone token carries none of the roles reader, member, admin.")
-        return Caller(tenant.name, may_write=bool(scope.roles & WRITING_ROLES))
+        return _caller(tenant, may_write=bool(scope.roles & WRITING_ROLES))
 
     def _by_bearer(self, header: str) -> Caller:
         scheme, _, token = header.partition(" ")
@@ -70,4 +74,8 @@ class Authenticator:
         if found is None:
             raise unauthorized("The bearer token is not valid.")
         tenant, known = found
-        return Caller(tenant.name, may_write=known.role == "member")
+        return _caller(tenant, may_write=known.role == "member")
+
+
+def _caller(tenant: Tenant, *, may_write: bool) -> Caller:
+    return Caller(tenant.name, may_write, tenant.apps_anywhere)

@@ -19,13 +19,15 @@ class AppObjects:
     """All objects of an app, for ``namespace``, which is the app's own; ``labels`` mark them ours.
 
     Objects can hold what is secret: never log them. With ``keeps_secrets`` Secrets that the app has
-    already stay although they are not among ``objects``.
+    already stay although they are not among ``objects``; with ``anywhere`` it may have some of the
+    whole cluster, and in other namespaces.
     """
 
     namespace: str
     labels: Mapping[str, str]
     objects: tuple[Mapping[str, Any], ...] = field(repr=False)
     keeps_secrets: bool = False
+    anywhere: bool = False
 
 
 @dataclass(frozen=True)

@@ -27,17 +27,33 @@ _THERE, _COMING = "objects", "coming"
 MOST = 500
 
 
-class Entry(msgspec.Struct, frozen=True, order=True):
-    """One object: ``api`` ("apps/v1"), its kind's word in paths ("deployments"), kind and name."""
+#: The place of what is of the whole cluster.
+WHOLE_CLUSTER = "*"
+
+
+class Entry(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
+    """One object: ``api`` ("apps/v1"), its kind's word in paths ("deployments"), kind and name.
+
+    ``place`` is another namespace than the app's own, or `WHOLE_CLUSTER`; what is there is only the
+    app's while it bears the app's label.
+    """
 
     api: Annotated[str, Meta(pattern=r"^([a-z0-9.-]{1,253}/)?v[a-z0-9]{1,63}$")]
     resource: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9.-]{0,252}$")]
     kind: Annotated[str, Meta(pattern=r"^[A-Z][A-Za-z0-9]{0,62}$")]
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9:._-]{0,252}$")]
 
+    place: Annotated[str, Meta(pattern=r"^(\*|[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$")] = ""
+
+    def collection(self, namespace: str) -> str:
+        """Where those of its kind and place are; ``namespace`` is the app's own."""
+        if self.place == WHOLE_CLUSTER:
+            return f"{group(self.api)}/{self.resource}"
+        return collection(self.api, self.resource, self.place or namespace)
+
     def path(self, namespace: str) -> str:
         """Where it is on an API server."""
-        return f"{collection(self.api, self.resource, namespace)}/{self.name}"
+        return f"{self.collection(namespace)}/{self.name}"
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from shared.contract.messages import ChangeApp, DeprovisionApp, ProvisionApp
 from shared.contract.problems import Reason
 from shared.runtime.errors import PermanentError, TemporaryError
 from shared.runtime.secrets import SealingKey, UnreadableSecret
+from shared.runtime.tenants import Tenants
 from shared.worker import outcome
 from shared.worker.command import Command
 from shared.worker.duplicates import oldest_first
@@ -47,6 +48,7 @@ class AppKit:
     kit: Kit
     lookout: Lookout
     sealing_key: SealingKey
+    tenants: Tenants
     rounds: AppRounds = field(default_factory=AppRounds)
     crowd: Crowd = field(default_factory=Crowd)
 
@@ -69,10 +71,13 @@ async def apply_app(
     asked, and `PermanentError` (reference_not_found) when there is no such cluster.
     """
     message = command.message
+    tenant = kit.tenants.by_name(command.tenant)
+    anywhere = tenant is not None and tenant.apps_anywhere
     app = AppObjects(
         namespace=command.resource_id,
         labels=labels_of(kit.kit, command.resource_id),
-        objects=tuple(_objects(kit.sealing_key, message)),
+        objects=tuple(_objects(kit.sealing_key, message, anywhere=anywhere)),
+        anywhere=anywhere,
         keeps_secrets=isinstance(message, ChangeApp) and message.sealed_secret_manifests is None,
     )
 
@@ -160,13 +165,16 @@ async def _asked(
         raise TemporaryError(str(error), reason=Reason.CLUSTER_NOT_READY) from error
 
 
-def _objects(key: SealingKey, message: ProvisionApp | ChangeApp) -> list[dict[str, Any]]:
+def _objects(
+    key: SealingKey, message: ProvisionApp | ChangeApp, *, anywhere: bool
+) -> list[dict[str, Any]]:
     if message.image is not None:
         return short_form.objects(message.image, message.replicas, message.port, message.host)
-    return [*(message.manifests or ()), *_secrets(key, message.sealed_secret_manifests)]
+    secrets = _secrets(key, message.sealed_secret_manifests, anywhere=anywhere)
+    return [*(message.manifests or ()), *secrets]
 
 
-def _secrets(key: SealingKey, sealed: str | None) -> list[dict[str, Any]]:
+def _secrets(key: SealingKey, sealed: str | None, *, anywhere: bool) -> list[dict[str, Any]]:
     """Return the Secrets; raises `UnreadableSecret` when they can't be read, or are none."""
     if sealed is None:
         return []
@@ -176,6 +184,6 @@ def _secrets(key: SealingKey, sealed: str | None) -> list[dict[str, Any]]:
         detail = "What secret_manifests were sealed from is no JSON array of objects."
         raise UnreadableSecret(detail) from error
     # By the bus they come as their sender has sealed them, and nobody has looked at them.
-    for fault in manifests.faults({manifests.SECRETS: found}):
+    for fault in manifests.faults({manifests.SECRETS: found}, anywhere=anywhere):
         raise ManifestRefused(f"{fault.pointer}: {fault.detail}")
     return found

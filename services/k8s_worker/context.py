@@ -32,7 +32,9 @@ class Context:
     @property
     def apps(self) -> AppKit:
         """What handlers of apps need of it."""
-        return AppKit(self.kit, self.lookout, self.sealing_key, self.rounds, self.crowd)
+        return AppKit(
+            self.kit, self.lookout, self.sealing_key, self.tenants, self.rounds, self.crowd
+        )
 
     def project(self, command: Command[Message]) -> Project:
         """The project that the command is about; nothing starts there after its ``not_after``."""

@@ -51,8 +51,8 @@ class KubernetesApi:
         return await app_namespaces.apps(self._connection(), labels)
 
     async def remove_app(self, namespace: str) -> bool:
-        """See `services.k8s_worker.app_namespaces`."""
-        return await app_namespaces.remove(self._connection(), namespace)
+        """See `services.k8s_worker.kubernetes_apps`."""
+        return await kubernetes_apps.remove(self._connection(), namespace)
 
     async def look_at_app(self, namespace: str, labels: Mapping[str, str]) -> AppLook | None:
         """See `services.k8s_worker.kubernetes_app_look`."""

@@ -48,17 +48,17 @@ async def look_at_app(
             return await _without_inventory(connection, namespace)
         wanted = sorted(one for one in book.there if _is_part(one))[:_MOST_PARTS]
         selector = inventory.selector(labels)
-        found: dict[tuple[str, str], dict[str, Any]] = {}
+        found: dict[str, dict[str, Any]] = {}
         for one in wanted:
-            if (one.api, one.resource) not in found:
-                shown = await _shown(connection, one, namespace, selector)
-                found[one.api, one.resource] = shown
+            path = one.collection(namespace)
+            if path not in found:
+                found[path] = await _shown(connection, one, path, selector)
         pods: list[Pod] = []
-        parts = [_part(one, found[one.api, one.resource], pods) for one in wanted]
+        parts = [_part(one, found[one.collection(namespace)], pods) for one in wanted]
         if any(not part.done and part.kind in _WORKLOADS for part in parts):
             path = collection("v1", "pods", namespace)
             pods += (await connection.get(path, Page[Pod], limit=_MOST)).value().items or ()
-            parts = [_part(one, found[one.api, one.resource], pods) for one in wanted]
+            parts = [_part(one, found[one.collection(namespace)], pods) for one in wanted]
     return AppLook(parts=tuple(parts))
 
 
@@ -84,9 +84,9 @@ def _is_part(one: Entry) -> bool:
 
 
 async def _shown(
-    connection: KubernetesConnection, one: Entry, namespace: str, selector: str
+    connection: KubernetesConnection, one: Entry, path: str, selector: str
 ) -> dict[str, Any]:
-    path, query = collection(one.api, one.resource, namespace), {"labelSelector": selector}
+    query = {"labelSelector": selector}
     page: Any = Page[Ingress] if one.kind == "Ingress" else Page[Workload]
     shown = (await connection.get(path, page, limit=_MOST, **query)).value()
     return {item.metadata.name: item for item in shown.items or ()}

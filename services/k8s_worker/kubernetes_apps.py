@@ -1,7 +1,9 @@
 """An app's objects, applied in its namespace and removed with it.
 
 What a kind's scope is, and what it is called in paths, is asked of the cluster: an object of the
-whole cluster is refused, whatever its kind, and the namespace of a path is never the manifest's.
+whole cluster is refused, whatever its kind, and the namespace of a path is never the manifest's;
+unless the operator lets the tenant's apps be anywhere. What they have outside of their own
+namespace is only theirs while it bears their label: nothing else is written over, or removed.
 """
 
 from __future__ import annotations
@@ -15,14 +17,23 @@ from msgspec import Meta
 
 from services.k8s_worker import app_inventory as inventory
 from services.k8s_worker import app_namespaces as namespaces
-from services.k8s_worker.app_backend import AppObjects, ManifestRefused
-from services.k8s_worker.app_inventory import MANAGER, Entry, Inventory, group
+from services.k8s_worker.app_backend import RESOURCE, AppObjects, ManifestRefused
+from services.k8s_worker.app_inventory import MANAGER, WHOLE_CLUSTER, Entry, Inventory, group
 from services.k8s_worker.backend import Unanswered
 from services.k8s_worker.kubernetes_connection import Answer, KubernetesConnection
 from shared.contract.manifests import is_secret
 
 #: What others start with goes first; all else as it came.
-_FIRST = ("ServiceAccount", "Secret", "ConfigMap", "PersistentVolumeClaim", "Role", "RoleBinding")
+_FIRST = (
+    "Namespace",
+    "ClusterRole",
+    "ServiceAccount",
+    "Secret",
+    "ConfigMap",
+    "PersistentVolumeClaim",
+    "Role",
+    "RoleBinding",
+)
 #: What an answer says of the moment, and not of what was asked.
 _FOR_NOW = frozenset({401, 408, 409, 429})
 #: What Kubernetes before 1.22 says with 500 of an object that is not as its kind's schema wants it.
@@ -53,6 +64,11 @@ class _Resources(msgspec.Struct):
 
 class _Identity(msgspec.Struct):
     uid: Annotated[str, Meta(min_length=1, max_length=64)]
+    labels: dict[str, str] | None = None
+
+    def is_of(self, app: str) -> bool:
+        """Tell whether it bears the app's label."""
+        return (self.labels or {}).get(RESOURCE) == app
 
 
 class _Shown(msgspec.Struct):
@@ -69,7 +85,9 @@ async def apply(connection: KubernetesConnection, app: AppObjects, seconds: floa
     async with connection.within(seconds):
         known: dict[str, _Resources] = {}
         ordered = sorted(app.objects, key=_rank)
-        placed = [(await _entry(connection, known, one), one) for one in ordered]
+        placed = [(await _entry(connection, known, app, one), one) for one in ordered]
+        for entry, _ in placed:
+            await _check_owner(connection, app.namespace, entry)
         await namespaces.make(connection, app)
         before = await _before(connection, app.namespace)
         if before.all:
@@ -84,6 +102,26 @@ async def apply(connection: KubernetesConnection, app: AppObjects, seconds: floa
         applied = await _apply_all(connection, app, before, placed)
         await _prune(connection, app.namespace, before.all - wanted, applied)
         await _note(connection, app, wanted)
+
+
+async def remove(connection: KubernetesConnection, namespace: str) -> bool:
+    """Order the end of all of it; False when there is no such namespace. Raises `Unanswered`.
+
+    What it has elsewhere goes first: what it is, the namespace alone tells.
+    """
+    book = await _before(connection, namespace)
+    await _prune(connection, namespace, {one for one in book.all if one.place})
+    return await namespaces.remove(connection, namespace)
+
+
+async def _check_owner(connection: KubernetesConnection, app: str, entry: Entry) -> None:
+    """Raise `ManifestRefused` where something is there, outside, that is not the app's."""
+    if not entry.place:
+        return
+    shown = await connection.get(entry.path(app), _Shown)
+    if shown.status != 404 and not shown.value().metadata.is_of(app):
+        detail = f"{entry.kind} {entry.name}: there is one already, and it is not this app's."
+        raise ManifestRefused(detail)
 
 
 async def _before(connection: KubernetesConnection, namespace: str) -> Inventory:
@@ -109,9 +147,11 @@ async def _try_all(
 ) -> None:
     """Ask whether they would be taken; what can't be told is seen when they are applied."""
     for entry, one in placed:
-        path, body = entry.path(app.namespace), _marked(one, app)
+        path, body = entry.path(app.namespace), _marked(entry, one, app)
         answer = await connection.patch(path, body, msgspec.Raw, dryRun="All", **MANAGER)
         if answer.good or _NO_DRY_RUN in answer.said:
+            continue
+        if answer.status == 404 and entry.place:  # its namespace may be one of the others
             continue
         fault = _refusal(entry, answer, withheld=is_secret(one))
         if isinstance(fault, ManifestRefused):
@@ -138,7 +178,10 @@ async def _apply_all(
 
 
 async def _entry(
-    connection: KubernetesConnection, found: dict[str, _Resources], one: Mapping[str, Any]
+    connection: KubernetesConnection,
+    found: dict[str, _Resources],
+    app: AppObjects,
+    one: Mapping[str, Any],
 ) -> Entry:
     """Return where an object belongs; ``found`` keeps what was asked of the cluster for others."""
     api, kind, name = one["apiVersion"], one["kind"], one["metadata"]["name"]
@@ -149,12 +192,12 @@ async def _entry(
         found[api] = answer.value()
     for resource in found[api].resources or ():
         if resource.kind == kind and "/" not in resource.name:
-            if resource.namespaced:
-                return Entry(api, resource.name, kind, name)
-            detail = (
-                f"{kind} {name}: it is of the whole cluster; an app has what is in its namespace."
-            )
-            raise ManifestRefused(detail)
+            place = one["metadata"].get("namespace") or "" if resource.namespaced else WHOLE_CLUSTER
+            if place and not app.anywhere:
+                where = f"in {place}" if resource.namespaced else "of the whole cluster"
+                detail = f"{kind} {name}: it is {where}; an app has what is in its namespace."
+                raise ManifestRefused(detail)
+            return Entry(api, resource.name, kind, name, place)
     raise ManifestRefused(f"{kind} {name}: the cluster knows no {kind} in {api}.")
 
 
@@ -162,16 +205,19 @@ async def _apply_one(
     connection: KubernetesConnection, app: AppObjects, entry: Entry, one: Mapping[str, Any]
 ) -> str:
     """Return the object's uid; it is the same under whatever version it was applied."""
-    answer = await connection.patch(entry.path(app.namespace), _marked(one, app), _Shown, **MANAGER)
+    path, body = entry.path(app.namespace), _marked(entry, one, app)
+    answer = await connection.patch(path, body, _Shown, **MANAGER)
     if not answer.good:
         raise _refusal(entry, answer, withheld=is_secret(one))
     return answer.value().metadata.uid
 
 
-def _marked(one: Mapping[str, Any], app: AppObjects) -> dict[str, Any]:
-    metadata = one["metadata"]
+def _marked(entry: Entry, one: Mapping[str, Any], app: AppObjects) -> dict[str, Any]:
+    metadata = {name: value for name, value in one["metadata"].items() if name != "namespace"}
+    if entry.place != WHOLE_CLUSTER:
+        metadata["namespace"] = entry.place or app.namespace
     labels = {**(metadata.get("labels") or {}), **app.labels}
-    return {**one, "metadata": {**metadata, "namespace": app.namespace, "labels": labels}}
+    return {**one, "metadata": {**metadata, "labels": labels}}
 
 
 def _refusal(entry: Entry, answer: Answer[Any], *, withheld: bool) -> Exception:
@@ -198,9 +244,12 @@ async def _prune(
     """
     for entry in sorted(entries):
         shown = await connection.get(entry.path(namespace), _Shown)
-        if shown.status == 404 or (uid := shown.value().metadata.uid) in applied:
+        if shown.status == 404:
             continue
-        options = {**_DELETE, "preconditions": {"uid": uid}}
+        found = shown.value().metadata
+        if found.uid in applied or (entry.place and not found.is_of(namespace)):
+            continue
+        options = {**_DELETE, "preconditions": {"uid": found.uid}}
         answer = await connection.delete(entry.path(namespace), msgspec.Raw, options=options)
         if answer.status != 404:
             answer.value()

@@ -76,16 +76,18 @@ def key_faults(delivery: Delivery, request: RequestSubmitted) -> Iterator[FieldE
         yield FieldError(detail=f"It must be {key}.", parameter="routing key")
 
 
-def minted_faults(data: dict[str, Any]) -> Iterator[FieldError]:
+def minted_faults(data: dict[str, Any], *, anywhere: bool = False) -> Iterator[FieldError]:
     """What is wrong with the data of a request by the front door, which mints the ids itself."""
-    yield from data_faults(data)
+    yield from data_faults(data, anywhere=anywhere)
     if data.get("resource_id") is None and data["verb"] == Verb.CREATE:
         yield FieldError(detail="This field is required.", pointer=f"{_DATA}/resource_id")
 
 
-def own_faults(data: Any, networks: Sequence[str] = ()) -> list[FieldError]:
+def own_faults(
+    data: Any, networks: Sequence[str] = (), *, anywhere: bool = False
+) -> list[FieldError]:
     """What is wrong with the data of a request by a tenant's own user."""
-    faults = list(data_faults(data))
+    faults = list(data_faults(data, anywhere=anywhere))
     if isinstance(data, dict):
         if data.get("verb") == Verb.CREATE and data.get("resource_id") is not None:
             detail = "Leave it out: the id is minted here, and told in the answer."
@@ -105,8 +107,8 @@ def _callback_faults(url: str, networks: Sequence[str]) -> Iterator[FieldError]:
         yield FieldError(detail=detail, pointer=f"{_DATA}/callback_url")
 
 
-def data_faults(data: Any) -> Iterator[FieldError]:
-    """Faults of the data, whoever sent it."""
+def data_faults(data: Any, *, anywhere: bool = False) -> Iterator[FieldError]:
+    """Faults of the data, whoever sent it; ``anywhere``: the tenant's apps may be."""
     yield from field_errors(data, Asked, _DATA)
     if not isinstance(data, dict) or not isinstance(name := data.get("kind"), str):
         return
@@ -126,9 +128,9 @@ def data_faults(data: Any) -> Iterator[FieldError]:
         yield FieldError(detail=detail, pointer=f"{_DATA}/force")
     yield from _id_faults(kind, verb, data.get("resource_id"))
     if verb is Verb.CREATE:
-        yield from _spec_faults(kind, kind.spec, data.get("spec", {}))
+        yield from _spec_faults(kind, kind.spec, data.get("spec", {}), anywhere=anywhere)
     elif verb is Verb.UPDATE:
-        yield from _spec_faults(kind, kind.change, data.get("spec", {}))
+        yield from _spec_faults(kind, kind.change, data.get("spec", {}), anywhere=anywhere)
 
 
 def _verb_faults(verb: Verb, data: dict[str, Any]) -> Iterator[FieldError]:
@@ -158,7 +160,9 @@ def _id_faults(kind: Kind, verb: Verb, resource_id: Any) -> Iterator[FieldError]
         yield FieldError(detail=f"It is no id of a {kind.name}.", pointer=at)
 
 
-def _spec_faults(kind: Kind, wanted: type[msgspec.Struct], spec: Any) -> Iterator[FieldError]:
+def _spec_faults(
+    kind: Kind, wanted: type[msgspec.Struct], spec: Any, *, anywhere: bool
+) -> Iterator[FieldError]:
     if not isinstance(spec, dict):
         return
     shown, at = dict(spec), f"{_DATA}/spec"
@@ -177,7 +181,7 @@ def _spec_faults(kind: Kind, wanted: type[msgspec.Struct], spec: Any) -> Iterato
     yield from faults
     rules = kind.rules
     if not faults and rules is not None:
-        for one in rules.unprepared(shown) or rules.faults(shown):
+        for one in rules.unprepared(shown) or rules.faults(shown, anywhere=anywhere):
             yield msgspec.structs.replace(one, pointer=f"{at}{one.pointer}")
 
 

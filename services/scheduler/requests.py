@@ -46,21 +46,27 @@ def check_sender(delivery: Delivery, tenants: Tenants, front_door_user: str) -> 
 
 
 def check_request(
-    delivery: Delivery, request: RequestSubmitted, *, own: bool, networks: Sequence[str] = ()
+    delivery: Delivery,
+    request: RequestSubmitted,
+    *,
+    own: bool,
+    networks: Sequence[str] = (),
+    anywhere: bool = False,
 ) -> Kind:
     """Return the kind that is asked for; raises `RejectedMessage` naming every field at fault.
 
     ``own``: a tenant's own user asks, so the message itself is looked at, not only what we
-    understand of it. ``networks``: the CIDRs that callbacks may go to although not public.
+    understand of it. ``networks``: the CIDRs that callbacks may go to although not public;
+    ``anywhere``: the tenant's apps may be.
     """
     if own:
         if len(delivery.body) > MAX_BODY:
             detail = f"a request may have {MAX_BODY} bytes, this one has {len(delivery.body)}"
             raise RejectedMessage(detail, reason="body_too_large", status=413)
         data = msgspec.json.decode(delivery.body).get("data")
-        faults = [*key_faults(delivery, request), *own_faults(data, networks)]
+        faults = [*key_faults(delivery, request), *own_faults(data, networks, anywhere=anywhere)]
     else:
-        faults = list(minted_faults(msgspec.to_builtins(request)))
+        faults = list(minted_faults(msgspec.to_builtins(request), anywhere=anywhere))
     faults += subject_faults(delivery, request)
     if faults:
         raise RejectedMessage(

@@ -46,7 +46,9 @@ async def submit_request(delivery: Delivery, request: RequestSubmitted, context:
     """Record the request; its sender is told after the commit."""
     own = check_sender(delivery, context.tenants, context.settings.front_door_user)
     networks = context.settings.webhook_allowed_networks
-    check_request(delivery, request, own=own, networks=networks)
+    tenant = context.tenants.by_name(delivery.envelope.tenant)
+    anywhere = tenant is not None and tenant.apps_anywhere
+    check_request(delivery, request, own=own, networks=networks, anywhere=anywhere)
     created = None if own else await _create_with_others(delivery, request, context)
     if created is not None:
         state, repeated = created, False

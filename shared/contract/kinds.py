@@ -6,7 +6,7 @@ A later kind (pool, …) adds its spec struct and its row here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import msgspec
 from msgspec import Meta
@@ -483,6 +483,13 @@ class ExtendLease(
     ttl: Seconds
 
 
+class FindFaults(Protocol):
+    """Tells what is wrong with a spec; ``anywhere``: its tenant's apps may be (`Tenant`)."""
+
+    def __call__(self, spec: Mapping[str, Any], *, anywhere: bool = False) -> list[FieldError]:
+        """Return the faults."""
+
+
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """What is looked at, in a spec or in a change of one, beyond its types.
 
@@ -491,7 +498,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     that, and is quick.
     """
 
-    faults: Callable[[Mapping[str, Any]], list[FieldError]]
+    faults: FindFaults
     prepared: Callable[[dict[str, Any]], dict[str, Any]]
     unprepared: Callable[[Mapping[str, Any]], list[FieldError]]
 

@@ -1,7 +1,8 @@
 """Objects of Kubernetes, looked at as far as that needs no cluster, and their Secrets set apart.
 
 What scope a kind has, and what of it is good, is the cluster's to say: here are refused a namespace
-that isn't the app's own, what everybody knows to be of the whole cluster, and what has no name.
+that isn't the app's own, what everybody knows to be of the whole cluster (both unless the operator
+lets the tenant's apps be ``anywhere``), and what has no name.
 What is told of them has names and kinds in it, and never what is in a Secret. Pure.
 """
 
@@ -18,6 +19,7 @@ import yaml
 
 from shared.contract import bounded_yaml
 from shared.contract.field_errors import MAX_ERRORS, pointer
+from shared.contract.identifiers import is_id
 from shared.contract.problems import FieldError
 
 #: The field of the spec that Secrets are moved to, which is sealed.
@@ -31,6 +33,8 @@ _API_VERSION = re.compile(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?v[0-9][a-z0-
 _KIND = re.compile(r"[A-Z][A-Za-z0-9]{0,62}")
 #: Names are part of paths (API concepts, "path segment names"); RBAC's may have colons.
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9:._-]{0,251}[A-Za-z0-9])?")
+#: Those of namespaces are labels of the DNS (RFC 1123).
+_NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 #: Of Kubernetes' own kinds, those that are of the whole cluster.
 _WHOLE_CLUSTER = frozenset(
     {"Namespace", "Node", "PersistentVolume", "ComponentStatus", "ClusterRole"}
@@ -75,7 +79,7 @@ def read(manifests: Any) -> list[Any]:
     return found
 
 
-def faults(spec: Mapping[str, Any]) -> list[FieldError]:
+def faults(spec: Mapping[str, Any], *, anywhere: bool = False) -> list[FieldError]:
     """Return what is wrong with the manifests of a spec, or of a change of one; types aside."""
     found, seen = [], set()
     count, size = 0, 0
@@ -90,7 +94,7 @@ def faults(spec: Mapping[str, Any]) -> list[FieldError]:
             continue
         count, size = count + len(objects), size + len(msgspec.json.encode(objects))
         for index, one in enumerate(objects):
-            places = list(_faults_of(one, secret=field == SECRETS))
+            places = list(_faults_of(one, secret=field == SECRETS, anywhere=anywhere))
             if not places and (known := _identity(one)) in seen:
                 places.append((("metadata", "name"), "There is another one of this name."))
             elif not places:
@@ -137,15 +141,15 @@ def _fault(field: str, given: Any, at: _Place, words: str) -> FieldError:
     return FieldError(detail=words, pointer=pointer(field, *at))
 
 
-def _identity(one: Mapping[str, Any]) -> tuple[str, str, str]:
+def _identity(one: Mapping[str, Any]) -> tuple[str, ...]:
     """Whatever version it is asked for in, it is one object."""
     api, kind = one["apiVersion"], one["kind"]
     group = api.rpartition("/")[0]
     group = _MOVED.get(kind, group) if group == "extensions" else group
-    return group, kind, one["metadata"]["name"]
+    return group, kind, one["metadata"].get("namespace") or "", one["metadata"]["name"]
 
 
-def _faults_of(one: Any, *, secret: bool) -> Iterator[tuple[_Place, str]]:
+def _faults_of(one: Any, *, secret: bool, anywhere: bool) -> Iterator[tuple[_Place, str]]:
     if not isinstance(one, Mapping):
         yield (), "It is no object of Kubernetes."
         return
@@ -158,13 +162,15 @@ def _faults_of(one: Any, *, secret: bool) -> Iterator[tuple[_Place, str]]:
     elif not isinstance(kind, str) or not _KIND.fullmatch(kind):
         yield ("kind",), "It must be a kind such as Deployment."
     else:
-        yield from _kind_faults(api, kind, secret=secret)
+        yield from _kind_faults(api, kind, secret=secret, anywhere=anywhere)
         if is_secret(one):
             yield from _secret_faults(one)
-    yield from _metadata_faults(one)
+    yield from _metadata_faults(one, anywhere=anywhere)
 
 
-def _kind_faults(api: str, kind: str, *, secret: bool) -> Iterator[tuple[_Place, str]]:
+def _kind_faults(
+    api: str, kind: str, *, secret: bool, anywhere: bool
+) -> Iterator[tuple[_Place, str]]:
     group = api.partition("/")[0] if "/" in api else ""
     if secret and (api, kind) != ("v1", "Secret"):
         yield ("kind",), "Here are only objects of the kind Secret, of v1."
@@ -172,11 +178,13 @@ def _kind_faults(api: str, kind: str, *, secret: bool) -> Iterator[tuple[_Place,
         yield ("kind",), "A Secret is of v1; one of another version would travel in the clear."
     elif kind.endswith("List"):
         yield ("kind",), "Give what is in a list one by one."
-    elif kind in _WHOLE_CLUSTER and ("." not in group or group.endswith(".k8s.io")):
+    elif (
+        not anywhere and kind in _WHOLE_CLUSTER and ("." not in group or group.endswith(".k8s.io"))
+    ):
         yield ("kind",), f"A {kind} is of the whole cluster; an app has what is in its namespace."
 
 
-def _metadata_faults(one: Mapping[str, Any]) -> Iterator[tuple[_Place, str]]:
+def _metadata_faults(one: Mapping[str, Any], *, anywhere: bool) -> Iterator[tuple[_Place, str]]:
     metadata = one.get("metadata")
     if not isinstance(metadata, Mapping):
         yield ("metadata",), "It must be an object with a name in it."
@@ -186,8 +194,14 @@ def _metadata_faults(one: Mapping[str, Any]) -> Iterator[tuple[_Place, str]]:
         yield ("metadata", "name"), "It must be a name of Kubernetes."
     elif (one.get("kind"), name) == ("ConfigMap", INVENTORY):
         yield ("metadata", "name"), "This one is Colobus' own."
-    if metadata.get("namespace") is not None:
+    elif one.get("kind") == "Namespace" and is_id(name, "app"):
+        yield ("metadata", "name"), "An app's own namespace bears such a name."
+    namespace = metadata.get("namespace")
+    if namespace is not None and not anywhere:
         words = "Leave it out: an app has a namespace of its own, and nothing in others."
+        yield ("metadata", "namespace"), words
+    elif namespace is not None and not _is_other_namespace(namespace):
+        words = "It must be a namespace, and no app's own; left out it is this app's."
         yield ("metadata", "namespace"), words
     for field in _OF_THE_CLUSTER:
         if metadata.get(field) is not None:
@@ -195,6 +209,11 @@ def _metadata_faults(one: Mapping[str, Any]) -> Iterator[tuple[_Place, str]]:
     labels = metadata.get("labels")
     if labels is not None and not isinstance(labels, Mapping):
         yield ("metadata", "labels"), "They must be an object."
+
+
+def _is_other_namespace(namespace: Any) -> bool:
+    good = isinstance(namespace, str) and _NAMESPACE.fullmatch(namespace) is not None
+    return good and not is_id(namespace, "app")
 
 
 def _secret_faults(one: Mapping[str, Any]) -> Iterator[tuple[_Place, str]]:

@@ -64,12 +64,14 @@ class _TenantEntry(_Strict, frozen=True, kw_only=True):
     tokens: tuple[Token, ...] = ()
     quota: dict[Annotated[str, Meta(pattern=r"^[a-z_]{1,32}$")], Annotated[int, Meta(ge=0)]] = {}
     weight: Annotated[float, Meta(gt=0, le=1000)] = 1
+    apps_anywhere: bool = False
 
 
 class Tenant(_TenantEntry, frozen=True, kw_only=True):
     """Who may hold things. ``projects`` is {cloud name in clouds.yaml: Keystone project id}.
 
     ``quota`` is {plural of kind or ``floating_ips``: amount}; ``weight`` its share when all wait.
+    ``apps_anywhere``: its apps may have objects outside of their own namespaces, on its clusters.
     """
 
     name: Slug

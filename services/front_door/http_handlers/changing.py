@@ -46,7 +46,8 @@ def create(kind: Kind) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         only(request)
         parts, tenant = front_door(request), caller(request).tenant
-        body: Any = await read_body(request, kind.create, _checks(kind, parts))
+        anywhere = caller(request).apps_anywhere
+        body: Any = await read_body(request, kind.create, _checks(kind, anywhere, parts))
         key = parts.settings.sealing_public_keys.get(kind.opener, "")
         if kind.rules is None:
             message, resource = requested(kind, tenant, body, key)
@@ -69,7 +70,7 @@ def create(kind: Kind) -> Handler:
     return handle
 
 
-def _checks(kind: Kind, parts: FrontDoor | None = None) -> Check:
+def _checks(kind: Kind, anywhere: bool, parts: FrontDoor | None = None) -> Check:
     """What types can't tell: where callbacks go to, and what the kind itself looks at."""
 
     async def check(body: dict[str, Any]) -> Sequence[FieldError]:
@@ -77,7 +78,7 @@ def _checks(kind: Kind, parts: FrontDoor | None = None) -> Check:
         if parts is not None:
             found += await parts.callback_urls.faults(body.get("callback_url"), "/callback_url")
         if kind.rules is not None:
-            found += await asyncio.to_thread(kind.rules.faults, body)
+            found += await asyncio.to_thread(kind.rules.faults, body, anywhere=anywhere)
         return found
 
     return check
@@ -122,7 +123,9 @@ def update(kind: Kind) -> Handler:
 
     async def handle(request: web.Request) -> web.Response:
         only(request)
-        body: Any = await read_body(request, kind.update, _checks(kind))
+        body: Any = await read_body(
+            request, kind.update, _checks(kind, caller(request).apps_anywhere)
+        )
         if body == kind.update():
             raise bad_field("", "Name at least one field to change.")
         shown = await find(request, kind)

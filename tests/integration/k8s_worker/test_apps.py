@@ -67,10 +67,12 @@ async def server(tmp_path: Path) -> AsyncIterator[ScriptedServer]:
         yield made
 
 
-async def applied(server: ScriptedServer, *objects: dict[str, Any], keeps: bool = False) -> None:
+async def applied(
+    server: ScriptedServer, *objects: dict[str, Any], keeps: bool = False, anywhere: bool = False
+) -> None:
     api = KubernetesApi(server.access)
     try:
-        await api.apply_app(AppObjects(APP, LABELS, objects, keeps), 20)
+        await api.apply_app(AppObjects(APP, LABELS, objects, keeps, anywhere), 20)
     finally:
         await api.close()
 
@@ -392,3 +394,89 @@ async def test_apps_are_those_namespaces_that_are_named_as_ours(server: Scripted
     del server.answers[f"DELETE {PLACE}"]
     assert not await api.remove_app(APP)
     await api.close()
+
+
+ROLE = {**thing("ClusterRole", "reader"), "apiVersion": "rbac.authorization.k8s.io/v1"}
+ELSEWHERE = {**thing("ConfigMap", "a"), "metadata": {"name": "a", "namespace": "shop"}}
+ROLE_AT = "/apis/rbac.authorization.k8s.io/v1/clusterroles/reader"
+SHOP_AT = "/api/v1/namespaces/shop/configmaps/a"
+OUTSIDE = (
+    {**entry("ClusterRole", "clusterroles", "reader", ROLE["apiVersion"]), "place": "*"},
+    {**entry("ConfigMap", "configmaps", "a"), "place": "shop"},
+)
+
+
+@pytest.fixture
+def wide(server: ScriptedServer) -> ScriptedServer:
+    """It also takes a role of the whole cluster, and something in another namespace."""
+    server.answers["GET /apis/rbac.authorization.k8s.io/v1"] = {
+        "resources": [{"name": "clusterroles", "kind": "ClusterRole", "namespaced": False}]
+    }
+    for path in (ROLE_AT, SHOP_AT):
+        server.answers |= {f"PATCH {path}": uid(path), f"DELETE {path}": {}}
+    return server
+
+
+def of_app(path: str, app: str = APP) -> dict[str, Any]:
+    return {"metadata": {**uid(path)["metadata"], "labels": {"colobus.org/resource": app}}}
+
+
+async def test_an_app_that_may_be_anywhere_is_where_it_says(wide: ScriptedServer) -> None:
+    """The inventory names the places; without the operator's word all of it is refused."""
+    for one in (ROLE, ELSEWHERE):
+        with pytest.raises(ManifestRefused, match="an app has what is in its namespace"):
+            await applied(wide, one)
+    assert told(wide, "PATCH") == []
+    await applied(wide, ELSEWHERE, ROLE, anywhere=True)
+    assert told(wide, "PATCH") == [PLACE, BOOK, ROLE_AT, SHOP_AT, BOOK]
+    bodies = {one["kind"]: one["metadata"] for one in wide.bodies if one}
+    assert "namespace" not in bodies["ClusterRole"]
+    role = bodies["ClusterRole"]
+    assert LABELS.items() <= role["labels"].items()
+    book_of = [one for one in wide.bodies if one and INVENTORY in str(one)][-1]
+    assert {one["place"] for one in json.loads(book_of["data"]["objects"])} == {"*", "shop"}
+
+
+async def test_a_namespace_may_come_with_what_is_in_it(wide: ScriptedServer) -> None:
+    """Which can't be tried beforehand."""
+    wide.answers[f"GET {BOOK}"] = book(entry("ConfigMap", "configmaps", "a"))
+    none = (404, {"message": 'namespaces "shop" not found'})
+    wide.answers[f"PATCH {SHOP_AT}"] = _dry(none, uid("shop"))
+    await applied(wide, ELSEWHERE, anywhere=True)
+    wide.answers[f"PATCH {SHOP_AT}"] = none
+    with pytest.raises(ManifestRefused, match='namespaces "shop" not found'):
+        await applied(wide, ELSEWHERE, anywhere=True)
+
+
+async def test_what_is_somebody_elses_is_neither_written_over_nor_removed(
+    wide: ScriptedServer,
+) -> None:
+    """Whatever an inventory says; outside of its namespace an app owns what bears its label."""
+    wide.answers[f"GET {ROLE_AT}"] = of_app(ROLE_AT, "app-of-another")
+    with pytest.raises(ManifestRefused, match="ClusterRole reader: there is one already"):
+        await applied(wide, ROLE, anywhere=True)
+    assert told(wide, "PATCH") == []
+    wide.answers[f"GET {BOOK}"] = book(*OUTSIDE)
+    wide.answers[f"GET {SHOP_AT}"] = uid(SHOP_AT)
+    await applied(wide, thing("ConfigMap", "a"), anywhere=True)
+    wide.answers[f"DELETE {PLACE}"] = {}
+    api = KubernetesApi(wide.access)
+    assert await api.remove_app(APP)
+    await api.close()
+    assert told(wide, "DELETE") == [PLACE]
+
+
+async def test_what_an_app_has_elsewhere_goes_before_its_namespace(wide: ScriptedServer) -> None:
+    """Which alone knows what that is."""
+    wide.answers[f"GET {BOOK}"] = book(*OUTSIDE)
+    wide.answers |= {f"GET {path}": of_app(path) for path in (ROLE_AT, SHOP_AT)}
+    wide.answers[f"DELETE {PLACE}"] = {}
+    wide.answers[f"DELETE {SHOP_AT}"] = (500, {"message": "no endpoints"})
+    api = KubernetesApi(wide.access)
+    with pytest.raises(Unanswered, match="no endpoints"):
+        await api.remove_app(APP)
+    assert PLACE not in told(wide, "DELETE")
+    wide.answers[f"DELETE {SHOP_AT}"] = {}
+    assert await api.remove_app(APP)
+    await api.close()
+    assert told(wide, "DELETE")[-3:] == [ROLE_AT, SHOP_AT, PLACE]

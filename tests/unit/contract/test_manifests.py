@@ -76,6 +76,24 @@ def test_a_bad_field_is_named_where_it_is(bad: Any, at: str) -> None:
     assert SECRET not in str(found)
 
 
+@pytest.mark.parametrize(
+    ("one", "at"),
+    [
+        (named(namespace="kube-system"), None),
+        (thing(kind="ClusterRole", api="rbac.authorization.k8s.io/v1"), None),
+        (thing(kind="Namespace", name="shop"), None),
+        (thing(kind="Namespace", name="app-01jz0000000000000000000000"), "/metadata/name"),
+        (named(namespace="app-01jz0000000000000000000000"), "/metadata/namespace"),
+        (named(namespace="../pods"), "/metadata/namespace"),
+        (named(namespace=7), "/metadata/namespace"),
+    ],
+)
+def test_where_the_operator_says_so_an_app_may_be_anywhere(one: Any, at: str | None) -> None:
+    """But in no other app's namespace."""
+    found = manifests.faults({"manifests": [thing(name="web"), one]}, anywhere=True)
+    assert [fault.pointer for fault in found] == ([] if at is None else [f"/manifests/1{at}"])
+
+
 def test_good_ones_are_good_whatever_their_kind() -> None:
     """What the cluster knows is the cluster's to say, and so is what a kind of another's is."""
     assert (

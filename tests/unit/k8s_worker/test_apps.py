@@ -35,6 +35,7 @@ from shared.contract.problems import Reason
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import PermanentError, TemporaryError
 from shared.runtime.secrets import SealingKey, UnreadableSecret, seal
+from shared.runtime.tenants import Tenant, Tenants
 from shared.worker.command import Command
 from shared.worker.marks import Marks
 from tests.support.conditions import eventually
@@ -57,7 +58,7 @@ class House:
             told = {"api_address": f"https://{name}:6443", **shown}
             self.magnum.add(name, KIT.labels(name), **told)
         self.servers = {name: Server(_access(name)) for name in names or (CLUSTER,)}
-        self.kit = AppKit(KIT, Lookout(self._connect), KEY)
+        self.kit = AppKit(KIT, Lookout(self._connect), KEY, Tenants({}))
 
     def _connect(self, access: Access) -> Server:
         return self.servers[access.address.removeprefix("https://").removesuffix(":6443")]
@@ -166,6 +167,21 @@ def test_the_short_form_is_a_deployment_and_with_a_port_what_leads_to_it() -> No
     backend = rule["http"]["paths"][0]["backend"]["service"]
     assert (backend["name"], backend["port"]) == (service["metadata"]["name"], {"number": 8080})
     assert "host" not in objects("nginx", 1, 80, None)[2]["spec"]["rules"][0]
+
+
+async def test_only_where_the_operator_says_so_an_app_may_be_anywhere() -> None:
+    """In Secrets, too, which nobody has looked at before."""
+    inside = {**SECRET, "metadata": {"name": "access", "namespace": "kube-system"}}
+    message = asked(manifests=(), sealed_secret_manifests=sealed(inside))
+    house = House()
+    tenant = Tenant(name="bigtop", projects={"devcloud": "p"}, apps_anywhere=True)
+    kit = replace(house.kit, tenants=Tenants({"bigtop": tenant}))
+    await apply_app(house.magnum, kit, command(message))
+    (applied,) = house.server.applied
+    assert applied.anywhere
+    assert applied.objects == (inside,)
+    await apply_app(house.magnum, house.kit, command(asked(image="nginx")))
+    assert not house.server.applied[1].anywhere
 
 
 async def test_a_cluster_that_is_not_there_or_not_ready_says_so() -> None:

@@ -20,6 +20,7 @@ tenants:
     tokens: [{{name: demo, sha256: {SHA256}, role: reader}}]
     quota: {{vms: 20, floating_ips: 10}}
     weight: 2
+    apps_anywhere: true
   ambari:
     projects: {{devcloud: p2}}
 """
@@ -46,6 +47,7 @@ def test_a_tenant_has_what_the_file_says(tenants: Tenants) -> None:
         {"vms": 20, "floating_ips": 10},
         2,
     )
+    assert (bigtop.apps_anywhere, ambari.apps_anywhere) == (True, False)
     assert (ambari.broker_user, ambari.tokens, ambari.quota, ambari.weight) == (None, (), {}, 1)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.scheduler.request_faults import own_faults
+from services.scheduler.request_faults import minted_faults, own_faults
 from shared.runtime.secrets import SealingKey, seal
 
 ULID = "01jnf6y3z8k2w9q4t7b5r1c0ga"
@@ -42,6 +42,18 @@ def test_each_bad_field_of_an_app_is_named(spec: dict[str, Any], fields: list[st
     assert sorted(fault.pointer or "" for fault in faults) == sorted(
         f"/data/spec/{field}" for field in fields
     )
+
+
+def test_where_the_operator_says_so_an_app_may_be_anywhere() -> None:
+    """Whoever has asked for it."""
+    spec = {**CLUSTER, "manifests": [ELSEWHERE]}
+    asked = {"verb": "create", "kind": "app", "spec": spec}
+    assert own_faults(asked, anywhere=True) == []
+    minted = {**asked, "resource_id": f"app-{ULID}"}
+    assert list(minted_faults(minted, anywhere=True)) == []
+    assert [one.pointer for one in minted_faults(minted)] == [
+        "/data/spec/manifests/0/metadata/namespace"
+    ]
 
 
 def test_a_change_is_looked_at_alike() -> None:
