@@ -18,7 +18,8 @@ from msgspec import Meta
 from services.k8s_worker import app_inventory as inventory
 from services.k8s_worker import app_namespaces as namespaces
 from services.k8s_worker.app_backend import RESOURCE, AppObjects, ManifestRefused
-from services.k8s_worker.app_inventory import MANAGER, WHOLE_CLUSTER, Entry, Inventory, group
+from services.k8s_worker.app_discovery import Resources, entry_of
+from services.k8s_worker.app_inventory import MANAGER, WHOLE_CLUSTER, Entry, Inventory
 from services.k8s_worker.backend import Unanswered
 from services.k8s_worker.kubernetes_connection import Answer, KubernetesConnection
 from shared.contract.manifests import is_secret
@@ -50,18 +51,6 @@ _DELETE = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Ba
 _Placed = tuple[Entry, Mapping[str, Any]]
 
 
-class _Resource(msgspec.Struct):
-    """A kind as the API server's discovery shows it, and subresources ("pods/log") alike."""
-
-    name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9./-]{0,252}$")]
-    kind: str
-    namespaced: bool
-
-
-class _Resources(msgspec.Struct):
-    resources: list[_Resource] | None = None
-
-
 class _Identity(msgspec.Struct):
     uid: Annotated[str, Meta(min_length=1, max_length=64)]
     labels: dict[str, str] | None = None
@@ -83,9 +72,9 @@ async def apply(connection: KubernetesConnection, app: AppObjects, seconds: floa
     Of a change that is refused nothing is applied, as far as the cluster can tell beforehand.
     """
     async with connection.within(seconds):
-        known: dict[str, _Resources] = {}
+        known: dict[str, Resources] = {}
         ordered = sorted(app.objects, key=_rank)
-        placed = [(await _entry(connection, known, app, one), one) for one in ordered]
+        placed = [(await entry_of(connection, known, app, one), one) for one in ordered]
         for entry, _ in placed:
             await _check_owner(connection, app.namespace, entry)
         await namespaces.make(connection, app)
@@ -175,30 +164,6 @@ async def _apply_all(
         await _note(connection, app, before.there | done, before.coming)
         raise
     return frozenset(uids)
-
-
-async def _entry(
-    connection: KubernetesConnection,
-    found: dict[str, _Resources],
-    app: AppObjects,
-    one: Mapping[str, Any],
-) -> Entry:
-    """Return where an object belongs; ``found`` keeps what was asked of the cluster for others."""
-    api, kind, name = one["apiVersion"], one["kind"], one["metadata"]["name"]
-    if api not in found:
-        answer = await connection.get(group(api), _Resources)
-        if answer.status == 404:
-            raise ManifestRefused(f"{kind} {name}: the cluster knows no {api}.")
-        found[api] = answer.value()
-    for resource in found[api].resources or ():
-        if resource.kind == kind and "/" not in resource.name:
-            place = one["metadata"].get("namespace") or "" if resource.namespaced else WHOLE_CLUSTER
-            if place and not app.anywhere:
-                where = f"in {place}" if resource.namespaced else "of the whole cluster"
-                detail = f"{kind} {name}: it is {where}; an app has what is in its namespace."
-                raise ManifestRefused(detail)
-            return Entry(api, resource.name, kind, name, place)
-    raise ManifestRefused(f"{kind} {name}: the cluster knows no {kind} in {api}.")
 
 
 async def _apply_one(
