@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from shared.worker import outcome
 
 #: How many are under way at one cluster; their ends are counted by themselves.
-AT_ONCE = 2
+AT_ONCE = 3
 
 
 class Crowd:

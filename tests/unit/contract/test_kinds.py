@@ -201,6 +201,7 @@ def test_volumes_count_against_their_quota() -> None:
     assert demand_of("volume", {"size_gib": 20}) == {"volumes": 1, "volume_gib": 20}
     assert demand_of("volume", {"image": "debian-12"}) == {"volumes": 1}
     assert demand_of("attachment", {"volume": VOLUME}) == {"attachments": 1}
+    assert demand_of("app", {"cluster": "cluster-1", "image": "nginx"}) == {"apps": 1}
 
 
 def test_references_are_what_a_spec_says_of_them() -> None:
