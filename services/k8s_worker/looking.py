@@ -14,8 +14,9 @@ from services.k8s_worker.backend import Project
 AT_ONCE, OF_A_PROJECT = 50, 8
 #: How long is waited for one that did not answer the last time, in seconds.
 SHORT = 1.0
-#: Who has kept us waiting is left alone for so many times as long, and so many seconds at most.
-_AS_LONG, _LONGEST = 3.0, 30.0
+#: Who has kept us waiting is left alone for so many times as long, and so many seconds at most: so
+#: half of its time it takes no place, and a second silence is seen soon after the first.
+_AS_LONG, _LONGEST = 1.0, 30.0
 #: How long after that it is remembered, in seconds: it may not be there any more.
 _KEPT = 600.0
 
