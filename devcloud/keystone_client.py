@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 SERVICE_PROJECT = "service"
 SERVICE_ROLES = ("admin", "service")
+CONNECT_RETRIES = 3
 _REGISTERING = threading.Lock()
 
 
@@ -37,6 +38,8 @@ def connect_admin(site: Site, *, system: bool = False) -> Connection:
             **scope,
         },
         region_name="RegionOne",
+        # uWSGI may close a kept connection just when a request comes over it.
+        connect_retries=CONNECT_RETRIES,
         load_envvars=False,
         load_yaml_config=False,
     )

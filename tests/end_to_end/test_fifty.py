@@ -83,12 +83,13 @@ async def _at_once(
 async def _are_whole(world: World, machines: FakeMachines, made: list[Resource]) -> None:
     """Each has a node that is no other's, on from its own disk, and one system logged in to it."""
     nodes = {node.name: node for node in await asyncio.to_thread(machines.nodes)}
+    reserved = await asyncio.to_thread(machines.reserved)
     assert Counter(one.status.outputs["node"] for one in made).most_common(1)[0][1] == 1
     text = await asyncio.to_thread(world.tgtd.targets)
     for one in made:
         node = nodes[one.status.outputs["node"]]
         assert (node.provision_state, node.power_state) == ("active", "power on")
-        assert node.extra["colobus"]["resource"] == one.id
+        assert reserved[node.instance_id] == one.id
         (shown,) = [part for part in text.split("\nTarget ") if f".{one.id}\n" in part]
         assert shown.count("I_T nexus:") == 1
         assert f"alias: {node.name}\n" in shown

@@ -54,6 +54,10 @@ class FakeMachines:
             *(f"{type(one).__name__} {one.id}" for one in disks if one.node_id in ids),
         ]
 
+    def reserved(self) -> dict[str, str]:
+        """{id of an allocation of them: its name}."""
+        return {one.id: one.name for one in self._allocations()}
+
     def _allocations(self) -> list[Any]:
         return list(self.ironic.allocations(resource_class=self.flavor))
 

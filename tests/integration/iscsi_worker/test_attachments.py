@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+from typing import Any
 
 import pytest
 
@@ -179,19 +181,21 @@ async def test_disks_are_told_apart_by_their_serial_numbers(replica: Replica, wo
 async def test_the_secret_is_in_no_list_of_processes(
     replica: Replica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every program that is started for an attachment is looked at."""
-    started: list[tuple[str, ...]] = []
-    start = asyncio.create_subprocess_exec
+    """No program is started, neither for an attachment nor for its end, so none was told it."""
+    started = list[object]()
+    start: Any = subprocess.Popen.__init__
 
-    async def watched(*argv: str, **options: object) -> asyncio.subprocess.Process:
-        started.append(argv)
-        return await start(*argv, **options)  # type: ignore[arg-type]
+    def watched(self: Any, args: object, *more: Any, **options: Any) -> None:
+        started.append(args)
+        start(self, args, *more, **options)
 
-    monkeypatch.setattr(asyncio, "create_subprocess_exec", watched)
-    attachment = await replica.attached(await replica.volume())
-    secret = (await attachment.login()).secret
-    assert started
-    assert not [argv for argv in started if secret in " ".join(argv)]
+    with monkeypatch.context() as watching:
+        watching.setattr(subprocess.Popen, "__init__", watched)  # asyncio's programs, too
+        attachment = await replica.attached(await replica.volume())
+        await attachment.detach()
+        assert not started
+        process = await asyncio.create_subprocess_exec("true")
+        assert (await process.wait(), started) == (0, [("true",)])
 
 
 async def test_credentials_are_told_only_of_what_is_offered(replica: Replica) -> None:
