@@ -1,60 +1,27 @@
-"""All clouds of this worker: a pool of threads for each, a connection per tenant's project."""
+"""All clouds of this worker, as its backend."""
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from services.k8s_worker.magnum_calls import MagnumProject
 from services.k8s_worker.metrics import API
-from shared.contract.problems import Reason
-from shared.openstack.calls import Calls
-from shared.openstack.connections import Connections, HttpBounds
+from shared.openstack.clouds import Clouds
+from shared.openstack.connections import HttpBounds
 from shared.runtime.deadline import Deadline
-from shared.runtime.errors import PermanentError
 from shared.runtime.tenants import Tenants
 
 
-class MagnumBackend:
-    """`services.k8s_worker.backend.Backend`: the clouds of a ``clouds.yaml``.
-
-    Args:
-        clouds_file: Its entries name the service user, who is a member of every tenant's project.
-        tenants: Who has which project where.
-        bounds: Of every request.
-        threads: How many calls to one cloud may be under way at once.
-    """
+class MagnumBackend(Clouds):
+    """`services.k8s_worker.backend.Backend`: the clouds of a ``clouds.yaml``."""
 
     def __init__(
         self, clouds_file: Path, tenants: Tenants, *, bounds: HttpBounds, threads: int
     ) -> None:
-        self._tenants = tenants
-        self._connections = Connections(clouds_file, bounds, API, ())
-        clouds = sorted({cloud for tenant in tenants for cloud in tenant.projects})
-        self._pools = {
-            cloud: ThreadPoolExecutor(threads, thread_name_prefix=f"cloud-{cloud}")
-            for cloud in clouds
-        }
-
-    def check(self) -> None:
-        """Raise `ConfigurationError` unless every cloud of the tenants file can be connected to."""
-        for tenant in self._tenants:
-            for cloud, project_id in tenant.projects.items():
-                self._connections.of(cloud, project_id)
+        super().__init__(
+            clouds_file, tenants, bounds=bounds, metrics=API, services=(), threads=threads
+        )
 
     def project(self, cloud: str, tenant: str, deadline: Deadline) -> MagnumProject:
         """Return the tenant's project on ``cloud``; nothing starts there after ``deadline``."""
-        found = self._tenants.by_name(tenant)
-        project_id = found.projects.get(cloud) if found else None
-        if project_id is None:
-            detail = f"Tenant {tenant} has no project on cloud {cloud}."
-            raise PermanentError(detail, reason=Reason.NO_CLOUD)
-        connection = self._connections.of(cloud, project_id)
-        calls = Calls(connection, self._pools[cloud], deadline, project_id)
-        return MagnumProject(cloud, tenant, calls)
-
-    async def close(self) -> None:
-        """Take no more calls; those under way end within their time-outs, in the background."""
-        for pool in self._pools.values():
-            pool.shutdown(wait=False, cancel_futures=True)
-        self._connections.close()
+        return MagnumProject(cloud, tenant, self.calls(cloud, tenant, deadline))

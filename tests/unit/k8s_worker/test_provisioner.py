@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 import pytest
 
@@ -32,6 +33,7 @@ from shared.worker.errors import Conflict, NotFound, Refused
 from shared.worker.marks import Marks
 from tests.unit.k8s_worker.magnum import Magnum, Server
 
+M = TypeVar("M", bound=Message)
 ID = "cluster-01jz0000000000000000000000"
 OTHER = "cluster-01jz0000000000000000000001"
 RECIPE = Recipe(version="1.20", image="node", flavor="small", external_network="public")
@@ -39,15 +41,13 @@ KIT = Kit(Marks("test", "k8s_worker"), (RECIPE,))
 ASKED = ProvisionCluster(cloud="devcloud", node_count=2, version="1.20")
 
 
-def command(
-    message: Message, *, repeated: bool = False, redelivered: bool = False
-) -> Command[Message]:
+def command(message: M, *, repeated: bool = False, redelivered: bool = False) -> Command[M]:
     envelope = envelope_for(message, source="/test", subject=ID, tenant="bigtop")
     return Command(message, envelope, repeated, Deadline.after(30), redelivered)
 
 
-async def provision(magnum: Magnum, message: Message = ASKED, **how: bool) -> str:
-    asked: Command[ProvisionCluster] = command(message, **how)  # type: ignore[assignment]
+async def provision(magnum: Magnum, message: ProvisionCluster = ASKED, **how: bool) -> str:
+    asked = command(message, **how)
     return (await provision_cluster(magnum, KIT, asked))[0]
 
 
@@ -107,9 +107,7 @@ async def test_others_clusters_of_the_same_name_are_not_ours() -> None:
     strangers.append(magnum.add("by-hand", KIT.labels(ID)))
     made = await provision(magnum, repeated=True)
     assert made not in {one.id for one in strangers}
-    gone: Command[DeprovisionCluster] = command(  # type: ignore[assignment]
-        DeprovisionCluster(cloud="devcloud", cluster_id=made)
-    )
+    gone = command(DeprovisionCluster(cloud="devcloud", cluster_id=made))
     lookout = Lookout(Server)
     assert await deprovision_cluster(magnum, KIT, lookout, gone) == (made, [])
     assert await deprovision_cluster(magnum, KIT, lookout, gone) is None
@@ -132,11 +130,11 @@ async def test_a_resize_is_ordered_once() -> None:
     asked = ResizeCluster(
         cloud="devcloud", cluster_id=cluster.id, operation_id="op-1", node_count=2
     )
-    order: Command[ResizeCluster] = command(asked)  # type: ignore[assignment]
+    order = command(asked)
     await resize_cluster(magnum, KIT, order)
     assert magnum.resized == []
     magnum.add(ID, KIT.labels(ID), node_count=2, status="UPDATE_FAILED")
-    again: Command[ResizeCluster] = command(  # type: ignore[assignment]
+    again = command(
         ResizeCluster(cloud="devcloud", cluster_id="m-2", operation_id="op-1", node_count=2)
     )
     await resize_cluster(magnum, KIT, again)
@@ -155,7 +153,7 @@ async def test_a_resize_waits_until_magnum_is_done_with_the_one_before(
     asked = ResizeCluster(
         cloud="devcloud", cluster_id=cluster.id, operation_id="op-1", node_count=3
     )
-    order: Command[ResizeCluster] = command(asked)  # type: ignore[assignment]
+    order = command(asked)
     with pytest.raises(error, match="is at another"):
         await resize_cluster(magnum, KIT, order)
 
@@ -177,9 +175,7 @@ async def test_where_the_list_is_broken_the_cluster_that_is_known_is_deleted() -
     mine, theirs = magnum.add(ID, KIT.labels(ID)), magnum.add(OTHER, KIT.labels(OTHER))
 
     async def deprovision(cluster_id: str | None) -> object:
-        gone: Command[DeprovisionCluster] = command(  # type: ignore[assignment]
-            DeprovisionCluster(cloud="devcloud", cluster_id=cluster_id)
-        )
+        gone = command(DeprovisionCluster(cloud="devcloud", cluster_id=cluster_id))
         return await deprovision_cluster(magnum, KIT, Lookout(Server), gone)
 
     assert await deprovision(mine.id) == (mine.id, [])
@@ -218,7 +214,7 @@ async def test_what_is_left_behind_is_told_within_bounds() -> None:
         server.left = [[f"Service default/web-{number}" for number in range(5000)]]
         return server
 
-    gone: Command[DeprovisionCluster] = command(  # type: ignore[assignment]
+    gone = command(
         DeprovisionCluster(
             cloud="devcloud", drain=True, draining_since=datetime(2026, 1, 1, tzinfo=UTC)
         )
