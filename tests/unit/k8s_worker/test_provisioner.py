@@ -190,12 +190,12 @@ async def test_where_the_list_is_broken_for_good_a_delete_ends_and_a_making_repe
     magnum = Magnum(unlisted=[broken] * 20)
     first = await provision(magnum)
     assert await provision(magnum, repeated=True) == first
-    gone: Command[DeprovisionCluster] = command(  # type: ignore[assignment]
+    gone: Command[DeprovisionCluster] = command(
         DeprovisionCluster(cloud="devcloud", cluster_id=None)
     )
     assert await deprovision_cluster(magnum, KIT, Lookout(Server), gone) == (first, [])
     for known in (None, first):
-        again: Command[DeprovisionCluster] = command(  # type: ignore[assignment]
+        again: Command[DeprovisionCluster] = command(
             DeprovisionCluster(cloud="devcloud", cluster_id=known)
         )
         assert await deprovision_cluster(magnum, KIT, Lookout(Server), again) is None
