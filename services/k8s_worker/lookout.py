@@ -1,7 +1,8 @@
 """Looking at clusters, each through a connection of its own that is kept between looks.
 
-The certificate for it is made by Magnum when first needed, lives in this process' memory, and is
-made anew before it ends or when it isn't taken any more (the cluster's authority was replaced).
+The certificate for it is made by Magnum while the cluster is being made or when first needed, lives
+in this process' memory, and is made anew before it ends or when it isn't taken any more (the
+cluster's authority was replaced).
 No look holds up those at others for long: so many are under way, and one that did not answer the
 last time is given a short time to, and then left alone for a while. Its look goes on meanwhile, and
 what comes of it is told to whoever asks next.
@@ -13,8 +14,8 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -22,6 +23,7 @@ from services.k8s_worker.backend import Access, ApiServer, Cluster, Look, Projec
 from services.k8s_worker.certificates import new_access
 from services.k8s_worker.checks import checks_of
 from services.k8s_worker.looking import SHORT, NotYet, Places, Silences
+from shared.runtime.errors import ColobusError
 from shared.runtime.locks import KeyedLocks
 
 T = TypeVar("T")
@@ -64,10 +66,25 @@ class Lookout:
         self._connect = connect
         self._most = most
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        #: Access to clusters in the making, as yet without an address; None: it was not to be had.
+        self._prepared: OrderedDict[str, Access | None] = OrderedDict()
         self._locks = KeyedLocks()
         self._places = Places()
         self._looks: dict[str, _UnderWay] = {}
         self._silences = Silences()
+
+    async def prepare(self, project: Project, cluster: Cluster) -> None:
+        """Have the certificate of a cluster in the making signed, so that its first look is short.
+
+        Tried once: what fails here is tried again, and told, when the certificate is needed.
+        """
+        if cluster.id in self._prepared or cluster.id in self._kept:
+            return
+        self._prepared[cluster.id] = None
+        while len(self._prepared) > self._most:
+            self._prepared.popitem(last=False)
+        with suppress(ColobusError):
+            self._prepared[cluster.id] = await new_access(project, cluster, WHO)
 
     async def look(self, project: Project, cluster: Cluster) -> tuple[datetime, Look]:
         """Return what the API server says, and since when that may have been so.
@@ -140,7 +157,10 @@ class Lookout:
             self._kept.move_to_end(cluster.id)
             return kept
         await self._drop(cluster.id)
-        access = await new_access(project, cluster, WHO)
+        prepared = self._prepared.pop(cluster.id, None)
+        access = prepared and replace(prepared, address=cluster.api_address)
+        if access is None or _is_stale(access, cluster):
+            access = await new_access(project, cluster, WHO)
         made = _Kept(access, self._connect(access), datetime.now(UTC))
         self._kept[cluster.id] = made
         while len(self._kept) > self._most:
@@ -151,6 +171,7 @@ class Lookout:
         """The cluster is not there any more: nor is anything that was known of it."""
         self._silences.over(cluster_id)
         self._looks.pop(cluster_id, None)
+        self._prepared.pop(cluster_id, None)
         await self._drop(cluster_id)
 
     async def _drop(self, cluster_id: str) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
+from kubernetes_asyncio.client import CoreV1Api
+from kubernetes_asyncio.config import new_client_from_config_dict
 
 from colobus.client import Client
 from colobus.errors import ApiError, ResourceEnded
@@ -62,6 +64,22 @@ spec:
 """
 
 
+#: Nobody runs its pods: the test says what a kubelet would say there.
+PULLING = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  progressDeadlineSeconds: 15
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      nodeName: nobodys
+      containers: [{name: web, image: "registry.invalid/none:1"}]
+"""
+
+
 class Inside:
     """A cluster as its owner sees it."""
 
@@ -77,6 +95,20 @@ class Inside:
     def get(self, namespace: str, *words: str) -> Any:
         """What it shows, as JSON."""
         return json.loads(self.ask("get", "--namespace", namespace, "--output=json", *words))
+
+    async def say_not_pulled(self, namespace: str, words: str) -> None:
+        """Say of the namespace's pods what a kubelet says when it can't pull their image."""
+        config = yaml.safe_load(self._kubeconfig)
+        waiting = {"waiting": {"reason": "ImagePullBackOff", "message": words}}
+        async with await new_client_from_config_dict(config) as opened:
+            core = CoreV1Api(opened)
+            for pod in (await core.list_namespaced_pod(namespace)).items:
+                (container,) = pod.spec.containers
+                shown = {"name": container.name, "image": container.image, "imageID": ""}
+                status = {**shown, "ready": False, "restartCount": 0, "state": waiting}
+                await core.patch_namespaced_pod_status(
+                    pod.metadata.name, namespace, {"status": {"containerStatuses": [status]}}
+                )
 
     def has(self, namespace: str) -> bool:
         """Tell whether there is such a namespace."""
@@ -231,6 +263,25 @@ async def test_what_the_cluster_does_not_take_fails_with_its_words_and_leaves_no
         await bigtop.create_app(CreateApp(cluster=cluster_id, manifests=(widget, elsewhere)))
     (fault,) = refused.value.problem.errors
     assert fault.pointer == "/manifests/1/metadata/namespace"
+
+
+async def test_an_image_that_is_not_to_be_had_fails_in_the_kubelets_words(
+    bigtop: Client, cluster: tuple[str, Inside]
+) -> None:
+    """Hollow nodes pull nothing: on a node that nobody runs the test speaks for the kubelet."""
+    cluster_id, inside = cluster
+    made = await bigtop.create_app(CreateApp(cluster=cluster_id, manifests=PULLING))
+
+    def pods() -> bool:
+        return inside.has(made.id) and bool(inside.get(made.id, "pods")["items"])
+
+    await eventually(lambda: asyncio.to_thread(pods), within=WITHIN, what="it has its pod")
+    await inside.say_not_pulled(made.id, "no such manifest")
+    with pytest.raises(ResourceEnded, match="ImagePullBackOff: no such manifest"):
+        await bigtop.wait(made.id, timeout=WITHIN)
+    ended = await bigtop.get(made.id)
+    assert (ended.status.phase, ended.status.reason) == (Phase.FAILED, "image_pull_failed")
+    assert not inside.has(made.id)
 
 
 async def test_a_cluster_with_apps_is_in_use_until_its_end_is_forced(

@@ -108,7 +108,9 @@ async def test_manifests_and_opened_secrets_are_applied_in_a_namespace_of_the_ap
     assert "Secret" not in repr(applied)
 
 
-@pytest.mark.parametrize(("box", "keeps"), [(None, True), (sealed(), False)])
+@pytest.mark.parametrize(
+    ("box", "keeps"), [(None, True), (sealed(), False)], ids=["none named", "none at all named"]
+)
 async def test_a_change_keeps_secrets_unless_it_names_some(box: str | None, keeps: bool) -> None:
     """None at all may be named, too."""
     house = House()
@@ -123,7 +125,11 @@ async def test_a_change_keeps_secrets_unless_it_names_some(box: str | None, keep
     assert house.server.applied[0].keeps_secrets is keeps
 
 
-@pytest.mark.parametrize("box", [seal(KEY.public_key, b'{"kind": "Secret"}'), "bm9uc2Vuc2U="])
+@pytest.mark.parametrize(
+    "box",
+    [seal(KEY.public_key, b'{"kind": "Secret"}'), "bm9uc2Vuc2U="],
+    ids=["no list", "no box"],
+)
 async def test_a_box_that_holds_no_secrets_is_refused_for_good(box: str) -> None:
     """Before the cluster is asked anything."""
     house = House()

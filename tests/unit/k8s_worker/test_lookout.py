@@ -14,6 +14,8 @@ from services.k8s_worker import lookout as room
 from services.k8s_worker.backend import Access, Unanswered
 from services.k8s_worker.looking import NotYet, Silences
 from services.k8s_worker.lookout import Lookout
+from shared.contract.problems import Reason
+from shared.runtime.errors import TemporaryError
 from tests.support.conditions import eventually
 from tests.unit.k8s_worker.magnum import Magnum, Server
 
@@ -54,6 +56,38 @@ async def test_a_connection_is_kept_and_the_longest_unused_goes() -> None:
     assert house.closed() == [True, False, False]
     await house.lookout.close()
     assert all(house.closed())
+
+
+async def test_what_was_signed_while_it_was_made_opens_it_where_it_is_then() -> None:
+    """Asked for once, however often it is looked at meanwhile."""
+    house = House()
+    cluster = house.add()
+    for _ in range(2):
+        await house.lookout.prepare(house.magnum, replace(cluster, api_address=""))
+    assert (house.magnum.signatures, house.servers) == (1, [])
+    await house.lookout.look(house.magnum, cluster)
+    await house.lookout.prepare(house.magnum, cluster)
+    assert (house.magnum.signatures, house.servers[0].access.address) == (1, API)
+
+
+async def test_what_could_not_be_signed_while_it_was_made_is_signed_for_its_first_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It costs Magnum no second call before."""
+    house = House()
+    cluster = house.add()
+    tries = []
+
+    async def refused(*asked: object) -> Access:
+        tries.append(asked)
+        raise TemporaryError("not yet", reason=Reason.BACKEND_REFUSED)
+
+    with monkeypatch.context() as early:
+        early.setattr(room, "new_access", refused)
+        for _ in range(2):
+            await house.lookout.prepare(house.magnum, cluster)
+    await house.lookout.look(house.magnum, cluster)
+    assert (len(tries), house.magnum.signatures) == (1, 1)
 
 
 async def test_a_certificate_that_is_not_taken_is_replaced_but_not_at_each_look(

@@ -98,6 +98,16 @@ async def test_where_the_list_is_broken_those_that_are_known_are_asked_for() -> 
     assert seen["gone"].gone
 
 
+async def test_one_in_the_making_is_prepared_for_and_not_asked() -> None:
+    """Its server may not be there yet; what opens it takes Magnum a while, and is known by then."""
+    house = House()
+    made = house.magnum.add("new", KIT.labels("new"), status="CREATE_IN_PROGRESS")
+    seen = await house.inspect(new=made.id)
+    assert isinstance(seen["new"], ClusterObserved)
+    assert seen["new"].cluster_status == "CREATE_IN_PROGRESS"
+    assert (house.magnum.signatures, house.servers) == (1, {})
+
+
 def test_ten_thousand_nodes_are_told_within_bounds() -> None:
     """Who owns a cluster may register what he likes: the worst are told, all are counted."""
     nodes = [
