@@ -14,10 +14,10 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from services.k8s_worker.backend import Access, ApiServer, Cluster, Look, Project, Unanswered
 from services.k8s_worker.certificates import new_access
@@ -33,6 +33,8 @@ WHO = "colobus"
 AHEAD = timedelta(hours=1)
 #: A certificate that is not taken is replaced when it is so old: signing costs Magnum two calls.
 YOUNG = timedelta(minutes=1)
+#: How often it is tried to prepare for a cluster in the making.
+TRIES = 3
 #: How many connections are kept; the longest unused ones go first.
 MOST = 500
 #: So long what came of a look is worth telling, in seconds.
@@ -59,6 +61,19 @@ class _UnderWay:
         return self.task.done() and datetime.now(UTC) - self.begun_at > FRESH
 
 
+@dataclass(frozen=True)
+class _Prepared:
+    """Access to a cluster in the making, as yet without an address."""
+
+    task: asyncio.Task[Access]
+    tries: int
+
+    @property
+    def failed(self) -> bool:
+        """It was not to be had, as by a Magnum that has not made the cluster's authority yet."""
+        return self.task.done() and (self.task.cancelled() or self.task.exception() is not None)
+
+
 class Lookout:
     """The API servers that were looked at. ``connect`` opens a connection."""
 
@@ -66,25 +81,26 @@ class Lookout:
         self._connect = connect
         self._most = most
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
-        #: Access to clusters in the making, as yet without an address; None: it was not to be had.
-        self._prepared: OrderedDict[str, Access | None] = OrderedDict()
+        self._prepared: OrderedDict[str, _Prepared] = OrderedDict()
         self._locks = KeyedLocks()
         self._places = Places()
         self._looks: dict[str, _UnderWay] = {}
         self._silences = Silences()
 
-    async def prepare(self, project: Project, cluster: Cluster) -> None:
-        """Have the certificate of a cluster in the making signed, so that its first look is short.
+    def prepare(self, project: Project, cluster: Cluster) -> None:
+        """Begin to have the certificate of a cluster in the making signed: its first look is short.
 
-        Tried once: what fails here is tried again, and told, when the certificate is needed.
+        Nobody waits for that. After `TRIES` it is left to the first look, which says what is wrong.
         """
-        if cluster.id in self._prepared or cluster.id in self._kept:
+        known = self._prepared.get(cluster.id)
+        tries = 0 if known is None else known.tries
+        if cluster.id in self._kept or tries == TRIES or (known is not None and not known.failed):
             return
-        self._prepared[cluster.id] = None
+        task = asyncio.create_task(new_access(project, cluster, WHO))
+        task.add_done_callback(_noted)
+        self._prepared[cluster.id] = _Prepared(task, tries + 1)
         while len(self._prepared) > self._most:
-            self._prepared.popitem(last=False)
-        with suppress(ColobusError):
-            self._prepared[cluster.id] = await new_access(project, cluster, WHO)
+            self._prepared.popitem(last=False)[1].task.cancel()
 
     async def look(self, project: Project, cluster: Cluster) -> tuple[datetime, Look]:
         """Return what the API server says, and since when that may have been so.
@@ -157,8 +173,7 @@ class Lookout:
             self._kept.move_to_end(cluster.id)
             return kept
         await self._drop(cluster.id)
-        prepared = self._prepared.pop(cluster.id, None)
-        access = prepared and replace(prepared, address=cluster.api_address)
+        access = await self._signed_before(cluster)
         if access is None or _is_stale(access, cluster):
             access = await new_access(project, cluster, WHO)
         made = _Kept(access, self._connect(access), datetime.now(UTC))
@@ -167,11 +182,23 @@ class Lookout:
             await self._drop(next(iter(self._kept)))
         return made
 
+    async def _signed_before(self, cluster: Cluster) -> Access | None:
+        """What was prepared, if it could be: it had no address yet."""
+        prepared = self._prepared.pop(cluster.id, None)
+        if prepared is None:
+            return None
+        try:
+            return replace(await prepared.task, address=cluster.api_address)
+        except ColobusError:
+            return None
+
     async def forget(self, cluster_id: str) -> None:
         """The cluster is not there any more: nor is anything that was known of it."""
         self._silences.over(cluster_id)
         self._looks.pop(cluster_id, None)
-        self._prepared.pop(cluster_id, None)
+        prepared = self._prepared.pop(cluster_id, None)
+        if prepared is not None:
+            prepared.task.cancel()
         await self._drop(cluster_id)
 
     async def _drop(self, cluster_id: str) -> None:
@@ -184,7 +211,8 @@ class Lookout:
 
     async def close(self) -> None:
         """Close all connections; looks that are under way end."""
-        under_way = [look.task for look in self._looks.values()]
+        under_way: list[asyncio.Task[Any]] = [look.task for look in self._looks.values()]
+        under_way += [one.task for one in self._prepared.values()]
         for task in under_way:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
@@ -192,7 +220,7 @@ class Lookout:
             await self._drop(cluster_id)
 
 
-def _noted(task: asyncio.Task[Look]) -> None:
+def _noted(task: asyncio.Task[Any]) -> None:
     if not task.cancelled():
         task.exception()  # nobody may be waiting any more
 

@@ -203,7 +203,7 @@ async def _seen(
 ) -> tuple[datetime | None, Look | str | None]:
     """What its API server says, or why it does not; and since when, if it was asked earlier."""
     if cluster.status == MAKING:
-        await lookout.prepare(project, cluster)
+        lookout.prepare(project, cluster)
     if cluster.status not in LIVING:
         return None, None
     if not cluster.api_address:

@@ -63,31 +63,65 @@ async def test_what_was_signed_while_it_was_made_opens_it_where_it_is_then() -> 
     house = House()
     cluster = house.add()
     for _ in range(2):
-        await house.lookout.prepare(house.magnum, replace(cluster, api_address=""))
-    assert (house.magnum.signatures, house.servers) == (1, [])
+        house.lookout.prepare(house.magnum, replace(cluster, api_address=""))
     await house.lookout.look(house.magnum, cluster)
-    await house.lookout.prepare(house.magnum, cluster)
+    house.lookout.prepare(house.magnum, cluster)
+    await house.lookout.close()
     assert (house.magnum.signatures, house.servers[0].access.address) == (1, API)
 
 
-async def test_what_could_not_be_signed_while_it_was_made_is_signed_for_its_first_look(
+async def test_what_can_not_be_signed_while_it_is_made_is_tried_a_few_times(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It costs Magnum no second call before."""
+    """And then for its first look."""
     house = House()
     cluster = house.add()
-    tries = []
+    tried: asyncio.Queue[None] = asyncio.Queue()
+    tries = 0
 
-    async def refused(*asked: object) -> Access:
-        tries.append(asked)
+    async def refused(*_: object) -> Access:
+        nonlocal tries
+        tries += 1
+        tried.put_nowait(None)
         raise TemporaryError("not yet", reason=Reason.BACKEND_REFUSED)
 
     with monkeypatch.context() as early:
         early.setattr(room, "new_access", refused)
-        for _ in range(2):
-            await house.lookout.prepare(house.magnum, cluster)
+        for _ in range(room.TRIES):
+            house.lookout.prepare(house.magnum, cluster)
+            await asyncio.wait_for(tried.get(), 60)
+        house.lookout.prepare(house.magnum, cluster)
     await house.lookout.look(house.magnum, cluster)
-    assert (len(tries), house.magnum.signatures) == (1, 1)
+    assert (tries, house.magnum.signatures) == (room.TRIES, 1)
+
+
+@pytest.mark.parametrize("end", ["forgotten", "one too many", "closed"])
+async def test_what_is_prepared_for_nobody_any_more_ends(
+    monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """A key that nobody needs is not kept, and a Magnum that is silent not waited for."""
+    house = House(most=1)
+    ended = asyncio.Event()
+
+    async def silent(*_: object) -> Access:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        raise AssertionError
+
+    monkeypatch.setattr(room, "new_access", silent)
+    first = house.add("first")
+    house.lookout.prepare(house.magnum, first)
+    await asyncio.sleep(0)  # it begins
+    if end == "forgotten":
+        await house.lookout.forget(first.id)
+    elif end == "one too many":
+        house.lookout.prepare(house.magnum, house.add("second"))
+    else:
+        await house.lookout.close()
+    await asyncio.wait_for(ended.wait(), 60)
+    await house.lookout.close()
 
 
 async def test_a_certificate_that_is_not_taken_is_replaced_but_not_at_each_look(

@@ -27,6 +27,7 @@ from shared.runtime.deadline import Deadline
 from shared.runtime.errors import TemporaryError
 from shared.worker.command import Command
 from shared.worker.marks import Marks
+from tests.support.conditions import eventually
 from tests.unit.k8s_worker.magnum import Magnum, Server
 
 KIT = Kit(Marks("test", "k8s_worker"), ())
@@ -105,7 +106,13 @@ async def test_one_in_the_making_is_prepared_for_and_not_asked() -> None:
     seen = await house.inspect(new=made.id)
     assert isinstance(seen["new"], ClusterObserved)
     assert seen["new"].cluster_status == "CREATE_IN_PROGRESS"
-    assert (house.magnum.signatures, house.servers) == (1, {})
+
+    async def signed() -> bool:
+        return house.magnum.signatures == 1
+
+    await eventually(signed, what="a certificate is signed")
+    assert house.servers == {}
+    await house.lookout.close()
 
 
 def test_ten_thousand_nodes_are_told_within_bounds() -> None:
