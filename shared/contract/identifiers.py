@@ -29,3 +29,9 @@ def kind_of(resource_id: str) -> str:
     """Return the kind that an id is of; what has not the form of an id is of none (empty)."""
     prefix, _, ulid = resource_id.rpartition("-")
     return prefix if _ULID.fullmatch(ulid) else ""
+
+
+def created_at(resource_id: str) -> float | None:
+    """Return when a resource's id was given, in seconds since 1970; None where it is no such id."""
+    _, _, ulid = resource_id.rpartition("-")
+    return ULID.from_str(ulid.upper()).timestamp if _ULID.fullmatch(ulid) else None

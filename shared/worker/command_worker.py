@@ -29,6 +29,7 @@ from shared.worker import outcome
 from shared.worker.command import Answer, Command, CommandHandler, Handlers
 from shared.worker.limits import Limits, NoSlot, Slot
 from shared.worker.metrics import COMMAND_SECONDS, COMMANDS
+from shared.worker.turns import turn_of
 
 #: How long a command waits for a place on its backend, in seconds. After that it is given back to
 #: the scheduler, whose pauses between attempts take no place here.
@@ -136,7 +137,8 @@ class CommandWorker(Generic[C]):
         lasts = command.deadline.remaining() > self._patience
         patience = command.deadline.remaining(at_most=self._patience)
         try:
-            async with self._limits.of(command.message).slot(patience) as slot:
+            limit, turn = self._limits.of(command.message), turn_of(command.envelope)
+            async with limit.slot(patience, turn) as slot:
                 yield slot
         except NoSlot:
             raise outcome.busy() if lasts else outcome.expired() from None

@@ -8,12 +8,18 @@ burst count once: only what started after the last cut can cut again.
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from shared.contract.messages import Message
 from shared.worker.metrics import BACKEND_BUSY, BACKEND_LIMIT
+from shared.worker.turns import Turn
+
+#: The turn of those among whom none is preferred.
+SAME: Turn = (0.0, "")
 
 
 class NoSlot(Exception):
@@ -33,14 +39,15 @@ class Slot:
 
 
 class AdaptiveLimit:
-    """An adaptive semaphore, first come first served. ``maximum`` is also where it starts."""
+    """An adaptive semaphore whose waiters have turns. ``maximum`` is also where it starts."""
 
     def __init__(self, worker: str, backend: str, *, maximum: int, minimum: int = 1) -> None:
         self._maximum, self._minimum = float(maximum), float(minimum)
         self._limit = self._maximum
         self._busy = 0
         self._cuts = 0
-        self._freed = asyncio.Condition()
+        self._waiting: list[tuple[Turn, int, asyncio.Future[None]]] = []
+        self._arrivals = itertools.count()
         self._limit_gauge = BACKEND_LIMIT.labels(worker, backend)
         self._busy_gauge = BACKEND_BUSY.labels(worker, backend)
         self._show()
@@ -51,16 +58,17 @@ class AdaptiveLimit:
         return int(self._limit)
 
     @asynccontextmanager
-    async def slot(self, patience: float | None = None) -> AsyncIterator[Slot]:
+    async def slot(self, patience: float | None = None, turn: Turn = SAME) -> AsyncIterator[Slot]:
         """Wait for a place and hold it; the outcome moves the bound.
+
+        The smallest ``turn`` of those that wait goes first, and of the same the first that came.
 
         Raises `NoSlot` after ``patience`` seconds without one (None: waits on). That moves nothing,
         since the backend was not asked.
         """
         try:
-            async with asyncio.timeout(patience), self._freed:
-                await self._freed.wait_for(lambda: self._busy < self.limit)
-                self._busy += 1
+            async with asyncio.timeout(patience):
+                await self._enter(turn)
         except TimeoutError:
             raise NoSlot from None
         slot = Slot(cuts_seen=self._cuts)
@@ -69,10 +77,31 @@ class AdaptiveLimit:
             yield slot
         finally:
             self._learn(slot)
-            self._busy -= 1
-            self._show()
-            async with self._freed:
-                self._freed.notify_all()
+            self._leave()
+
+    async def _enter(self, turn: Turn) -> None:
+        admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (turn, next(self._arrivals), admitted))
+        self._admit()
+        try:
+            await admitted
+        except asyncio.CancelledError:
+            if not admitted.cancelled():  # it was let in just when it gave up
+                self._leave()
+            raise
+
+    def _admit(self) -> None:
+        """Let in as many as there is room for; who has given up meanwhile takes none."""
+        while self._waiting and self._busy < self.limit:
+            _, _, admitted = heapq.heappop(self._waiting)
+            if not admitted.done():
+                admitted.set_result(None)
+                self._busy += 1
+
+    def _leave(self) -> None:
+        self._busy -= 1
+        self._admit()
+        self._show()
 
     def _learn(self, slot: Slot) -> None:
         if not slot.faltered:

@@ -16,6 +16,7 @@ from services.baremetal_worker.provisioner.kit import Kit
 from shared.contract.messages import DeployMachine
 from shared.contract.problems import Reason
 from shared.runtime.errors import TemporaryError
+from shared.worker.chap import Account
 from shared.worker.errors import Conflict
 
 
@@ -46,13 +47,20 @@ async def prepare_disk(
     """Have the node know exactly this disk. Raises `TemporaryError` while it must go off first."""
     await _connect(metal, kit, node, order.initiator_iqn, owner)
     wanted = wanted_target(kit, order, owner)
+    account = kit.chap.account(order.target_iqn, order.initiator_iqn)
+    try:
+        await metal.add_target(wanted, account)  # hardly ever the node knows one to boot from
+    except Conflict:
+        await _replace_target(metal, node, wanted, account)
+
+
+async def _replace_target(metal: Metal, node: Node, wanted: Target, account: Account) -> None:
     known = await metal.targets(node.id)
     right = next((one for one in known if same_target(one, wanted)), None)
     for wrong in [one for one in known if one is not right]:
         await _must_be_off(metal, node)
         await metal.remove_target(wrong.id)
     if right is None:
-        account = kit.chap.account(order.target_iqn, order.initiator_iqn)
         try:
             await metal.add_target(wanted, account)
         except Conflict as error:  # since we looked: another replica has the same command

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from shared.contract.identifiers import is_id, new_id, new_ulid
+from shared.contract.identifiers import created_at, is_id, new_id, new_ulid
 
 
 def test_new_ids_are_of_their_kind_and_unique() -> None:
@@ -38,6 +40,13 @@ ULID = "01jnf6y3z8k2w9q4t7b5r1c0ga"
 def test_only_the_exact_form_is_an_id(text: str, valid: bool) -> None:
     """What a user gives as an id goes no further unless it has the form of one."""
     assert is_id(text, "vm") is valid
+
+
+def test_an_id_tells_when_it_was_given() -> None:
+    """In seconds; what has not the form of an id tells nothing."""
+    before = time.time()
+    assert before - 0.001 <= (created_at(new_id("vm")) or 0.0) <= time.time()
+    assert created_at(f"vm-{ULID.upper()}") is created_at("vm_worker/devcloud") is None
 
 
 def test_a_new_ulid_is_lower_case() -> None:

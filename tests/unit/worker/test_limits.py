@@ -128,3 +128,43 @@ def test_each_backend_has_a_limit_of_its_own() -> None:
     one = limits.of(DeprovisionVm(cloud="one"))
     assert one is limits.of(InspectVms(cloud="one", vms=()))
     assert one is not limits.of(DeprovisionVm(cloud="two"))
+
+
+async def test_the_smallest_turn_goes_first_and_of_the_same_the_first_that_came() -> None:
+    """Also where somebody before has given up."""
+    limit = AdaptiveLimit("test", "turns", maximum=1)
+    order: list[str] = []
+
+    async def work(name: str, at: float) -> None:
+        async with limit.slot(turn=(at, "")):
+            order.append(name)
+
+    async with limit.slot():
+        tasks = []
+        for name, at in (("third", 2.0), ("gone", 0.0), ("first", 1.0), ("second", 1.0)):
+            tasks.append(asyncio.create_task(work(name, at)))
+            await asyncio.sleep(0)
+        tasks[1].cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert order == ["first", "second", "third"]
+
+
+async def test_who_is_let_in_just_when_it_gives_up_keeps_no_place() -> None:
+    """Both can come in one turn of the loop."""
+    limit = AdaptiveLimit("test", "both", maximum=1)
+    leave = asyncio.Event()
+
+    async def hold() -> None:
+        async with limit.slot():
+            await leave.wait()
+        waiter.cancel()
+
+    holder = asyncio.create_task(hold())
+    await asyncio.sleep(0)
+    waiter = asyncio.create_task(succeed(limit))
+    await asyncio.sleep(0)
+    leave.set()
+    await asyncio.gather(holder, waiter, return_exceptions=True)
+    assert waiter.cancelled()
+    async with asyncio.timeout(60):
+        await succeed(limit)
