@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from devcloud.components.mariadb import query
 from devcloud.site import Site
+from tests.faults.rows import plain, rows
 
 _OWN = "colobus_faults"
 _COMPLETE = "CREATE_COMPLETE"
@@ -34,9 +35,7 @@ _TRIGGER = f"""
     SELECT NEW.{{id}}, NEW.name, {{status}}, NEW.{{reason}} FROM DUAL"""
 _UNLESS_THE_SAME = " WHERE NOT ({status} <=> {before})"
 _READ = f"""
-    SELECT id, name, COALESCE(status, ''),
-        REPLACE(REPLACE(COALESCE(reason, ''), '\\n', ' '), '\\t', ' ')
-    FROM {_OWN}.words ORDER BY number"""
+    SELECT id, name, COALESCE(status, ''), {plain("reason")} FROM {_OWN}.words ORDER BY number"""
 
 
 @dataclass(frozen=True)
@@ -66,9 +65,9 @@ class Words:
         self._site = site
 
     def all(self) -> Iterator[Word]:
-        """Yield every word, in order."""
-        for line in query(self._site, _READ).splitlines():
-            yield Word(*line.split("\t"))
+        """Yield every word, in order; raise `NotSeen` where the database gives no answer."""
+        for row in rows(self._site, _READ):
+            yield Word(*row)
 
     def names(self) -> dict[str, str]:
         """Return {id of a stack or cluster: its resource}."""
