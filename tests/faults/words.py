@@ -24,11 +24,13 @@ _TABLES = {
     "heat.stack": ("id", "CONCAT({row}.action, '_', {row}.status)", "status_reason"),
     "magnum.cluster": ("uuid", "{row}.status", "status_reason"),
 }
+#: What a trigger can't write, whom it listens to can't either: it takes all that they may say.
 _MADE = f"""
     CREATE DATABASE IF NOT EXISTS {_OWN};
     CREATE OR REPLACE TABLE {_OWN}.words (
         number BIGINT AUTO_INCREMENT PRIMARY KEY,
-        id VARCHAR(36) NOT NULL, name VARCHAR(255) NOT NULL, status VARCHAR(80), reason TEXT)"""
+        id VARCHAR(36) NOT NULL, name VARCHAR(255) NOT NULL, status VARCHAR(80), reason LONGTEXT)
+        CHARACTER SET utf8mb4"""
 _TRIGGER = f"""
     CREATE OR REPLACE TRIGGER {{table}}_{{when}} AFTER {{when}} ON {{table}} FOR EACH ROW
     INSERT INTO {_OWN}.words (id, name, status, reason)
