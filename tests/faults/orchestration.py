@@ -88,7 +88,7 @@ class Orchestration:
         names = self.words.names()
         yield from clusters(self.magnum, names)
         yield from admissions(self.magnum, names)
-        yield from self._on_the_host()
+        yield from self._on_the_host(names)
         yield from self._parts()
 
     def _in_heat(self) -> Iterator[Held]:
@@ -98,9 +98,9 @@ class Orchestration:
                 whose = marks.resource_of(one["tags"] or ()) or "nobody"
                 yield Held("stack", one["id"], whose, None, one["stack_status"])
 
-    def _on_the_host(self) -> Iterator[Held]:
+    def _on_the_host(self, names: Mapping[str, str]) -> Iterator[Held]:
         """The folders of clusters, whole or half gone, and who runs in them."""
-        names, root = self.words.names(), clusters_root(self.cloud.supervisor.site)
+        root = clusters_root(self.cloud.supervisor.site)
         for path in sorted(root.iterdir()):
             (uuid,) = UUID.findall(path.name)
             half = path.name != uuid
