@@ -55,7 +55,7 @@ WHOLE = {
         *("root_image", "config_image", "iscsi_target", "account", "system", "port"),
     ),
     "stack": ("stack", "stack_network", "stack_port"),
-    "cluster": ("cluster", "folder", "control_plane"),
+    "cluster": ("cluster", "credential", "folder", "control_plane"),
 }
 #: How it is when it is whole.
 STATES = {
@@ -78,6 +78,7 @@ SERVES = {
     "account": "iscsi_target",
     "system": "node",
     "stack_port": "stack_network",
+    "credential": "cluster",
     "folder": "cluster",
     "control_plane": "cluster",
 }

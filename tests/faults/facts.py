@@ -77,7 +77,7 @@ class Evidence:
     ``answers``: {idempotency key: ids answered}; ``left_over``: {place: how many of what should
     have passed: timers, outbox rows, unconfirmed requests, messages in queues, deliveries}.
     ``usage``: {(tenant, name): amount} as kept; ``demands``: {id: {name: amount}}; ``losers``: the
-    backends that may themselves have lost what they were making.
+    backends that may themselves have lost what they were making, when that was still being made.
     """
 
     plans: tuple[Plan, ...]

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from devcloud.components.mariadb import query
 from devcloud.site import Site
 from tests.faults.facts import Instance
+from tests.faults.rows import plain, rows
 
 #: One row per instance, deleted or not, in either cell: who has it, whether it was ever launched,
 #: and Nova's fault (those of a host that gave it on to the next one aside). A server that no host
 #: was found for is in cell 0.
-_INSTANCES = """
+_INSTANCES = f"""
     SELECT i.display_name, i.launched_at IS NOT NULL, i.vm_state = 'error', COALESCE(
-        (SELECT REPLACE(REPLACE(f.message, '\\n', ' '), '\\t', ' ') FROM {cell}.instance_faults f
+        (SELECT {plain("f.message")} FROM {{cell}}.instance_faults f
          WHERE f.instance_uuid = i.uuid AND f.message NOT LIKE '%re-scheduled%'
          ORDER BY f.id DESC LIMIT 1), '')
-    FROM {cell}.instances i WHERE i.display_name IN ({names})"""
+    FROM {{cell}}.instances i WHERE i.display_name IN ({{names}})"""
 _CELLS = ("nova", "nova_cell0")
 #: Accepted, and lost before any cell got it: such a server is in BUILD for ever.
 _UNMAPPED = """
@@ -36,12 +36,12 @@ def instances(site: Site, ids: Iterable[str], servers: Mapping[str, str]) -> Ite
     """
     names = _listed(ids)
     for cell in _CELLS if names else ():
-        for line in query(site, _INSTANCES.format(cell=cell, names=names)).splitlines():
-            name, launched, in_error, fault = line.split("\t")
+        for row in rows(site, _INSTANCES.format(cell=cell, names=names)):
+            name, launched, in_error, fault = row
             said = fault or ("Nova gives no reason." if in_error == "1" else None)
             yield Instance(name, launched=launched == "1", fault=said)
     if uuids := _listed(servers):
-        for uuid in query(site, _UNMAPPED.format(uuids=uuids)).split():
+        for (uuid,) in rows(site, _UNMAPPED.format(uuids=uuids)):
             yield Instance(servers[uuid], launched=False)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from devcloud.plugins.colobus_devcloud_kubernetes.folder import Folder
 from tests.end_to_end.clusters.conftest import Magnum
 from tests.end_to_end.stacks.conftest import Heat
 from tests.faults.facts import Held, Instance, Reservation
+from tests.faults.magnum import UUID, admissions, clusters
 from tests.faults.plan import STACK_QUOTAS, Wares
 from tests.faults.schedule import ORCHESTRATORS, STACK_SERVICES
 from tests.faults.words import Words, listening
@@ -36,7 +37,6 @@ _CABLES = {
 }
 #: How Heat calls what it makes: after its stack, which is called after its resource.
 _PART = re.compile(r"(stack-[0-9a-z]{26})-")
-_CLUSTER = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _T = TypeVar("_T")
 
 
@@ -85,8 +85,10 @@ class Orchestration:
     def held(self) -> Iterator[Held]:
         """Everything that there is, object by object."""
         yield from self._in_heat()
-        yield from self._in_magnum()
-        yield from self._on_the_host()
+        names = self.words.names()
+        yield from clusters(self.magnum, names)
+        yield from admissions(self.magnum, names)
+        yield from self._on_the_host(names)
         yield from self._parts()
 
     def _in_heat(self) -> Iterator[Held]:
@@ -96,22 +98,16 @@ class Orchestration:
                 whose = marks.resource_of(one["tags"] or ()) or "nobody"
                 yield Held("stack", one["id"], whose, None, one["stack_status"])
 
-    def _in_magnum(self) -> Iterator[Held]:
-        for tenant in STACK_QUOTAS:
-            for one in _asked(partial(self.magnum.clusters, tenant)):
-                whose = one["labels"].get("colobus_resource", "nobody")
-                yield Held("cluster", one["uuid"], whose, None, one["status"])
-
-    def _on_the_host(self) -> Iterator[Held]:
+    def _on_the_host(self, names: Mapping[str, str]) -> Iterator[Held]:
         """The folders of clusters, whole or half gone, and who runs in them."""
-        names, root = self.words.names(), clusters_root(self.cloud.supervisor.site)
+        root = clusters_root(self.cloud.supervisor.site)
         for path in sorted(root.iterdir()):
-            (uuid,) = _CLUSTER.findall(path.name)
+            (uuid,) = UUID.findall(path.name)
             half = path.name != uuid
             state = None if half else Folder(path).status().state
             what = "half_folder" if half else "folder"
             yield Held(what, path.name, names.get(uuid, "nobody"), uuid, state)
-        running = {uuid for line in _command_lines(str(root)) for uuid in _CLUSTER.findall(line)}
+        running = {uuid for line in _command_lines(str(root)) for uuid in UUID.findall(line)}
         for uuid in sorted(running):
             yield Held("control_plane", f"in {uuid}", names.get(uuid, "nobody"), uuid)
 
@@ -162,12 +158,23 @@ class Orchestration:
         return Counter(name for name in self.words.names().values() if name in ids)
 
     def clear(self) -> None:
-        """Remove what a test that failed has left, the templates of clusters, and Heat's leaks."""
+        """Remove what a test that failed has left, the templates of clusters, and Heat's leaks.
+
+        Each of them, whatever of the others can't be removed.
+        """
+        with ExitStack() as steps:  # the last one first
+            steps.callback(self._clear_parts)
+            steps.callback(self._clear_stacks)
+            for tenant in STACK_QUOTAS:
+                steps.callback(self.magnum.clear, tenant)
+
+    def _clear_stacks(self) -> None:
         for tenant in STACK_QUOTAS:
-            self.magnum.clear(tenant)
             for stack in self.heat.stacks(tenant):
                 self.heat.of(tenant).orchestration.delete_stack(stack["id"])
         eventually_sync(self._no_stacks, within=120, what="no stack is left")
+
+    def _clear_parts(self) -> None:
         compute, network = self.cloud.admin.compute, self.cloud.admin.network
         left = list(self._parts())
         for what, remove in (
@@ -204,8 +211,10 @@ def orchestration(environment: dict[str, str], cloud: Cloud) -> Iterator[Orchest
     heat, magnum = Heat(environment, cloud), Magnum(environment, cloud, cloud.supervisor)
     with listening(cloud.supervisor.site) as words:
         made = Orchestration(cloud, heat, magnum, words)
-        yield made
-        made.clear()
+        try:
+            yield made
+        finally:
+            made.clear()
 
 
 def settings(folder: Path) -> dict[str, dict[str, str]]:

@@ -6,29 +6,17 @@ import asyncio
 import itertools
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 
 import aiohttp
 
 from tests.faults.evidence import OUT
 from tests.faults.facts import Held
-from tests.support.conditions import eventually
+from tests.support.conditions import eventually, meanwhile
 
 #: How long the cloud may be out at the end of a watch, in seconds.
 LAST_LOOK = 120
-
-
-@asynccontextmanager
-async def _meanwhile(doing: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Run it beside, until the end; what it raised is raised then."""
-    task = asyncio.create_task(doing)
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 class Watch:
@@ -47,7 +35,7 @@ class Watch:
     async def looking(self) -> AsyncIterator[None]:
         """Look about once a second, and once more at the end: that look must succeed."""
         self._begun = time.monotonic()
-        async with _meanwhile(self._go_on()):
+        async with meanwhile(self._go_on()):
             yield
         await eventually(self._look, within=LAST_LOOK, what="the cloud can be asked")
 
@@ -112,7 +100,7 @@ class Pause:
         """Ask some ten times a second, each time on a connection of its own."""
         self._answered = self._until = time.monotonic()
         try:
-            async with _meanwhile(self._ask()):
+            async with meanwhile(self._ask()):
                 yield
         finally:
             self._until = time.monotonic()

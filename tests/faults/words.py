@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from devcloud.components.mariadb import query
 from devcloud.site import Site
+from tests.faults.rows import plain, rows
 
 _OWN = "colobus_faults"
 _COMPLETE = "CREATE_COMPLETE"
@@ -23,20 +24,20 @@ _TABLES = {
     "heat.stack": ("id", "CONCAT({row}.action, '_', {row}.status)", "status_reason"),
     "magnum.cluster": ("uuid", "{row}.status", "status_reason"),
 }
+#: What a trigger can't write, whom it listens to can't either: it takes all that they may say.
 _MADE = f"""
     CREATE DATABASE IF NOT EXISTS {_OWN};
     CREATE OR REPLACE TABLE {_OWN}.words (
         number BIGINT AUTO_INCREMENT PRIMARY KEY,
-        id VARCHAR(36) NOT NULL, name VARCHAR(255) NOT NULL, status VARCHAR(80), reason TEXT)"""
+        id VARCHAR(36) NOT NULL, name VARCHAR(255) NOT NULL, status VARCHAR(80), reason LONGTEXT)
+        CHARACTER SET utf8mb4"""
 _TRIGGER = f"""
     CREATE OR REPLACE TRIGGER {{table}}_{{when}} AFTER {{when}} ON {{table}} FOR EACH ROW
     INSERT INTO {_OWN}.words (id, name, status, reason)
     SELECT NEW.{{id}}, NEW.name, {{status}}, NEW.{{reason}} FROM DUAL"""
 _UNLESS_THE_SAME = " WHERE NOT ({status} <=> {before})"
 _READ = f"""
-    SELECT id, name, COALESCE(status, ''),
-        REPLACE(REPLACE(COALESCE(reason, ''), '\\n', ' '), '\\t', ' ')
-    FROM {_OWN}.words ORDER BY number"""
+    SELECT id, name, COALESCE(status, ''), {plain("reason")} FROM {_OWN}.words ORDER BY number"""
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,9 @@ class Words:
         self._site = site
 
     def all(self) -> Iterator[Word]:
-        """Yield every word, in order."""
-        for line in query(self._site, _READ).splitlines():
-            yield Word(*line.split("\t"))
+        """Yield every word, in order; raise `NotSeen` where the database gives no answer."""
+        for row in rows(self._site, _READ):
+            yield Word(*row)
 
     def names(self) -> dict[str, str]:
         """Return {id of a stack or cluster: its resource}."""

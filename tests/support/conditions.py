@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
 _T = TypeVar("_T")
@@ -37,3 +38,15 @@ def eventually_sync(
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {within} s: {what}; last: {result!r}")
         time.sleep(_PAUSE)
+
+
+@asynccontextmanager
+async def meanwhile(doing: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Run it beside, until the end; what it raised is raised then."""
+    task = asyncio.create_task(doing)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

@@ -81,10 +81,19 @@ class TenantNetwork:
             ),
         ]
 
-    def leftovers(self, cluster: str) -> list[str]:
-        """Return all that a cluster has in the cloud, its network and its credential included."""
-        neutron, identity = self._cloud.network, self._cloud.identity
-        credentials = identity.application_credentials(self._cloud.current_user_id)
-        kinds = (neutron.networks(), neutron.subnets(), neutron.routers(), credentials)
+    def leftovers(self, cluster: str, asked_by: Any = None) -> list[str]:
+        """Return all that a cluster has in the cloud, its network and its credential included.
+
+        ``asked_by``: the connection of the user who asked for the cluster, for the credential is
+        that user's; this person, where it isn't given.
+        """
+        neutron, asker = self._cloud.network, asked_by or self._cloud
+        kinds = (neutron.networks(), neutron.subnets(), neutron.routers())
         found = [each.name for kind in kinds for each in kind if cluster in each.name]
-        return [*self.balancers(cluster), *found]
+        return [*self.balancers(cluster), *found, *credentials(asker, cluster)]
+
+
+def credentials(connection: Any, cluster: str = "") -> list[str]:
+    """Return the names of the user's application credentials: of one cluster, or all."""
+    found = connection.identity.application_credentials(connection.current_user_id)
+    return [one.name for one in found if cluster in one.name]

@@ -41,8 +41,12 @@ class Magnum:
 
     def of(self, tenant: str) -> Any:
         """Magnum, in the tenant's project."""
+        return self.connection(tenant).container_infrastructure_management
+
+    def connection(self, tenant: str) -> Any:
+        """A connection to the tenant's project, as the user who asks for clusters."""
         project = self.environment[f"DEVCLOUD_PROJECT_ID_{tenant.upper()}"]
-        return self.cloud.connect("devcloud", project).container_infrastructure_management
+        return self.cloud.connect("devcloud", project)
 
     def clusters(self, tenant: str = "bigtop") -> list[dict[str, Any]]:
         """The tenant's clusters that are this installation's, as Magnum lists them."""
@@ -52,9 +56,12 @@ class Magnum:
             answer = magnum.get("/clusters/detail")
             return answer if answer.status_code == 200 else None  # 400: one begins, or ends
 
-        answer = eventually_sync(listed, what="Magnum lists clusters")
+        return self.ours(eventually_sync(listed, what="Magnum lists clusters").json())
+
+    def ours(self, shown: dict[str, Any]) -> list[dict[str, Any]]:
+        """Those that are this installation's, of a list of clusters as Magnum answers it."""
         owner = self.cloud.marks.installation_id
-        found: list[dict[str, Any]] = answer.json()["clusters"]
+        found: list[dict[str, Any]] = shown["clusters"]
         return [one for one in found if one["labels"].get("colobus_installation") == owner]
 
     def templates(self, tenant: str = "bigtop") -> list[str]:
