@@ -103,6 +103,30 @@ def test_a_cluster_that_is_there_is_not_made_again(tmp_path: Path) -> None:
     assert (again.path / "pki" / "ca.key").stat().st_mode & 0o777 == 0o600
 
 
+def no_credential() -> dict[str, str]:
+    """Stand for a credential that must not be asked for: that ends the one in use."""
+    raise AssertionError("a credential was asked for")
+
+
+def test_a_cluster_that_is_there_gets_no_other_credential(tmp_path: Path) -> None:
+    """It keeps its own."""
+    Folder.create(tmp_path / "c1", "ca", "key", [], lambda: {"secret": "own"})
+    again = Folder.create(tmp_path / "c1", "ca", "key", [], no_credential)
+    assert again.login() == {"secret": "own"}
+
+
+def test_what_was_half_made_is_discarded(tmp_path: Path) -> None:
+    """The key of a cluster's authority must not outlive it; what is not there is no trouble."""
+    with pytest.raises(AssertionError):
+        Folder.create(tmp_path / "c1", "ca", "key", [], no_credential)
+    assert list(tmp_path.rglob("ca.key"))
+    half = Folder(tmp_path / "c1")
+    assert not half.exists()
+    half.discard()
+    half.discard()
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_removed_cluster_leaves_no_file(tmp_path: Path) -> None:
     """Nor a name for its remains."""
     made = Folder.create(tmp_path / "c1", "ca", "key", [])
