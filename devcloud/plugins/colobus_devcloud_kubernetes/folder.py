@@ -180,6 +180,12 @@ class Folder:
         shutil.rmtree(gone)
 
 
+def end_removals(root: Path) -> None:
+    """Remove what somebody who was killed has half removed of clusters under a root."""
+    for gone in root.glob(".*.gone"):
+        shutil.rmtree(gone, ignore_errors=True)  # or at the next start
+
+
 def _read(path: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(path.read_text())
     return content
