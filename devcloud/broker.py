@@ -20,6 +20,7 @@ from devcloud.processes import Daemon
 # Not the wrapper in /usr/sbin, which wants to be root or rabbitmq.
 SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 AMQP_HEADER = b"AMQP\x00\x00\x09\x01"
+CONNECT_WITHIN = 5.0
 
 
 def password_hash(password: str, salt: bytes) -> str:
@@ -44,7 +45,7 @@ def has_consumer(url: str, queue: str) -> bool:
     import aio_pika
 
     async def look() -> bool:
-        async with await aio_pika.connect(url, timeout=5) as connection:
+        async with await aio_pika.connect(url, timeout=CONNECT_WITHIN) as connection:
             channel = await connection.channel()
             found = (await channel.declare_queue(queue, passive=True)).declaration_result
             return bool(found.consumer_count)
@@ -73,7 +74,7 @@ def empty_queue(url: str, queue: str, within: float = 30.0) -> int:
 
     async def empty() -> int:
         deadline = time.monotonic() + within
-        async with await aio_pika.connect(url, timeout=within) as connection:
+        async with await aio_pika.connect(url, timeout=CONNECT_WITHIN) as connection:
             channel = await connection.channel()
             while True:
                 found = await channel.declare_queue(queue, passive=True)
