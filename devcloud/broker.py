@@ -8,8 +8,8 @@ import hashlib
 import json
 import os
 import socket
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from devcloud.component import Component
@@ -20,6 +20,7 @@ from devcloud.processes import Daemon
 # Not the wrapper in /usr/sbin, which wants to be root or rabbitmq.
 SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 AMQP_HEADER = b"AMQP\x00\x00\x09\x01"
+CONNECT_WITHIN = 5.0
 
 
 def password_hash(password: str, salt: bytes) -> str:
@@ -37,35 +38,58 @@ def speaks_amqp(port: int) -> bool:
         return False
 
 
-@dataclass(frozen=True, slots=True)
-class Queue:
-    """How a queue stands: who serves it, and what waits in it."""
-
-    consumers: int = 0
-    messages: int = 0
-
-
-def look_at_queue(url: str, queue: str) -> Queue:
-    """Return how a queue stands; one that is not there, or can't be asked for, is empty."""
+def has_consumer(url: str, queue: str) -> bool:
+    """Tell whether somebody serves a queue; a broker that can't be asked has none."""
     if not speaks_amqp(int(url.rpartition(":")[2].partition("/")[0])):
-        return Queue()  # the library would log an error
+        return False  # the library would log an error
     import aio_pika
 
-    async def look() -> Queue:
-        async with await aio_pika.connect(url, timeout=5) as connection:
+    async def look() -> bool:
+        async with await aio_pika.connect(url, timeout=CONNECT_WITHIN) as connection:
             channel = await connection.channel()
             found = (await channel.declare_queue(queue, passive=True)).declaration_result
-            return Queue(found.consumer_count or 0, found.message_count or 0)
+            return bool(found.consumer_count)
 
     try:
         return asyncio.run(look())
     except (aio_pika.exceptions.AMQPError, OSError, TimeoutError):
-        return Queue()
+        return False
 
 
-def has_consumer(url: str, queue: str) -> bool:
-    """Tell whether somebody serves a queue."""
-    return look_at_queue(url, queue).consumers > 0
+class QueueNotEmptied(RuntimeError):
+    """What waits in a queue could not be thrown away; the message says why."""
+
+
+def empty_queue(url: str, queue: str, within: float = 30.0) -> int:
+    """Throw away all that waits in a queue whose consumer has ended; return how much that was.
+
+    What the consumer was sent and had not acknowledged is put back only when the broker has noticed
+    its end, so that is waited for. A queue that is not there has nothing.
+
+    Raises:
+        QueueNotEmptied: The broker does not answer, or the queue still has a consumer after so many
+            seconds.
+    """
+    import aio_pika
+
+    async def empty() -> int:
+        deadline = time.monotonic() + within
+        async with await aio_pika.connect(url, timeout=CONNECT_WITHIN) as connection:
+            channel = await connection.channel()
+            while True:
+                found = await channel.declare_queue(queue, passive=True)
+                if not found.declaration_result.consumer_count:
+                    return (await found.purge()).message_count or 0
+                if time.monotonic() > deadline:
+                    raise QueueNotEmptied(f"{queue} is served for {within:.0f} s still")
+                await asyncio.sleep(0.1)
+
+    try:
+        return asyncio.run(empty())
+    except aio_pika.exceptions.ChannelNotFoundEntity:
+        return 0
+    except (aio_pika.exceptions.AMQPError, OSError, TimeoutError) as error:
+        raise QueueNotEmptied(f"{queue}: {error}") from error
 
 
 class Broker(Component):

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 import devcloud.plugins
-from devcloud.broker import has_consumer, look_at_queue
+from devcloud.broker import empty_queue, has_consumer
 from devcloud.component import Component
 from devcloud.components.mariadb import query
 from devcloud.credentials import write_private
@@ -40,7 +40,15 @@ TOPIC = "octavia_provisioning_v2"
 KEY_LENGTH = 32
 YEARS = 10
 #: What may be left on its way, and what is said of it then.
-UNFINISHED = ("load_balancer", "listener", "pool", "member", "l7policy", "l7rule")
+UNFINISHED = (
+    "load_balancer",
+    "listener",
+    "pool",
+    "member",
+    "health_monitor",
+    "l7policy",
+    "l7rule",
+)
 SET_TO_ERROR = "SET provisioning_status = 'ERROR' WHERE provisioning_status LIKE 'PENDING%'"
 
 
@@ -144,15 +152,20 @@ class OctaviaWorker(OctaviaPart):
         return (Daemon(self.name, [program(self.site, self.name), config], variables),)
 
     def start(self) -> None:
-        """Start it; what one that was killed had begun is in error, as an operator would set it.
+        """Start it; what one that was killed did not end is in error, as an operator would set it.
 
-        Octavia takes up such work only with a job board, and refuses every order for it meanwhile.
-        What waits in the queue was not begun: while something does, none is taken for the other.
+        Octavia takes up what was begun only with a job board, and refuses every order for it
+        meanwhile. What was begun can't be told from what waits in the queue, since an order is
+        acknowledged before it is carried out. So those that wait go too; who gave them, and finds
+        an error, makes it anew.
+
+        Raises:
+            QueueNotEmptied: It can't be known that no order for these is left.
         """
-        waiting = look_at_queue(broker_url(self.site, "amqp"), TOPIC).messages
-        if not self.running() and not waiting:
-            for table in UNFINISHED:
-                query(self.site, f"UPDATE octavia.{table} {SET_TO_ERROR}")
+        if not self.running():
+            empty_queue(broker_url(self.site, "amqp"), TOPIC)
+            changes = (f"UPDATE octavia.{table} {SET_TO_ERROR}" for table in UNFINISHED)
+            query(self.site, "; ".join(changes))
         super().start()
 
     def ready(self) -> bool:

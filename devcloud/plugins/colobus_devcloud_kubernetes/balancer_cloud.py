@@ -50,7 +50,7 @@ class BalancerCloud:
         """Make it, or make it so, and return its floating IP.
 
         Raises:
-            CloudFailed: Octavia failed, or took too long.
+            CloudFailed: Octavia failed, or took too long; or the cluster is about to be deleted.
             openstack.exceptions.SDKException: A call was refused; a quota is one reason.
         """
         found = self._only(wanted.name)
@@ -60,6 +60,8 @@ class BalancerCloud:
             self._delete(found)
             found = None
         if found is None:
+            if not self._served():  # whoever deletes the cluster would find it on its way
+                raise CloudFailed(f"{wanted.name} is not made: the cluster is to be deleted")
             made = self._balancers.create_load_balancer(**self._whole(wanted))
             found = self._settled(made.id)
             if found is None or found.provisioning_status != "ACTIVE":
@@ -163,7 +165,10 @@ class BalancerCloud:
             if seen != {(each["address"], each["protocol_port"]) for each in members}:
                 path = f"/lbaas/pools/{there.id}/members"
                 exceptions.raise_from_response(self._balancers.put(path, json={"members": members}))
-                self._settled(found.id)
+                left = self._settled(found.id)
+                if left is None or left.provisioning_status != "ACTIVE":
+                    # What is in error then is made anew by the next try.
+                    raise CloudFailed(f"Octavia did not change the members of {wanted.name}")
 
     def _floating_ip(self, port: str, description: str) -> str:
         """Return the address on a port; one that is without a port, of a former one, is taken."""

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
@@ -35,6 +36,35 @@ AGAIN = 3.0
 AT_ONCE = 6
 
 
+class Alarm:
+    """Wakes who looks at a cluster: after a change, and once some time after a look that failed.
+
+    Args:
+        clock: Seconds that only grow.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._changed = threading.Event()
+        self._again = float("inf")
+
+    def ring(self) -> None:
+        """Have it looked at now."""
+        self._changed.set()
+
+    def ring_again(self) -> None:
+        """Have it looked at in a while, if nothing changes before."""
+        self._again = self._clock() + AGAIN
+
+    def rings(self, within: float = PAUSE) -> bool:
+        """Wait so many seconds at most; tell whether it is to be looked at now."""
+        if not self._changed.wait(within) and self._clock() < self._again:
+            return False
+        self._changed.clear()
+        self._again = float("inf")
+        return True
+
+
 class Server:
     """Serves one cluster, until it is to be deleted."""
 
@@ -42,7 +72,7 @@ class Server:
         self._folder = folder
         self._login = login
         self._stopping = stopping
-        self._changed = threading.Event()
+        self._alarm = Alarm()
         self._ended = threading.Event()
 
     def run(self) -> None:
@@ -55,14 +85,13 @@ class Server:
     def _run(self) -> None:
         address = self._folder.status().host
         api = ApiServer(address, self._folder.path / "pki", ADMIN)
-        self._changed.set()
+        self._alarm.ring()
         for path in (*KINDS.values(), NODES):
             threading.Thread(target=self._watch, args=(api, path), daemon=True).start()
         with ThreadPoolExecutor(AT_ONCE) as pool:
             cluster = ClusterBalancers(self._folder.path.name, api, self._cloud(), pool)
             while self._served():
-                if self._changed.wait(PAUSE):
-                    self._changed.clear()
+                if self._alarm.rings():
                     self._turn(cluster)
                     self._stopping.wait(PAUSE)
 
@@ -71,7 +100,7 @@ class Server:
         with self._folder.balancing():
             done = self._served() and cluster.work()
         if not done:
-            threading.Timer(AGAIN, self._changed.set).start()
+            self._alarm.ring_again()
 
     def _cloud(self) -> BalancerCloud:
         connection = connect(self._login)
@@ -86,10 +115,10 @@ class Server:
     def _watch(self, api: ApiServer, path: str) -> None:
         while self._served():
             try:
-                api.watch(path, self._changed.set)
+                api.watch(path, self._alarm.ring)
             except Unanswered:
                 self._stopping.wait(AGAIN)
-            self._changed.set()
+            self._alarm.ring()
 
     def _served(self) -> bool:
         ending = self._stopping.is_set() or self._ended.is_set()

@@ -139,6 +139,9 @@ class ClusterBalancers:
         except (Unanswered, *CLOUD_FAILURES) as error:
             self._tell(who, seen, str(error))
             return False
+        except Exception as error:  # noqa: BLE001 - one object's trouble is not another's
+            self._tell(who, seen, f"{type(error).__name__}: {error}")
+            return False
         else:
             self._told.pop(who, None)
         return True
@@ -161,7 +164,7 @@ class ClusterBalancers:
         if not seen["metadata"].get("deletionTimestamp"):  # it is to be one without
             now = self._show(who, [])
         if now is not None:
-            held = now["metadata"]["finalizers"]
+            held = now["metadata"].get("finalizers") or ()  # none: somebody took ours meanwhile
             self._finalize(who, now, [each for each in held if each != FINALIZERS[who.kind]])
 
     def _finalize(self, who: Owner, seen: Object, finalizers: list[str]) -> None:

@@ -39,6 +39,17 @@ def ensure(network: Any, cluster: str, external: str) -> str:
     return str(subnet.id)
 
 
+def exists(network: Any, cluster: str, project: str) -> bool:
+    """Tell whether there is any of it; the network is the first to be made, and the last to go.
+
+    Args:
+        network: openstacksdk's proxy of Neutron, as an administrator.
+        cluster: The cluster's uuid.
+        project: Whose it is.
+    """
+    return bool(list(network.networks(name=network_name(cluster), project_id=project)))
+
+
 def remove(network: Any, cluster: str, project: str) -> None:
     """Remove all of it that is there.
 

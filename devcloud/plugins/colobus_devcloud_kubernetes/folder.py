@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -59,7 +59,7 @@ class Folder:
         ca: str,
         ca_key: str,
         nodes: list[str],
-        login: Mapping[str, str] | None = None,
+        login: Callable[[], Mapping[str, str]] | None = None,
     ) -> Folder:
         """Make it, at once or not at all; one that is there stays.
 
@@ -68,22 +68,32 @@ class Folder:
             ca: The cluster's certificate authority (PEM).
             ca_key: Its key, not encrypted (PEM).
             nodes: The nodes' names.
-            login: How the tenant's cloud is reached for it (`tenant_cloud.Login`), if it shall have
-                load balancers.
+            login: Gives how the tenant's cloud is reached for it (`tenant_cloud.Login`), if it
+                shall have load balancers; asked only when it is made.
         """
-        if path.is_dir():
-            return cls(path)
-        making = path.with_name(f".{path.name}.making")
-        shutil.rmtree(making, ignore_errors=True)
+        made = cls(path)
+        if made.exists():
+            return made
+        made.discard()
+        making = made._making
         for folder in (making, making / "pki"):
             folder.mkdir(mode=0o700)
         (making / "pki" / "ca.crt").write_text(ca)
         _write(making / "pki" / "ca.key", ca_key)
         if login is not None:
-            _write(making / "cloud.json", json.dumps(dict(login)))
+            _write(making / "cloud.json", json.dumps(dict(login())))
         cls(making).want(Wanted(nodes))
         making.rename(path)
-        return cls(path)
+        return made
+
+    def discard(self) -> None:
+        """Leave nothing of what somebody who was killed has half made: keys are in it."""
+        if self._making.is_dir():
+            shutil.rmtree(self._making)
+
+    @property
+    def _making(self) -> Path:
+        return self.path.with_name(f".{self.path.name}.making")
 
     def exists(self) -> bool:
         """Tell whether anything of the cluster is left."""
@@ -168,6 +178,12 @@ class Folder:
         gone = self.path.with_name(f".{self.path.name}.{time.time_ns()}.gone")
         self.path.rename(gone)
         shutil.rmtree(gone)
+
+
+def end_removals(root: Path) -> None:
+    """Remove what somebody who was killed has half removed of clusters under a root."""
+    for gone in root.glob(".*.gone"):
+        shutil.rmtree(gone, ignore_errors=True)  # or at the next start
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from types import FrameType
 
 from .api_server import Unanswered
 from .control_plane import ControlPlane, ControlPlaneFailed, Interrupted
-from .folder import FAILED, RUNNING, STARTING, Folder, Status, Wanted
+from .folder import FAILED, RUNNING, STARTING, Folder, Status, Wanted, end_removals
 
 PAUSE = 0.2
 #: Seconds until something that failed is tried again.
@@ -135,6 +135,7 @@ class Host:
 
     def run(self) -> None:
         """Look for clusters until told to end, and end with the last process."""
+        end_removals(self._root)
         while not self._stopping.wait(PAUSE):
             for folder in self._folders():
                 keeper = self._keepers.get(folder.path.name)

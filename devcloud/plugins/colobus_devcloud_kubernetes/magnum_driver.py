@@ -50,7 +50,7 @@ class Driver(driver.Driver):
             _text(authority.get_certificate()),
             _text(authority.get_decrypted_private_key()),
             nodes,
-            asdict(magnum_tenant.issue(context, cluster)),
+            lambda: asdict(magnum_tenant.issue(context, cluster)),
         )
         cluster.stack_id = cluster.uuid
 
@@ -76,6 +76,7 @@ class Driver(driver.Driver):
         """Have nothing left of it in the tenant's cloud, and ask for nothing to be left here."""
         folder = folder_of(cluster)
         magnum_tenant.clear(context, cluster, folder)
+        folder.discard()
         if folder.exists():
             folder.want(Wanted(nodes=[], deleted=True))
 

@@ -13,7 +13,7 @@ import magnum.conf
 from magnum.common import clients, keystone, octavia
 from magnum.common import context as contexts
 
-from . import cluster_network
+from . import cluster_remains
 from .folder import Folder
 from .tenant_cloud import Login
 
@@ -60,14 +60,13 @@ def clear(context: Any, cluster: Any, folder: Folder) -> None:
 
 
 def _clear_balancers(context: Any, administrator: Any, cluster: Any) -> None:
-    if keystone.is_octavia_enabled():
-        octavia.delete_loadbalancers(context, cluster)
-        network = clients.OpenStackClients(administrator).neutron()
-        # Magnum looks for those on ports, which may be gone by then.
-        for address in network.ips(project_id=cluster.project_id):
-            if (address.description or "").endswith(f" from cluster {cluster.uuid}"):
-                network.delete_ip(address)
-        cluster_network.remove(network, cluster.uuid, cluster.project_id)
+    cluster_remains.remove(
+        cluster.uuid,
+        cluster.project_id,
+        clients.OpenStackClients(administrator).neutron(),
+        lambda: clients.OpenStackClients(context).octavia().load_balancers(),
+        lambda: octavia.delete_loadbalancers(context, cluster),
+    )
 
 
 def _revoke(identity: Any, cluster: Any) -> None:

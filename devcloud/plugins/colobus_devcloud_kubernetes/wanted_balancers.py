@@ -198,8 +198,15 @@ def balancer_of_ingress(
     ]
     if spec.get("defaultBackend"):
         routes.append(Route("", "", False, pool(spec["defaultBackend"])))
-    # The first that fits is taken: the more a route says, the earlier it is asked.
-    routes.sort(key=lambda route: (not route.host, not route.exact, -len(route.path)))
+    # The first that fits is taken: the more a route says, the earlier it is asked, of hosts first.
+    routes.sort(
+        key=lambda route: (
+            not route.host,
+            route.host.startswith("*."),
+            not route.exact,
+            -len(route.path),
+        )
+    )
     listener = Listener(name, "HTTP", HTTP_PORT, tuple(routes))
     found = tuple(sorted(pools.values(), key=lambda each: each.name))
     return Balancer(name, who.description(cluster), (listener,), found, nodes)
@@ -210,7 +217,7 @@ def _port(services: Mapping[str, Object], wanted: Object) -> Object:
     if service is None:
         raise NotYet(f"there is no Service {wanted['name']}")
     asked = wanted["port"]
-    for port in service["spec"]["ports"]:
+    for port in service["spec"].get("ports") or ():  # without: ExternalName, or headless
         if port["port"] == asked.get("number") or (
             asked.get("name") and port.get("name") == asked["name"]
         ):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import openstack
 import pytest
 from kubernetes_asyncio import client
 from kubernetes_asyncio.client.api_client import ApiClient
@@ -19,6 +22,8 @@ from tests.support.octavia import TenantNetwork
 
 pytestmark = pytest.mark.timeout(1800)  # where Kubernetes isn't built yet
 WITHIN = 180.0
+#: More than Octavia's worker makes at once, so that some wait while others are begun.
+BACKLOG = 6
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +49,13 @@ def alice(environment: dict[str, str]) -> Clusters:
 def bigtop(environment: dict[str, str]) -> TenantNetwork:
     """What bigtop has of load balancers."""
     return TenantNetwork(environment, "alice")
+
+
+@pytest.fixture(scope="module")
+def octavia(environment: dict[str, str]) -> Any:
+    """Octavia itself, to a member of bigtop."""
+    config = openstack.config.OpenStackConfig(config_files=[environment["OS_CLIENT_CONFIG_FILE"]])
+    return openstack.connection.Connection(config=config.get_one(cloud="alice")).load_balancer
 
 
 @pytest.fixture(scope="module")
@@ -251,26 +263,151 @@ async def test_who_makes_them_is_killed(
     )
 
 
-async def test_octavias_worker_is_killed_on_the_way(
-    supervisor: Supervisor, api: ApiClient, bigtop: TenantNetwork, cluster: str
+async def test_octavias_worker_is_killed_with_a_backlog(
+    supervisor: Supervisor, api: ApiClient, bigtop: TenantNetwork, octavia: Any, cluster: str
 ) -> None:
-    """What it left half made is made anew when it is back."""
+    """What it had begun is in error when it is back, and what waited too: it is made anew."""
     networking = client.NetworkingV1Api(api)
+    names = [f"orphan-{number}" for number in range(BACKLOG)]
+
+    def pending() -> set[str]:
+        return {
+            each.id
+            for each in octavia.load_balancers()
+            if "_orphan-" in each.name and each.provisioning_status == "PENDING_CREATE"
+        }
+
     await asyncio.to_thread(supervisor.pause, "octavia-worker")
     try:
-        await apply_ingress(api, "orphan")
-
-        async def begun() -> bool:
-            return any(each.endswith("orphan") for each in bigtop.balancers(cluster))
-
-        await eventually(begun, within=WITHIN, what="Octavia's API has made its row")
+        # All are seen in one look: the next one is only after the end of this.
+        await asyncio.to_thread(supervisor.pause, "kubernetes-balancers")
+        try:
+            for name in names:
+                await apply_ingress(api, name)
+        finally:
+            await asyncio.to_thread(supervisor.resume, "kubernetes-balancers")
+        eventually_sync(
+            lambda: len(pending()) == BACKLOG, within=WITHIN, what="Octavia's API has made all rows"
+        )
+        await asyncio.to_thread(supervisor.resume, "octavia-worker")
+        eventually_sync(lambda: len(pending()) < BACKLOG, within=WITHIN, what="it has ended one")
         await asyncio.to_thread(supervisor.kill, "octavia-worker")
+        left = pending()
+        assert left
     finally:
         await asyncio.to_thread(supervisor.start, "octavia-worker")
-    await address_of(lambda: networking.read_namespaced_ingress("orphan", "default"))
-    await delete_ingress(api, "orphan")
-    await is_gone(lambda: networking.read_namespaced_ingress("orphan", "default"))
+    for name in names:
+        await address_of(partial(networking.read_namespaced_ingress, name, "default"))
+    assert not left & {each.id for each in octavia.load_balancers()}
+    for name in names:
+        await delete_ingress(api, name)
+    for name in names:
+        await is_gone(partial(networking.read_namespaced_ingress, name, "default"))
     assert not bigtop.balancers(cluster)
+
+
+async def test_members_follow_the_nodes(
+    api: ApiClient, bigtop: TenantNetwork, octavia: Any, cluster: str
+) -> None:
+    """In place: load balancer and address stay. A node is added and removed by hand here."""
+    core, networking = client.CoreV1Api(api), client.NetworkingV1Api(api)
+    port = await apply_ingress(api, "grown")
+    await address_of(lambda: networking.read_namespaced_ingress("grown", "default"))
+    name = f"kube_ingress_{cluster}_default_grown"
+    (before,) = octavia.load_balancers(name=name)
+    first = bigtop.balancer(name)
+
+    async def has(*members: tuple[str, int]) -> bool:
+        seen = bigtop.look(name)
+        return (
+            seen is not None
+            and seen.status == "ACTIVE"
+            and set(seen.members) == {*first.members, *members}
+            and seen.floating_ips == first.floating_ips
+        )
+
+    async def has_joined() -> bool:
+        await core.patch_node_status("guest", {"status": ready("192.0.2.7")})
+        return await has(("192.0.2.7", port))
+
+    await core.create_node({"metadata": {"name": "guest"}, "spec": {"unschedulable": True}})
+    try:
+        await eventually(has_joined, within=WITHIN, what="the new node is a member")
+    finally:
+        await core.delete_node("guest")
+    await eventually(has, within=WITHIN, what="the node that is gone is none")
+    (after,) = octavia.load_balancers(name=name)
+    assert after.id == before.id
+    await delete_ingress(api, "grown")
+    await is_gone(lambda: networking.read_namespaced_ingress("grown", "default"))
+    assert not bigtop.balancers(cluster)
+
+
+def ready(address: str) -> dict[str, Any]:
+    """Return the status that a node at an address would report now."""
+    now = datetime.now(UTC).isoformat()
+    condition = {"type": "Ready", "status": "True", "reason": "Test", "message": "by hand"}
+    return {
+        "addresses": [{"type": "InternalIP", "address": address}],
+        "conditions": [{**condition, "lastHeartbeatTime": now}],
+    }
+
+
+async def test_a_cluster_is_deleted_while_octavia_works_at_its_load_balancers(
+    supervisor: Supervisor,
+    alice: Clusters,
+    bigtop: TenantNetwork,
+    octavia: Any,
+    template: str,
+    tmp_path: Path,
+) -> None:
+    """Octavia refuses orders then; the driver waits, so one order to Magnum is enough."""
+    made = alice.begin(template, nodes=1)
+    name = f"kube_service_{made}_default_caught"
+    try:
+        alice.until(made, "CREATE_COMPLETE")
+        async with alice.access(made).connected(tmp_path) as api:
+            core = client.CoreV1Api(api)
+            await asyncio.to_thread(supervisor.pause, "octavia-worker")
+            try:
+                await core.create_namespaced_service(
+                    "default", service("caught", "LoadBalancer", 80)
+                )
+                eventually_sync(
+                    lambda: [each.id for each in octavia.load_balancers(name=name)],
+                    within=WITHIN,
+                    what="Octavia's API has made its row",
+                )
+                deleted = asyncio.create_task(asyncio.to_thread(alice.delete_once, made))
+
+                async def is_left() -> bool:
+                    events = (await core.list_namespaced_event("default")).items
+                    return any("left to who deletes" in event.message for event in events)
+
+                await eventually(is_left, within=WITHIN, what="who makes them has let go")
+                (seen,) = octavia.load_balancers(name=name)
+                assert seen.provisioning_status == "PENDING_CREATE"
+            finally:
+                await asyncio.to_thread(supervisor.resume, "octavia-worker")
+        await deleted
+    finally:
+        alice.delete(made)
+    assert not bigtop.leftovers(made)
+
+
+async def test_a_cluster_without_load_balancers_needs_no_octavia(
+    supervisor: Supervisor, alice: Clusters, template: str
+) -> None:
+    """It is registered in Keystone all the same, as after an `up` without it."""
+    for part in ("octavia-worker", "octavia-api"):
+        await asyncio.to_thread(supervisor.stop, part)
+    try:
+        made = alice.begin(template, nodes=1)
+        alice.until(made, "CREATE_COMPLETE")
+        alice.delete_once(made)
+    finally:
+        for part in ("octavia-api", "octavia-worker"):
+            await asyncio.to_thread(supervisor.start, part)
 
 
 async def test_a_cluster_that_nobody_drained_leaves_nothing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,13 @@ import pytest
 from devcloud.kubernetes import build as building
 from devcloud.kubernetes.build import BUILT, Build, build, built_path
 from devcloud.kubernetes.programs import ASSETS_VARIABLE, ETCD, on_this_machine
-from devcloud.plugins.colobus_devcloud_kubernetes.folder import RUNNING, Folder, Status, Wanted
+from devcloud.plugins.colobus_devcloud_kubernetes.folder import (
+    RUNNING,
+    Folder,
+    Status,
+    Wanted,
+    end_removals,
+)
 from devcloud.plugins.colobus_devcloud_kubernetes.node_names import MOST_NODES, NoRoom, chosen
 from devcloud.site import Site
 from tests.unit.devcloud.sites import site_in
@@ -103,6 +110,30 @@ def test_a_cluster_that_is_there_is_not_made_again(tmp_path: Path) -> None:
     assert (again.path / "pki" / "ca.key").stat().st_mode & 0o777 == 0o600
 
 
+def no_credential() -> dict[str, str]:
+    """Stand for a credential that must not be asked for: that ends the one in use."""
+    raise AssertionError("a credential was asked for")
+
+
+def test_a_cluster_that_is_there_gets_no_other_credential(tmp_path: Path) -> None:
+    """It keeps its own."""
+    Folder.create(tmp_path / "c1", "ca", "key", [], lambda: {"secret": "own"})
+    again = Folder.create(tmp_path / "c1", "ca", "key", [], no_credential)
+    assert again.login() == {"secret": "own"}
+
+
+def test_what_was_half_made_is_discarded(tmp_path: Path) -> None:
+    """The key of a cluster's authority must not outlive it; what is not there is no trouble."""
+    with pytest.raises(AssertionError):
+        Folder.create(tmp_path / "c1", "ca", "key", [], no_credential)
+    assert list(tmp_path.rglob("ca.key"))
+    half = Folder(tmp_path / "c1")
+    assert not half.exists()
+    half.discard()
+    half.discard()
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_removed_cluster_leaves_no_file(tmp_path: Path) -> None:
     """Nor a name for its remains."""
     made = Folder.create(tmp_path / "c1", "ca", "key", [])
@@ -112,3 +143,17 @@ def test_a_removed_cluster_leaves_no_file(tmp_path: Path) -> None:
     made.remove()
     assert not made.exists()
     assert not list(tmp_path.iterdir())
+
+
+def test_what_was_half_removed_goes_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys are in it; a cluster that is there stays."""
+    Folder.create(tmp_path / "c1", "ca", "key", [])
+    gone = Folder.create(tmp_path / "c2", "ca", "key", [])
+    with monkeypatch.context() as killed:
+        killed.setattr(shutil, "rmtree", lambda path: None)
+        gone.remove()
+    assert len(list(tmp_path.rglob("ca.key"))) == 2
+    end_removals(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["c1"]

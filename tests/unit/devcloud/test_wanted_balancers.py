@@ -77,17 +77,19 @@ def test_an_ingress_is_one_listener_with_a_pool_for_each_port_behind_it() -> Non
 
 
 def test_the_more_a_route_says_the_earlier_it_is_asked() -> None:
-    """Hosts first, then exact paths, then beginnings, the longest first; then the rest."""
+    """Hosts first, whole ones before others; exact paths, then the longest; then the rest."""
     seen = ingress(
         rule(
             path("web"), path("web", "/long/way"), path("web", "/long"), path("web", "/a", "Exact")
         ),
+        rule(path("web", "/long/way"), host="*.test"),
         rule(path("web", "/x"), host="a.test"),
         defaultBackend={"service": {"name": "web", "port": {"number": 80}}},
     )
     (listener,) = balancer_of_ingress(seen, {"web": service()}, "c1", NODES).listeners
     assert [(route.host, route.path, route.exact) for route in listener.routes] == [
         ("a.test", "/x", False),
+        ("*.test", "/long/way", False),
         ("", "/a", True),
         ("", "/long/way", False),
         ("", "/long", False),
