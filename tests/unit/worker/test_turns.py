@@ -51,7 +51,7 @@ def test_what_is_asked_of_old_ones_does_not_keep_a_new_one_waiting_for_ever() ->
     assert turn_of(of(old, 1)) < turn_of(of(old, 2))
 
 
-@pytest.mark.parametrize("subject", ["vm_worker/devcloud", born(3600)])
+@pytest.mark.parametrize("subject", ["vm_worker/devcloud", born(3600)], ids=["of many", "made up"])
 def test_what_is_no_older_than_its_command_has_the_turn_of_that(subject: str) -> None:
     """What is about many; and an id that somebody has made up."""
     assert turn_of(of(subject)) == (NOW.timestamp(), subject)
