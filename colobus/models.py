@@ -284,6 +284,14 @@ LabelKey = Annotated[str, Meta(pattern="^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-
 
 LabelValue = Annotated[str, Meta(max_length=255, pattern="^[^\\x00-\\x1f\\x7f]*" + _END)]
 
+Labels = Annotated[dict[LabelKey, LabelValue], Meta(max_length=64)]
+
+Seconds = Annotated[int, Meta(ge=1, le=30 * 86400, description="seconds, 1 s to 30 days")]
+
+MakingSeconds = Annotated[int, Meta(ge=1, le=86400, description="seconds for the making")]
+
+CallbackUrl = Annotated[str, Meta(min_length=1, max_length=2048)]
+
 CloudName = Annotated[
     str, Meta(min_length=1, max_length=255, pattern="^[^\\x00-\\x1f\\x7f]+" + _END)
 ]
@@ -298,13 +306,9 @@ SshKey = Annotated[
     ),
 ]
 
-Seconds = Annotated[int, Meta(ge=1, le=30 * 86400, description="seconds, 1 s to 30 days")]
+UserData = Annotated[str, Meta(min_length=1, max_length=49152)]
 
-Labels = Annotated[dict[LabelKey, LabelValue], Meta(max_length=64)]
-
-MakingSeconds = Annotated[int, Meta(ge=1, le=86400, description="seconds for the making")]
-
-CallbackUrl = Annotated[str, Meta(min_length=1, max_length=2048)]
+Arch = Annotated[str, Meta(pattern="^[a-z0-9_]{1,32}" + _END)]
 
 SizeGib = Annotated[int, Meta(ge=1, le=65536, description="GiB")]
 
@@ -334,86 +338,6 @@ InitiatorIqn = Annotated[
     ),
 ]
 
-
-class VmSpec(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
-):
-    """A virtual machine. ``user_data`` is write-only: it is sealed at the door and never shown."""
-
-    image: CloudName
-    flavor: CloudName
-    network: CloudName | None = None
-    floating_ip: bool = False
-    ssh_keys: Annotated[tuple[SshKey, ...], Meta(max_length=64)] = ()
-    user_data: Annotated[str, Meta(min_length=1, max_length=49152)] | None = None
-    security_groups: Annotated[tuple[CloudName, ...], Meta(max_length=32)] = ()
-    arch: Annotated[str, Meta(pattern="^[a-z0-9_]{1,32}" + _END)] | None = None
-
-
-class MachineSpec(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
-):
-    """A bare-metal machine: the same words as a VM. It boots from a copy of a golden image.
-
-    ``flavor`` is the operator's name for a class of nodes. The copy has the size of the image, or
-    the larger ``root_gib``. ``user_data`` is write-only: it is sealed at the door and never shown.
-    """
-
-    image: CloudName
-    flavor: CloudName
-    root_gib: SizeGib | None = None
-    network: CloudName | None = None
-    floating_ip: bool = False
-    ssh_keys: Annotated[tuple[SshKey, ...], Meta(max_length=64)] = ()
-    user_data: Annotated[str, Meta(min_length=1, max_length=49152)] | None = None
-    security_groups: Annotated[tuple[CloudName, ...], Meta(max_length=32)] = ()
-    arch: Annotated[str, Meta(pattern="^[a-z0-9_]{1,32}" + _END)] | None = None
-
-
-class VolumeSpec(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
-):
-    """A block volume: blank (``size_gib`` alone), or a copy of ``image`` or of ``snapshot``.
-
-    A copy has the size of what it is made of, or the larger ``size_gib``.
-    """
-
-    size_gib: SizeGib | None = None
-    image: CloudName | None = None
-    snapshot: SnapshotId | None = None
-
-    def __post_init__(self) -> None:
-        if self.size_gib is None and self.image is None and (self.snapshot is None):
-            raise ValueError("Name one of size_gib, image, snapshot.")
-        if self.image is not None and self.snapshot is not None:
-            raise ValueError("Name either image or snapshot, not both.")
-
-
-class SnapshotSpec(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
-):
-    """What a volume holds at a moment; new volumes can be made of it."""
-
-    volume: VolumeId
-
-
-class AttachmentSpec(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
-):
-    """A volume offered over iSCSI to one initiator, and to no other.
-
-    To one of which the name is known, or to the tenant's own ``machine``.
-    """
-
-    volume: VolumeId
-    initiator_iqn: InitiatorIqn | None = None
-    machine: MachineId | None = None
-
-    def __post_init__(self) -> None:
-        if (self.initiator_iqn is None) == (self.machine is None):
-            raise ValueError("Name either initiator_iqn or machine, and not both.")
-
-
 ParameterName = Annotated[str, Meta(pattern="^[A-Za-z0-9_.:-]{1,255}" + _END)]
 
 TemplateText = Annotated[
@@ -421,29 +345,6 @@ TemplateText = Annotated[
 ]
 
 StackSeconds = Annotated[int, Meta(ge=60, le=3600, description="seconds, in whole minutes of Heat")]
-
-
-class StackSpec(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
-):
-    """What Heat makes of a ``template`` (HOT, as text or as an object), or of one by its name.
-
-    ``hidden_parameters`` are those that the template marks ``hidden``; they are write-only: sealed
-    at the door and never shown. After ``timeout`` Heat gives the making up.
-    """
-
-    template: TemplateText | dict[str, Any] | None = None
-    template_name: CloudName | None = None
-    parameters: Annotated[dict[ParameterName, Any], Meta(max_length=200)] = {}
-    hidden_parameters: (
-        Annotated[dict[ParameterName, Any], Meta(min_length=1, max_length=200)] | None
-    ) = None
-    timeout: StackSeconds | None = None
-
-    def __post_init__(self) -> None:
-        if (self.template is None) == (self.template_name is None):
-            raise ValueError("Name either template or template_name, and not both.")
-
 
 NodeCount = Annotated[int, Meta(ge=1, le=1000, description="worker nodes")]
 
@@ -454,23 +355,6 @@ KubernetesVersion = Annotated[
         description="a version of Kubernetes: 1.20, or 1.20.2 to the letter",
     ),
 ]
-
-
-class ClusterSpec(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
-):
-    """A Kubernetes cluster of ``node_count`` workers.
-
-    ``flavor`` is that of its nodes, else the operator's. ``template`` is one of Magnum's by its
-    name or id; without one, that of version, flavor and arch is found or made.
-    """
-
-    node_count: NodeCount
-    version: KubernetesVersion
-    flavor: CloudName | None = None
-    template: CloudName | None = None
-    arch: Annotated[str, Meta(pattern="^[a-z0-9_]{1,32}" + _END)] | None = None
-
 
 Manifests = (
     Annotated[
@@ -504,6 +388,290 @@ HostName = Annotated[
 ]
 
 
+class LeaseRequest(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """How long the resource may live, in seconds."""
+
+    ttl: Seconds
+
+
+class UpdateResource(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``PATCH …/{id}``: what can change in place. ``labels`` replaces all."""
+
+    labels: Labels | None = None
+    lease: LeaseRequest | None = None
+
+
+class ExtendLease(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``POST …/extend``: the lease then ends ``ttl`` seconds from now."""
+
+    ttl: Seconds
+
+
+class VmSpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """A virtual machine. ``user_data`` is write-only: it is sealed at the door and never shown."""
+
+    image: CloudName
+    flavor: CloudName
+    network: CloudName | None = None
+    floating_ip: bool = False
+    ssh_keys: Annotated[tuple[SshKey, ...], Meta(max_length=64)] = ()
+    user_data: UserData | None = None
+    security_groups: Annotated[tuple[CloudName, ...], Meta(max_length=32)] = ()
+    arch: Arch | None = None
+
+
+class CreateVm(VmSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The body of ``POST /v1/vms``: the spec and what all kinds have, side by side."""
+
+    name: Name | None = None
+    labels: Labels = {}
+    lease: LeaseRequest | None = None
+    deadline: MakingSeconds | None = None
+    callback_url: CallbackUrl | None = None
+
+
+class MachineSpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """A bare-metal machine: the same words as a VM. It boots from a copy of a golden image.
+
+    ``flavor`` is the operator's name for a class of nodes. The copy has the size of the image, or
+    the larger ``root_gib``. ``user_data`` is write-only: it is sealed at the door and never shown.
+    """
+
+    image: CloudName
+    flavor: CloudName
+    root_gib: SizeGib | None = None
+    network: CloudName | None = None
+    floating_ip: bool = False
+    ssh_keys: Annotated[tuple[SshKey, ...], Meta(max_length=64)] = ()
+    user_data: UserData | None = None
+    security_groups: Annotated[tuple[CloudName, ...], Meta(max_length=32)] = ()
+    arch: Arch | None = None
+
+
+class CreateMachine(
+    MachineSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``POST /v1/machines``."""
+
+    name: Name | None = None
+    labels: Labels = {}
+    lease: LeaseRequest | None = None
+    deadline: MakingSeconds | None = None
+    callback_url: CallbackUrl | None = None
+
+
+class VolumeSpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """A block volume: blank (``size_gib`` alone), or a copy of ``image`` or of ``snapshot``.
+
+    A copy has the size of what it is made of, or the larger ``size_gib``.
+    """
+
+    size_gib: SizeGib | None = None
+    image: CloudName | None = None
+    snapshot: SnapshotId | None = None
+
+    def __post_init__(self) -> None:
+        if self.size_gib is None and self.image is None and (self.snapshot is None):
+            raise ValueError("Name one of size_gib, image, snapshot.")
+        if self.image is not None and self.snapshot is not None:
+            raise ValueError("Name either image or snapshot, not both.")
+
+
+class CreateVolume(
+    VolumeSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``POST /v1/volumes``."""
+
+    name: Name | None = None
+    labels: Labels = {}
+    lease: LeaseRequest | None = None
+    deadline: MakingSeconds | None = None
+    callback_url: CallbackUrl | None = None
+
+
+class VolumeChange(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """What of a volume's spec can change in place: it can grow."""
+
+    size_gib: SizeGib | None = None
+
+
+class UpdateVolume(
+    VolumeChange, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``PATCH /v1/volumes/{id}``: ``size_gib`` makes it larger, never smaller."""
+
+    labels: Labels | None = None
+    lease: LeaseRequest | None = None
+
+
+class SnapshotSpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """What a volume holds at a moment; new volumes can be made of it."""
+
+    volume: VolumeId
+
+
+class CreateSnapshot(
+    SnapshotSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``POST /v1/snapshots``."""
+
+    name: Name | None = None
+    labels: Labels = {}
+    lease: LeaseRequest | None = None
+    deadline: MakingSeconds | None = None
+    callback_url: CallbackUrl | None = None
+
+
+class AttachmentSpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """A volume offered over iSCSI to one initiator, and to no other.
+
+    To one of which the name is known, or to the tenant's own ``machine``.
+    """
+
+    volume: VolumeId
+    initiator_iqn: InitiatorIqn | None = None
+    machine: MachineId | None = None
+
+    def __post_init__(self) -> None:
+        if (self.initiator_iqn is None) == (self.machine is None):
+            raise ValueError("Name either initiator_iqn or machine, and not both.")
+
+
+class CreateAttachment(
+    AttachmentSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``POST /v1/attachments``."""
+
+    name: Name | None = None
+    labels: Labels = {}
+    lease: LeaseRequest | None = None
+    deadline: MakingSeconds | None = None
+    callback_url: CallbackUrl | None = None
+
+
+class StackSpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """What Heat makes of a ``template`` (HOT, as text or as an object), or of one by its name.
+
+    ``hidden_parameters`` are those that the template marks ``hidden``; they are write-only: sealed
+    at the door and never shown. After ``timeout`` Heat gives the making up.
+    """
+
+    template: TemplateText | dict[str, Any] | None = None
+    template_name: CloudName | None = None
+    parameters: Annotated[dict[ParameterName, Any], Meta(max_length=200)] = {}
+    hidden_parameters: (
+        Annotated[dict[ParameterName, Any], Meta(min_length=1, max_length=200)] | None
+    ) = None
+    timeout: StackSeconds | None = None
+
+    def __post_init__(self) -> None:
+        if (self.template is None) == (self.template_name is None):
+            raise ValueError("Name either template or template_name, and not both.")
+
+
+class CreateStack(
+    StackSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``POST /v1/stacks``."""
+
+    name: Name | None = None
+    labels: Labels = {}
+    lease: LeaseRequest | None = None
+    deadline: MakingSeconds | None = None
+    callback_url: CallbackUrl | None = None
+
+
+class StackChange(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """What of a stack can change in place; parameters that are not named stay as they are."""
+
+    template: TemplateText | dict[str, Any] | None = None
+    template_name: CloudName | None = None
+    parameters: Annotated[dict[ParameterName, Any], Meta(max_length=200)] | None = None
+    hidden_parameters: (
+        Annotated[dict[ParameterName, Any], Meta(min_length=1, max_length=200)] | None
+    ) = None
+
+    def __post_init__(self) -> None:
+        if self.template is not None and self.template_name is not None:
+            raise ValueError("Name either template or template_name, not both.")
+
+
+class UpdateStack(
+    StackChange, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``PATCH /v1/stacks/{id}``: Heat changes the living stack to what it says."""
+
+    labels: Labels | None = None
+    lease: LeaseRequest | None = None
+
+
+class ClusterSpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """A Kubernetes cluster of ``node_count`` workers.
+
+    ``flavor`` is that of its nodes, else the operator's. ``template`` is one of Magnum's by its
+    name or id; without one, that of version, flavor and arch is found or made.
+    """
+
+    node_count: NodeCount
+    version: KubernetesVersion
+    flavor: CloudName | None = None
+    template: CloudName | None = None
+    arch: Arch | None = None
+
+
+class CreateCluster(
+    ClusterSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``POST /v1/clusters``."""
+
+    name: Name | None = None
+    labels: Labels = {}
+    lease: LeaseRequest | None = None
+    deadline: MakingSeconds | None = None
+    callback_url: CallbackUrl | None = None
+
+
+class ClusterChange(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """What of a cluster's spec can change in place: it grows and shrinks."""
+
+    node_count: NodeCount | None = None
+
+
+class UpdateCluster(
+    ClusterChange, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``PATCH /v1/clusters/{id}``: ``node_count`` is how many workers it is to have."""
+
+    labels: Labels | None = None
+    lease: LeaseRequest | None = None
+
+
 class AppSpec(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
@@ -535,113 +703,6 @@ class AppSpec(
             raise ValueError("Beside image there are no secret_manifests.")
 
 
-class LeaseRequest(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
-):
-    """How long the resource may live, in seconds."""
-
-    ttl: Seconds
-
-
-class CreateVm(VmSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """The body of ``POST /v1/vms``: the spec and what all kinds have, side by side."""
-
-    name: Name | None = None
-    labels: Labels = {}
-    lease: LeaseRequest | None = None
-    deadline: MakingSeconds | None = None
-    callback_url: CallbackUrl | None = None
-
-
-class CreateMachine(
-    MachineSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
-):
-    """The body of ``POST /v1/machines``."""
-
-    name: Name | None = None
-    labels: Labels = {}
-    lease: LeaseRequest | None = None
-    deadline: MakingSeconds | None = None
-    callback_url: CallbackUrl | None = None
-
-
-class CreateVolume(
-    VolumeSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
-):
-    """The body of ``POST /v1/volumes``."""
-
-    name: Name | None = None
-    labels: Labels = {}
-    lease: LeaseRequest | None = None
-    deadline: MakingSeconds | None = None
-    callback_url: CallbackUrl | None = None
-
-
-class CreateSnapshot(
-    SnapshotSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
-):
-    """The body of ``POST /v1/snapshots``."""
-
-    name: Name | None = None
-    labels: Labels = {}
-    lease: LeaseRequest | None = None
-    deadline: MakingSeconds | None = None
-    callback_url: CallbackUrl | None = None
-
-
-class CreateAttachment(
-    AttachmentSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
-):
-    """The body of ``POST /v1/attachments``."""
-
-    name: Name | None = None
-    labels: Labels = {}
-    lease: LeaseRequest | None = None
-    deadline: MakingSeconds | None = None
-    callback_url: CallbackUrl | None = None
-
-
-class StackChange(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
-):
-    """What of a stack can change in place; parameters that are not named stay as they are."""
-
-    template: TemplateText | dict[str, Any] | None = None
-    template_name: CloudName | None = None
-    parameters: Annotated[dict[ParameterName, Any], Meta(max_length=200)] | None = None
-    hidden_parameters: (
-        Annotated[dict[ParameterName, Any], Meta(min_length=1, max_length=200)] | None
-    ) = None
-
-    def __post_init__(self) -> None:
-        if self.template is not None and self.template_name is not None:
-            raise ValueError("Name either template or template_name, not both.")
-
-
-class CreateStack(
-    StackSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
-):
-    """The body of ``POST /v1/stacks``."""
-
-    name: Name | None = None
-    labels: Labels = {}
-    lease: LeaseRequest | None = None
-    deadline: MakingSeconds | None = None
-    callback_url: CallbackUrl | None = None
-
-
-class CreateCluster(
-    ClusterSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
-):
-    """The body of ``POST /v1/clusters``."""
-
-    name: Name | None = None
-    labels: Labels = {}
-    lease: LeaseRequest | None = None
-    deadline: MakingSeconds | None = None
-    callback_url: CallbackUrl | None = None
-
-
 class CreateApp(AppSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """The body of ``POST /v1/apps``."""
 
@@ -650,58 +711,6 @@ class CreateApp(AppSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_u
     lease: LeaseRequest | None = None
     deadline: MakingSeconds | None = None
     callback_url: CallbackUrl | None = None
-
-
-class UpdateResource(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
-):
-    """The body of ``PATCH …/{id}``: what can change in place. ``labels`` replaces all."""
-
-    labels: Labels | None = None
-    lease: LeaseRequest | None = None
-
-
-class VolumeChange(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
-):
-    """What of a volume's spec can change in place: it can grow."""
-
-    size_gib: SizeGib | None = None
-
-
-class UpdateVolume(
-    VolumeChange, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
-):
-    """The body of ``PATCH /v1/volumes/{id}``: ``size_gib`` makes it larger, never smaller."""
-
-    labels: Labels | None = None
-    lease: LeaseRequest | None = None
-
-
-class ClusterChange(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
-):
-    """What of a cluster's spec can change in place: it grows and shrinks."""
-
-    node_count: NodeCount | None = None
-
-
-class UpdateCluster(
-    ClusterChange, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
-):
-    """The body of ``PATCH /v1/clusters/{id}``: ``node_count`` is how many workers it is to have."""
-
-    labels: Labels | None = None
-    lease: LeaseRequest | None = None
-
-
-class UpdateStack(
-    StackChange, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
-):
-    """The body of ``PATCH /v1/stacks/{id}``: Heat changes the living stack to what it says."""
-
-    labels: Labels | None = None
-    lease: LeaseRequest | None = None
 
 
 class AppChange(
@@ -728,14 +737,6 @@ class UpdateApp(
 
     labels: Labels | None = None
     lease: LeaseRequest | None = None
-
-
-class ExtendLease(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
-):
-    """The body of ``POST …/extend``: the lease then ends ``ttl`` seconds from now."""
-
-    ttl: Seconds
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

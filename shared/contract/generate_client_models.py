@@ -21,7 +21,9 @@ TARGET = HERE.parents[1] / "colobus" / "models.py"
 
 #: Modules in the order in which their definitions depend on each other.
 MODULES = (
-    *("problems", "resources", "kinds"),
+    *("problems", "resources"),
+    *(f"kinds/{room}" for room in ("fields", "common", "vm", "machine", "storage")),
+    *(f"kinds/{room}" for room in ("stack", "cluster", "app")),
     *(f"messages/{room}" for room in ("base", "vms", "storage", "status", "queries", "webhooks")),
     "http",
 )

@@ -1,0 +1,53 @@
+"""Bare-metal machines."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from shared.contract.kinds.common import LeaseRequest
+from shared.contract.kinds.fields import (
+    Arch,
+    CallbackUrl,
+    CloudName,
+    Labels,
+    MakingSeconds,
+    Name,
+    SizeGib,
+    SshKey,
+    UserData,
+)
+
+
+class MachineSpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """A bare-metal machine: the same words as a VM. It boots from a copy of a golden image.
+
+    ``flavor`` is the operator's name for a class of nodes. The copy has the size of the image, or
+    the larger ``root_gib``. ``user_data`` is write-only: it is sealed at the door and never shown.
+    """
+
+    image: CloudName
+    flavor: CloudName
+    root_gib: SizeGib | None = None
+    network: CloudName | None = None
+    floating_ip: bool = False
+    ssh_keys: Annotated[tuple[SshKey, ...], Meta(max_length=64)] = ()
+    user_data: UserData | None = None
+    security_groups: Annotated[tuple[CloudName, ...], Meta(max_length=32)] = ()
+    arch: Arch | None = None
+
+
+class CreateMachine(
+    MachineSpec, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``POST /v1/machines``."""
+
+    name: Name | None = None
+    labels: Labels = {}
+    lease: LeaseRequest | None = None
+    deadline: MakingSeconds | None = None
+    callback_url: CallbackUrl | None = None
