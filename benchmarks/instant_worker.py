@@ -23,13 +23,12 @@ from services.vm_worker.cloud_objects import (
     Router,
     Server,
 )
-from services.vm_worker.context import Context, backend_of
+from services.vm_worker.context import Context
 from services.vm_worker.handlers import HANDLERS, provision_vm
 from services.vm_worker.observer import observation_of
 from services.vm_worker.provisioner.kit import WORKER
 from services.vm_worker.settings import VmWorkerSettings
 from services.vm_worker.wiring import make_context
-from shared.bus import Bus
 from shared.contract.messages import CloudCatalog, ProvisionVm
 from shared.runtime.deadline import Deadline
 from shared.runtime.health import serve_health
@@ -37,8 +36,7 @@ from shared.runtime.service import Service, run
 from shared.runtime.settings import load
 from shared.runtime.tenants import load_tenants
 from shared.worker.command import Answer, Command, Handlers, Observation
-from shared.worker.command_worker import CommandWorker
-from shared.worker.limits import Limits
+from shared.worker.serving import serve_commands
 
 _numbers = count(1)
 
@@ -170,15 +168,11 @@ async def wire(service: Service) -> None:
     backend = cast(Any, InstantProject())
     context = make_context(settings, load_tenants(settings.tenants_file), backend)
     await serve_health(service, settings.http_host, settings.http_port)
-    bus = await Bus.connect(settings.amqp_urls, name=WORKER)
-    service.on_close(bus.close)
-    service.add_readiness("broker", bus.connected)
-    service.spawn("bus", bus.wait_failed())
     handlers: Handlers[Context] = {**HANDLERS, ProvisionVm: provision_and_tell}
-    limits = Limits(WORKER, backend_of, maximum=settings.cloud_concurrency)
-    worker = CommandWorker(WORKER, bus, handlers, context, kind="vm", limits=limits)
-    await worker.start(prefetch=settings.command_prefetch)
-    service.on_drain(lambda: bus.drain(settings.drain_seconds))
+    at_once = settings.cloud_concurrency
+    await serve_commands(
+        service, settings, handlers, context, name=WORKER, kind="vm", at_once=at_once
+    )
 
 
 if __name__ == "__main__":

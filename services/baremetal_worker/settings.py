@@ -7,12 +7,13 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from shared.runtime.settings import CommonSettings, Secret
+from shared.runtime.settings import Secret
+from shared.worker.settings import WorkerSettings
 
 _Seconds = Annotated[float, Meta(gt=0, le=600, description="seconds, up to 600")]
 
 
-class BaremetalWorkerSettings(CommonSettings, frozen=True, kw_only=True):
+class BaremetalWorkerSettings(WorkerSettings, frozen=True, kw_only=True):
     """``metals_file`` says what each metal is (`metals_file`), ``clouds_file`` how it is reached.
 
     The users of ``clouds_file`` (a clouds.yaml) have a role on the system: nodes belong to no
@@ -29,7 +30,6 @@ class BaremetalWorkerSettings(CommonSettings, frozen=True, kw_only=True):
     ironic_connect_seconds: _Seconds = 5
     ironic_read_seconds: _Seconds = 60
     metal_concurrency: Annotated[int, Meta(ge=1, le=500)] = 16
-    command_prefetch: Annotated[int, Meta(ge=1, le=1000)] = 128
     reserve_seconds: _Seconds = 10
     quarantine_seconds: Annotated[
         float, Meta(ge=0, le=86400, description="seconds, up to 86400")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.baremetal_worker.context import Context, backend_of
+from services.baremetal_worker.context import Context
 from services.baremetal_worker.handlers import HANDLERS
 from services.baremetal_worker.ironic_backend import HttpBounds
 from services.baremetal_worker.marks import Marks
@@ -10,17 +10,13 @@ from services.baremetal_worker.metals import RealMetals
 from services.baremetal_worker.metals_file import load_metals
 from services.baremetal_worker.provisioner.kit import WORKER, Kit
 from services.baremetal_worker.settings import BaremetalWorkerSettings
-from shared.bus import Bus
 from shared.runtime.health import serve_health
 from shared.runtime.secrets import master_key
-from shared.runtime.service import Service, patiently
+from shared.runtime.service import Service
 from shared.runtime.settings import load
 from shared.worker.chap import Chap
-from shared.worker.command_worker import CommandWorker
-from shared.worker.limits import Limits
+from shared.worker.serving import serve_commands
 
-#: How long the broker is waited for at the start, in seconds.
-PATIENCE = 60
 #: Threads beyond those of commands: inspections don't wait for them.
 _SPARE_THREADS = 4
 
@@ -33,19 +29,15 @@ async def wire(service: Service) -> None:
         service, settings.http_host, settings.http_port, certificate=settings.http_certificate
     )
     service.on_close(context.metals.close)
-    bus = await patiently(
-        lambda: Bus.connect(settings.amqp_urls, name=WORKER, trust=settings.amqp_trust),
-        PATIENCE,
-        name="broker",
+    await serve_commands(
+        service,
+        settings,
+        HANDLERS,
+        context,
+        name=WORKER,
+        kind="machine",
+        at_once=settings.metal_concurrency,
     )
-    service.on_close(bus.close)
-    service.add_readiness("broker", bus.connected)
-    service.spawn("bus", bus.wait_failed())
-    await bus.check_topology()
-    limits = Limits(WORKER, backend_of, maximum=settings.metal_concurrency)
-    worker = CommandWorker(WORKER, bus, HANDLERS, context, kind="machine", limits=limits)
-    await worker.start(prefetch=settings.command_prefetch)
-    service.on_drain(lambda: bus.drain(settings.drain_seconds))
 
 
 def make_context(settings: BaremetalWorkerSettings) -> Context:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from shared.runtime.settings import CommonSettings, Secret
+from shared.runtime.settings import Secret
+from shared.worker.settings import WorkerSettings
 
 _Seconds = Annotated[float, Meta(gt=0, le=600, description="seconds, up to 600")]
 
@@ -15,7 +16,7 @@ _Seconds = Annotated[float, Meta(gt=0, le=600, description="seconds, up to 600")
 _Base = Annotated[str, Meta(pattern=r"^https?://[^/?#\s]+/?$", description="http(s)://host:port")]
 
 
-class IscsiWorkerSettings(CommonSettings, frozen=True, kw_only=True):
+class IscsiWorkerSettings(WorkerSettings, frozen=True, kw_only=True):
     """``stores_file`` says how each store is reached (`stores_file`).
 
     ``chap_key`` (base64, from ``COLOBUS_CHAP_KEY_FILE``) is what all CHAP secrets derive from;
@@ -35,4 +36,3 @@ class IscsiWorkerSettings(CommonSettings, frozen=True, kw_only=True):
     ceph_seconds: _Seconds = 5
     gateway_seconds: _Seconds = 15
     store_concurrency: Annotated[int, Meta(ge=1, le=500)] = 16
-    command_prefetch: Annotated[int, Meta(ge=1, le=1000)] = 128

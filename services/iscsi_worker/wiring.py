@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.iscsi_worker.context import Context, backend_of
+from services.iscsi_worker.context import Context
 from services.iscsi_worker.handlers import HANDLERS
 from services.iscsi_worker.names import Names
 from services.iscsi_worker.phone import Phone
@@ -13,17 +13,13 @@ from services.iscsi_worker.rbd_backend import vendor
 from services.iscsi_worker.settings import IscsiWorkerSettings
 from services.iscsi_worker.stores import Bounds, RealStores
 from services.iscsi_worker.stores_file import load_stores
-from shared.bus import Bus, answering
 from shared.runtime.health import serve, serve_health
 from shared.runtime.secrets import SealingKey, master_key
-from shared.runtime.service import Service, patiently
+from shared.runtime.service import Service
 from shared.runtime.settings import load
 from shared.worker.chap import Chap
-from shared.worker.command_worker import CommandWorker
-from shared.worker.limits import Limits
+from shared.worker.serving import serve_commands
 
-#: How long the broker is waited for at the start, in seconds.
-PATIENCE = 60
 #: The word of the routing keys of events that are about no resource of this worker's.
 KIND = "store"
 #: Threads beyond those of commands: inspections and queries don't wait for them.
@@ -41,20 +37,16 @@ async def wire(service: Service) -> None:
     if context.kit.phone is not None:
         app = phone_home_app(context.kit.phone, context.kit.names, context.stores)
         await serve(app, service, settings.phone_home_host, settings.phone_home_port)
-    bus = await patiently(
-        lambda: Bus.connect(settings.amqp_urls, name=WORKER, trust=settings.amqp_trust),
-        PATIENCE,
-        name="broker",
+    await serve_commands(
+        service,
+        settings,
+        HANDLERS,
+        context,
+        name=WORKER,
+        kind=KIND,
+        at_once=settings.store_concurrency,
+        queries=QUERY_HANDLERS,
     )
-    service.on_close(bus.close)
-    service.add_readiness("broker", bus.connected)
-    service.spawn("bus", bus.wait_failed())
-    await bus.check_topology()
-    limits = Limits(WORKER, backend_of, maximum=settings.store_concurrency)
-    worker = CommandWorker(WORKER, bus, HANDLERS, context, kind=KIND, limits=limits)
-    await worker.start(prefetch=settings.command_prefetch)
-    await bus.serve_queries(WORKER, answering(WORKER, QUERY_HANDLERS, context))
-    service.on_drain(lambda: bus.drain(settings.drain_seconds))
 
 
 def make_context(settings: IscsiWorkerSettings) -> Context:

@@ -14,7 +14,9 @@ from services.k8s_worker.provisioner import Kit
 from shared.contract.messages import ChangeApp, DeprovisionApp, Message, ProvisionApp
 from shared.runtime.secrets import SealingKey
 from shared.runtime.tenants import Tenants
+from shared.worker import places
 from shared.worker.command import Command
+from shared.worker.places import place_of
 
 
 @dataclass(frozen=True)
@@ -38,24 +40,16 @@ class Context:
 
     def project(self, command: Command[Message]) -> Project:
         """The project that the command is about; nothing starts there after its ``not_after``."""
-        return self.backend.project(cloud_of(command.message), command.tenant, command.deadline)
+        return self.backend.project(place_of(command.message), command.tenant, command.deadline)
 
 
-def cloud_of(message: Message) -> str:
-    """The cloud that a command is about; empty where it names none."""
-    return str(getattr(message, "cloud", None) or getattr(message, "place", ""))
-
-
-#: Commands that only look: they have bounds of their own, so that neither waits for the other.
-_LOOKING = {"InspectClusters": "inspect", "InspectApps": "inspect-apps", "TakeCensus": "census"}
 #: Into how many parts the apps of a cloud are divided, by their clusters: one that hardly answers
 #: must not hold up those on others, and there is no end to clusters that come and go.
 _PARTS = 16
 
 
 def backend_of(message: Message) -> str:
-    """Which bound a command falls under; looking must not wait behind making, nor hold it up."""
-    cloud, looking = cloud_of(message), _LOOKING.get(type(message).__name__)
+    """Return which bound a command falls under: those of apps have some to themselves."""
     if isinstance(message, ProvisionApp | ChangeApp | DeprovisionApp):
-        looking = f"apps-{crc32(message.cluster.encode()) % _PARTS}"
-    return cloud if looking is None else f"{cloud}/{looking}"
+        return f"{place_of(message)}/apps-{crc32(message.cluster.encode()) % _PARTS}"
+    return places.backend_of(message)

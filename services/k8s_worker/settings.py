@@ -7,12 +7,12 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from shared.runtime.settings import CommonSettings
+from shared.worker.settings import WorkerSettings
 
 _Seconds = Annotated[float, Meta(gt=0, le=600, description="seconds, up to 600")]
 
 
-class K8sWorkerSettings(CommonSettings, frozen=True, kw_only=True):
+class K8sWorkerSettings(WorkerSettings, frozen=True, kw_only=True):
     """``clouds_file`` is a clouds.yaml whose user is a member of every tenant's project.
 
     ``cluster_templates_file`` says what clusters of each version are made of; without it only
@@ -27,4 +27,3 @@ class K8sWorkerSettings(CommonSettings, frozen=True, kw_only=True):
     cloud_connect_seconds: _Seconds = 5
     cloud_read_seconds: _Seconds = 30
     cloud_concurrency: Annotated[int, Meta(ge=1, le=500)] = 8
-    command_prefetch: Annotated[int, Meta(ge=1, le=1000)] = 64

@@ -11,19 +11,15 @@ from services.k8s_worker.provisioner import CLUSTER, WORKER, Kit
 from services.k8s_worker.queries import QUERY_HANDLERS
 from services.k8s_worker.settings import K8sWorkerSettings
 from services.k8s_worker.templates_file import load_recipes
-from shared.bus import Bus, answering
 from shared.openstack.connections import HttpBounds
 from shared.runtime.health import serve_health
 from shared.runtime.secrets import SealingKey
-from shared.runtime.service import Service, patiently
+from shared.runtime.service import Service
 from shared.runtime.settings import load
 from shared.runtime.tenants import Tenants, load_tenants
-from shared.worker.command_worker import CommandWorker
-from shared.worker.limits import Limits
 from shared.worker.marks import Marks
+from shared.worker.serving import serve_commands
 
-#: How long the broker is waited for at the start, in seconds.
-PATIENCE = 60
 #: Threads beyond those of commands: inspections and queries don't wait for them.
 _SPARE_THREADS = 8
 
@@ -40,20 +36,17 @@ async def wire(service: Service) -> None:
     service.on_close(backend.close)
     service.on_close(context.lookout.close)
     service.on_close(context.rounds.close)
-    bus = await patiently(
-        lambda: Bus.connect(settings.amqp_urls, name=WORKER, trust=settings.amqp_trust),
-        PATIENCE,
-        name="broker",
+    await serve_commands(
+        service,
+        settings,
+        HANDLERS,
+        context,
+        name=WORKER,
+        kind=CLUSTER,
+        at_once=settings.cloud_concurrency,
+        queries=QUERY_HANDLERS,
+        backend_of=backend_of,
     )
-    service.on_close(bus.close)
-    service.add_readiness("broker", bus.connected)
-    service.spawn("bus", bus.wait_failed())
-    await bus.check_topology()
-    limits = Limits(WORKER, backend_of, maximum=settings.cloud_concurrency)
-    worker = CommandWorker(WORKER, bus, HANDLERS, context, kind=CLUSTER, limits=limits)
-    await worker.start(prefetch=settings.command_prefetch)
-    await bus.serve_queries(WORKER, answering(WORKER, QUERY_HANDLERS, context))
-    service.on_drain(lambda: bus.drain(settings.drain_seconds))
 
 
 def make_backend(settings: K8sWorkerSettings, tenants: Tenants) -> MagnumBackend:

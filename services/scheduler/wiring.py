@@ -19,7 +19,7 @@ from services.scheduler.handlers import handle_dead_command, handle_event, handl
 from services.scheduler.ledger import Ledger
 from services.scheduler.requests import REFUSALS
 from services.scheduler.settings import Settings
-from shared.bus import Bus, answering
+from shared.bus import answering, open_bus
 from shared.runtime.health import serve_health
 from shared.runtime.service import Service, patiently
 from shared.runtime.settings import load
@@ -46,15 +46,7 @@ async def wire(service: Service) -> None:
     )
     service.on_close(database.close)
     service.add_readiness("database", database.ping)
-    bus = await patiently(
-        lambda: Bus.connect(settings.amqp_urls, name="scheduler", trust=settings.amqp_trust),
-        PATIENCE,
-        name="broker",
-    )
-    service.on_close(bus.close)
-    service.add_readiness("broker", bus.connected)
-    service.spawn("bus", bus.wait_failed())
-    await bus.check_topology()
+    bus = await open_bus(service, settings, "scheduler")
     outbox = Outbox(database, bus)
     context = Context(settings, tenants, database, bus, outbox, Ledger(settings.installation_id))
     async with database.transaction() as tx:

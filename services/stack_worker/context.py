@@ -9,6 +9,7 @@ from services.stack_worker.provisioner import Kit
 from shared.contract.messages import Message
 from shared.runtime.tenants import Tenants
 from shared.worker.command import Command
+from shared.worker.places import place_of
 
 
 @dataclass(frozen=True)
@@ -21,19 +22,4 @@ class Context:
 
     def project(self, command: Command[Message]) -> Project:
         """The project that the command is about; nothing starts there after its ``not_after``."""
-        return self.backend.project(cloud_of(command.message), command.tenant, command.deadline)
-
-
-def cloud_of(message: Message) -> str:
-    """The cloud that a command is about; empty where it names none."""
-    return str(getattr(message, "cloud", None) or getattr(message, "place", ""))
-
-
-#: Commands that only look: they have bounds of their own, so that neither waits for the other.
-_LOOKING = {"InspectStacks": "inspect", "TakeCensus": "census"}
-
-
-def backend_of(message: Message) -> str:
-    """Which bound a command falls under; looking must not wait behind making, nor hold it up."""
-    cloud, looking = cloud_of(message), _LOOKING.get(type(message).__name__)
-    return cloud if looking is None else f"{cloud}/{looking}"
+        return self.backend.project(place_of(command.message), command.tenant, command.deadline)

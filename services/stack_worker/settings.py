@@ -7,12 +7,12 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from shared.runtime.settings import CommonSettings
+from shared.worker.settings import WorkerSettings
 
 _Seconds = Annotated[float, Meta(gt=0, le=600, description="seconds, up to 600")]
 
 
-class StackWorkerSettings(CommonSettings, frozen=True, kw_only=True):
+class StackWorkerSettings(WorkerSettings, frozen=True, kw_only=True):
     """``clouds_file`` is a clouds.yaml whose user is a member of every tenant's project.
 
     ``cloud_concurrency`` is how many commands may work on one cloud at once, at most: the bound
@@ -26,5 +26,4 @@ class StackWorkerSettings(CommonSettings, frozen=True, kw_only=True):
     cloud_connect_seconds: _Seconds = 5
     cloud_read_seconds: _Seconds = 60
     cloud_concurrency: Annotated[int, Meta(ge=1, le=500)] = 8
-    command_prefetch: Annotated[int, Meta(ge=1, le=1000)] = 64
     templates_dir: Path | None = None

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from services.stack_worker.clouds import HeatBackend
-from services.stack_worker.context import Context, backend_of
+from services.stack_worker.context import Context
 from services.stack_worker.handlers import HANDLERS
 from services.stack_worker.provisioner import STACK, WORKER, Kit
 from services.stack_worker.settings import StackWorkerSettings
 from services.stack_worker.templates import Templates
-from shared.bus import Bus
 from shared.openstack.connections import HttpBounds
 from shared.runtime.health import serve_health
 from shared.runtime.secrets import SealingKey
-from shared.runtime.service import Service, patiently
+from shared.runtime.service import Service
 from shared.runtime.settings import load
 from shared.runtime.tenants import Tenants, load_tenants
-from shared.worker.command_worker import CommandWorker
-from shared.worker.limits import Limits
 from shared.worker.marks import Marks
+from shared.worker.serving import serve_commands
 
-#: How long the broker is waited for at the start, in seconds.
-PATIENCE = 60
 #: Threads beyond those of commands: inspections don't wait for them.
 _SPARE_THREADS = 8
 
@@ -35,19 +31,15 @@ async def wire(service: Service) -> None:
         service, settings.http_host, settings.http_port, certificate=settings.http_certificate
     )
     service.on_close(backend.close)
-    bus = await patiently(
-        lambda: Bus.connect(settings.amqp_urls, name=WORKER, trust=settings.amqp_trust),
-        PATIENCE,
-        name="broker",
+    await serve_commands(
+        service,
+        settings,
+        HANDLERS,
+        context,
+        name=WORKER,
+        kind=STACK,
+        at_once=settings.cloud_concurrency,
     )
-    service.on_close(bus.close)
-    service.add_readiness("broker", bus.connected)
-    service.spawn("bus", bus.wait_failed())
-    await bus.check_topology()
-    limits = Limits(WORKER, backend_of, maximum=settings.cloud_concurrency)
-    worker = CommandWorker(WORKER, bus, HANDLERS, context, kind=STACK, limits=limits)
-    await worker.start(prefetch=settings.command_prefetch)
-    service.on_drain(lambda: bus.drain(settings.drain_seconds))
 
 
 def make_backend(settings: StackWorkerSettings, tenants: Tenants) -> HeatBackend:

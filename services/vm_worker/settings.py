@@ -9,13 +9,14 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from shared.runtime.settings import CommonSettings, Secret
+from shared.runtime.settings import Secret
 from shared.runtime.tls import Trust
+from shared.worker.settings import WorkerSettings
 
 _Seconds = Annotated[float, Meta(gt=0, le=600, description="seconds, up to 600")]
 
 
-class VmWorkerSettings(CommonSettings, frozen=True, kw_only=True):
+class VmWorkerSettings(WorkerSettings, frozen=True, kw_only=True):
     """``clouds_file`` is a clouds.yaml whose user is a member of every tenant's project.
 
     ``cloud_concurrency`` is how many commands may work on one cloud at once, at most: the bound
@@ -32,7 +33,6 @@ class VmWorkerSettings(CommonSettings, frozen=True, kw_only=True):
     cloud_connect_seconds: _Seconds = 5
     cloud_read_seconds: _Seconds = 30
     cloud_concurrency: Annotated[int, Meta(ge=1, le=500)] = 16
-    command_prefetch: Annotated[int, Meta(ge=1, le=1000)] = 128
     external_network: str | None = None
     default_network_cidr: IPv4Network = IPv4Network("10.77.0.0/20")
     default_network_dns: tuple[str, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.vm_worker.context import Context, backend_of
+from services.vm_worker.context import Context
 from services.vm_worker.handlers import HANDLERS
 from services.vm_worker.listening import listen
 from services.vm_worker.openstack_calls.clouds import OpenStackBackend
@@ -10,19 +10,15 @@ from services.vm_worker.provisioner.default_network import DefaultNetworks, Plan
 from services.vm_worker.provisioner.kit import WORKER, Kit
 from services.vm_worker.queries import QUERY_HANDLERS
 from services.vm_worker.settings import VmWorkerSettings
-from shared.bus import Bus, answering
 from shared.openstack.connections import HttpBounds
 from shared.runtime.health import serve_health
 from shared.runtime.secrets import SealingKey
-from shared.runtime.service import Service, patiently
+from shared.runtime.service import Service
 from shared.runtime.settings import load
 from shared.runtime.tenants import Tenants, load_tenants
-from shared.worker.command_worker import CommandWorker
-from shared.worker.limits import Limits
 from shared.worker.marks import Marks
+from shared.worker.serving import serve_commands
 
-#: How long the broker is waited for at the start, in seconds.
-PATIENCE = 60
 #: Threads beyond those of commands: inspections and queries don't wait for them.
 _SPARE_THREADS = 8
 
@@ -37,21 +33,17 @@ async def wire(service: Service) -> None:
         service, settings.http_host, settings.http_port, certificate=settings.http_certificate
     )
     service.on_close(backend.close)
-    bus = await patiently(
-        lambda: Bus.connect(settings.amqp_urls, name=WORKER, trust=settings.amqp_trust),
-        PATIENCE,
-        name="broker",
+    bus = await serve_commands(
+        service,
+        settings,
+        HANDLERS,
+        context,
+        name=WORKER,
+        kind="vm",
+        at_once=settings.cloud_concurrency,
+        queries=QUERY_HANDLERS,
     )
-    service.on_close(bus.close)
-    service.add_readiness("broker", bus.connected)
-    service.spawn("bus", bus.wait_failed())
-    await bus.check_topology()
-    limits = Limits(WORKER, backend_of, maximum=settings.cloud_concurrency)
-    worker = CommandWorker(WORKER, bus, HANDLERS, context, kind="vm", limits=limits)
-    await worker.start(prefetch=settings.command_prefetch)
-    await bus.serve_queries(WORKER, answering(WORKER, QUERY_HANDLERS, context))
     listen(service, settings, context, bus)
-    service.on_drain(lambda: bus.drain(settings.drain_seconds))
 
 
 def make_backend(settings: VmWorkerSettings, tenants: Tenants) -> OpenStackBackend:

@@ -15,7 +15,7 @@ from services.webhook_worker.outcomes import Tolerance
 from services.webhook_worker.sender import Sender
 from services.webhook_worker.settings import WebhookSettings
 from services.webhook_worker.signing import Signer
-from shared.bus import Bus, answering
+from shared.bus import Bus, answering, open_bus
 from shared.runtime.errors import ConfigurationError
 from shared.runtime.health import serve_health
 from shared.runtime.secrets import master_key
@@ -96,15 +96,7 @@ async def _connect(service: Service, settings: WebhookSettings) -> tuple[Databas
     )
     service.on_close(database.close)
     service.add_readiness("database", database.ping)
-    bus = await patiently(
-        lambda: Bus.connect(settings.amqp_urls, name=NAME, trust=settings.amqp_trust),
-        PATIENCE,
-        name="broker",
-    )
-    service.on_close(bus.close)
-    service.add_readiness("broker", bus.connected)
-    service.spawn("bus", bus.wait_failed())
-    await bus.check_topology()
+    bus = await open_bus(service, settings, NAME)
     return database, bus
 
 

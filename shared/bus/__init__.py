@@ -18,6 +18,7 @@ from shared.bus.errors import (
     Unroutable,
 )
 from shared.bus.notifications import Notifications
+from shared.bus.opening import open_bus
 from shared.bus.query_table import QueryHandlers, answering
 
 __all__ = [
@@ -41,4 +42,5 @@ __all__ = [
     "TopologyMissing",
     "Unroutable",
     "answering",
+    "open_bus",
 ]
