@@ -23,7 +23,6 @@ from services.k8s_worker.backend import Access, ApiServer, Cluster, Look, Projec
 from services.k8s_worker.certificates import new_access
 from services.k8s_worker.checks import checks_of
 from services.k8s_worker.looking import SHORT, NotYet, Places, Silences
-from shared.runtime.errors import ColobusError
 from shared.runtime.locks import KeyedLocks
 
 T = TypeVar("T")
@@ -35,6 +34,8 @@ AHEAD = timedelta(hours=1)
 YOUNG = timedelta(minutes=1)
 #: How often it is tried to prepare for a cluster in the making.
 TRIES = 3
+#: For how many at once.
+SIGNED_AT_ONCE = 3
 #: How many connections are kept; the longest unused ones go first.
 MOST = 500
 #: So long what came of a look is worth telling, in seconds.
@@ -82,6 +83,7 @@ class Lookout:
         self._most = most
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._prepared: OrderedDict[str, _Prepared] = OrderedDict()
+        self._signing = asyncio.Semaphore(SIGNED_AT_ONCE)
         self._locks = KeyedLocks()
         self._places = Places()
         self._looks: dict[str, _UnderWay] = {}
@@ -96,11 +98,16 @@ class Lookout:
         tries = 0 if known is None else known.tries
         if cluster.id in self._kept or tries == TRIES or (known is not None and not known.failed):
             return
-        task = asyncio.create_task(new_access(project, cluster, WHO))
+        task = asyncio.create_task(self._signed(project, cluster))
         task.add_done_callback(_noted)
         self._prepared[cluster.id] = _Prepared(task, tries + 1)
         while len(self._prepared) > self._most:
             self._prepared.popitem(last=False)[1].task.cancel()
+
+    async def _signed(self, project: Project, cluster: Cluster) -> Access:
+        """Few at once: commands need the same threads, and signing may take long."""
+        async with self._signing:
+            return await new_access(project, cluster, WHO)
 
     async def look(self, project: Project, cluster: Cluster) -> tuple[datetime, Look]:
         """Return what the API server says, and since when that may have been so.
@@ -187,10 +194,10 @@ class Lookout:
         prepared = self._prepared.pop(cluster.id, None)
         if prepared is None:
             return None
-        try:
-            return replace(await prepared.task, address=cluster.api_address)
-        except ColobusError:
+        await asyncio.wait({prepared.task})
+        if prepared.failed:
             return None
+        return replace(prepared.task.result(), address=cluster.api_address)
 
     async def forget(self, cluster_id: str) -> None:
         """The cluster is not there any more: nor is anything that was known of it."""

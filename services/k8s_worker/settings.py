@@ -27,3 +27,4 @@ class K8sWorkerSettings(WorkerSettings, frozen=True, kw_only=True):
     cloud_connect_seconds: _Seconds = 5
     cloud_read_seconds: _Seconds = 30
     cloud_concurrency: Annotated[int, Meta(ge=1, le=500)] = 8
+    command_prefetch: Annotated[int, Meta(ge=1, le=1000)] = 64

@@ -84,7 +84,7 @@ MACHINES = Deck(
         Kind.SILENCE: (3, METAL_CABLES, (2, 8)),
     },
     row=3,
-    name="machines ",
+    name="bare metal ",
 )
 #: Two seeds, fourteen faults each; nobody who makes VMs is struck.
 STACKS = Deck(

@@ -1,7 +1,7 @@
 """What a node knows of its disk: a connector (who logs in) and a target (where, as which account).
 
-Wrong ones and leftovers are replaced. Ironic shows no password, but the account's name follows from
-the same key (`shared.worker.chap`).
+Wrong ones and leftovers are replaced; of targets those to boot from, which Ironic has one of only.
+Ironic shows no password, but the account's name follows from the same key (`shared.worker.chap`).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def same_target(found: Target, wanted: Target) -> bool:
 async def prepare_disk(
     metal: Metal, kit: Kit, node: Node, order: DeployMachine, owner: Owner
 ) -> None:
-    """Have the node know exactly this disk. Raises `TemporaryError` while it must go off first."""
+    """Have the node boot from this disk. Raises `TemporaryError` while it must go off first."""
     await _connect(metal, kit, node, order.initiator_iqn, owner)
     wanted = wanted_target(kit, order, owner)
     account = kit.chap.account(order.target_iqn, order.initiator_iqn)
@@ -57,7 +57,7 @@ async def prepare_disk(
 async def _replace_target(metal: Metal, node: Node, wanted: Target, account: Account) -> None:
     known = await metal.targets(node.id)
     right = next((one for one in known if same_target(one, wanted)), None)
-    for wrong in [one for one in known if one is not right]:
+    for wrong in [one for one in known if one is not right and one.boot_index == 0]:
         await _must_be_off(metal, node)
         await metal.remove_target(wrong.id)
     if right is None:

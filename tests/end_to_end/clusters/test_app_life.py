@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import aiohttp
 import pytest
 import yaml
 from kubernetes_asyncio.client import ApiException, CoreV1Api
@@ -107,8 +108,8 @@ class Inside:
         async with await new_client_from_config_dict(config) as opened:
             core = CoreV1Api(opened)
             while True:
-                for pod in (await core.list_namespaced_pod(namespace)).items:
-                    with _unless_gone():
+                with _as_far_as_it_goes():
+                    for pod in (await core.list_namespaced_pod(namespace)).items:
                         await core.patch_namespaced_pod_status(
                             pod.metadata.name, namespace, _not_pulled(pod, words)
                         )
@@ -128,11 +129,14 @@ def _not_pulled(pod: Any, words: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _unless_gone() -> Iterator[None]:
+def _as_far_as_it_goes() -> Iterator[None]:
+    """What is gone, or can't be had now, is tried again the next time."""
     try:
         yield
+    except (aiohttp.ClientError, TimeoutError):
+        return
     except ApiException as error:
-        if error.status != 404:
+        if error.status != 404 and error.status < 429:
             raise
 
 

@@ -396,18 +396,20 @@ async def test_a_cluster_is_deleted_while_octavia_works_at_its_load_balancers(
 
 
 async def test_a_cluster_without_load_balancers_needs_no_octavia(
-    supervisor: Supervisor, alice: Clusters, template: str
+    supervisor: Supervisor, alice: Clusters, bigtop: TenantNetwork, template: str
 ) -> None:
     """It is registered in Keystone all the same, as after an `up` without it."""
-    for part in ("octavia-worker", "octavia-api"):
-        await asyncio.to_thread(supervisor.stop, part)
+    made = alice.begin(template, nodes=1)
     try:
-        made = alice.begin(template, nodes=1)
+        for part in ("octavia-worker", "octavia-api"):
+            await asyncio.to_thread(supervisor.stop, part)
         alice.until(made, "CREATE_COMPLETE")
         alice.delete_once(made)
     finally:
         for part in ("octavia-api", "octavia-worker"):
             await asyncio.to_thread(supervisor.start, part)
+        alice.delete(made)
+    assert not bigtop.leftovers(made)
 
 
 async def test_a_cluster_that_nobody_drained_leaves_nothing(

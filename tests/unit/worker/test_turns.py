@@ -9,18 +9,20 @@ from ulid import ULID
 
 from shared.contract.codec import Envelope, envelope_for
 from shared.contract.messages import DeprovisionVm
+from shared.worker.command_worker import PATIENCE
 from shared.worker.turns import HEAD_START, turn_of
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
 
-def of(subject: str, sent: float = 0.0) -> Envelope:
+def of(subject: str, sent: float = 0.0, step: str | None = "server") -> Envelope:
     """A command that was sent so many seconds after now."""
     return envelope_for(
         DeprovisionVm(cloud="devcloud"),
         source="/test",
         subject=subject,
         tenant="bigtop",
+        step=step,
         time=NOW + timedelta(seconds=sent),
     )
 
@@ -49,6 +51,16 @@ def test_what_is_asked_of_old_ones_does_not_keep_a_new_one_waiting_for_ever() ->
     assert turn_of(of(old, HEAD_START - 1)) < turn_of(of(new, 0))
     assert turn_of(of(new, 0)) < turn_of(of(old, HEAD_START + 1))
     assert turn_of(of(old, 1)) < turn_of(of(old, 2))
+
+
+def test_who_waits_is_not_overtaken_for_all_of_its_patience() -> None:
+    """Else a command would be given back that has only waited for its turn."""
+    assert HEAD_START < PATIENCE
+
+
+def test_what_a_dead_one_has_left_has_no_head_start() -> None:
+    """Nobody waits for its removal."""
+    assert turn_of(of(born(-86400), step=None))[0] == NOW.timestamp()
 
 
 @pytest.mark.parametrize("subject", ["vm_worker/devcloud", born(3600)], ids=["of many", "made up"])
