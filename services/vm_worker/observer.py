@@ -27,6 +27,16 @@ from shared.worker.marks import Marks
 LIFE = 45.0
 
 
+#: What Nova's words for a build that failed say of its reason. It looks at its quota once more when
+#: the servers are written down, since two that come at once may both have seen room: that one's
+#: request was accepted. The words are `nova.exception.TooManyInstances`' and `oslo_limit`'s.
+_FAULTS = {
+    "no valid host": ("No valid host", Reason.NO_VALID_HOST),
+    "quota exceeded": ("Quota exceeded", Reason.QUOTA_EXCEEDED),
+    "is over a limit": ("Quota exceeded", Reason.QUOTA_EXCEEDED),
+}
+
+
 def observation_of(
     observed_at: datetime,
     server: Server | None,
@@ -66,13 +76,12 @@ def observation_of(
 def _fault(server: Server) -> Problem | None:
     if server.status != "ERROR" or not server.fault:
         return None
-    no_host = "no valid host" in server.fault.lower()
-    return Problem(
-        title="No valid host" if no_host else "Build failed",
-        detail=server.fault,
-        reason=Reason.NO_VALID_HOST if no_host else Reason.BUILD_FAILED,
-        retryable=True,
+    words = server.fault.lower()
+    title, reason = next(
+        (read for known, read in _FAULTS.items() if known in words),
+        ("Build failed", Reason.BUILD_FAILED),
     )
+    return Problem(title=title, detail=server.fault, reason=reason, retryable=True)
 
 
 async def inspect_vms(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+
 import pytest
 
 from colobus.client import Client
@@ -72,3 +76,35 @@ async def test_the_clouds_own_quota_makes_it_wait_too(
         cloud.admin.compute.update_quota_set(project, instances=usual)
     await bigtop.delete(second.id)
     await bigtop.wait(second.id, Phase.DELETED, timeout=120)
+
+
+async def test_of_several_at_once_for_the_clouds_last_place_one_is_served_and_the_others_wait(
+    environment: dict[str, str], cloud: Cloud, bigtop: Client
+) -> None:
+    """Nova may take them all, and only then see that there is no room; that is no failure."""
+    project = environment["DEVCLOUD_PROJECT_ID_BIGTOP"]
+    usual = cloud.admin.compute.get_quota_set(project).instances
+    in_use = len(list(cloud.admin.compute.servers(all_projects=True, project_id=project)))
+    cloud.admin.compute.update_quota_set(project, instances=in_use + 1)
+    try:
+        asked = await asyncio.gather(*(bigtop.create_vm(SMALL) for _ in range(4)))
+        settled = await eventually(
+            lambda: _one_served(bigtop, asked), within=300, what="one is served, all others wait"
+        )
+        for vm in settled:
+            if vm.status.phase is Phase.WAITING:
+                assert vm.status.reason is Reason.QUOTA_EXCEEDED
+                assert "Quota exceeded" in (vm.status.message or "")
+    finally:
+        cloud.admin.compute.update_quota_set(project, instances=usual)
+    for vm in asked:
+        await bigtop.delete(vm.id)
+    for vm in asked:
+        await bigtop.wait(vm.id, Phase.DELETED, timeout=120)
+
+
+async def _one_served(client: Client, asked: Sequence[Resource]) -> list[Resource] | None:
+    seen = [await client.get(vm.id) for vm in asked]
+    phases = Counter(vm.status.phase for vm in seen)
+    assert not phases[Phase.FAILED], [vm.status for vm in seen]
+    return seen if phases == {Phase.ACTIVE: 1, Phase.WAITING: len(asked) - 1} else None

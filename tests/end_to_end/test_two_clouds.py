@@ -72,7 +72,10 @@ async def _until_waiting(client: Client, vm: str, words: str) -> Resource:
         there = seen.status.phase is Phase.WAITING and words in (seen.status.message or "")
         return seen if there else None
 
-    return await eventually(waiting, within=180, what=f"it waits: {words}")
+    try:
+        return await eventually(waiting, within=180, what=f"it waits: {words}")
+    except AssertionError as late:
+        raise AssertionError(f"{late}; {(await client.get(vm)).status}") from late
 
 
 async def _served(client: Client, vms: Sequence[Resource]) -> Resource | None:

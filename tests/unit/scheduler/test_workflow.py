@@ -139,6 +139,15 @@ def test_the_clouds_own_quota_sends_it_back_into_the_queue() -> None:
     assert vm.phase() is Phase.ACTIVE
 
 
+def test_what_nova_accepted_and_then_had_no_quota_for_goes_back_into_the_queue_too() -> None:
+    """Two that came at once have both seen room; Nova looks once more, and one is in ERROR."""
+    vm = Driver(floating_ip=False).admit().answer("PrepareVmPort").answer("ProvisionVm")
+    fault = Problem(title="x", detail="2 of 1", reason=Reason.QUOTA_EXCEEDED, retryable=True)
+    vm.see(server_status="ERROR", fault=fault).undo()
+    assert vm.phases[-2:] == [Phase.DEPROVISIONING, Phase.WAITING]
+    assert vm.status.error is None
+
+
 def test_what_the_clouds_quota_could_never_hold_fails() -> None:
     """More than the whole quota is not waited for."""
     vm = Driver(floating_ip=False).admit().answer("PrepareVmPort")

@@ -66,6 +66,15 @@ def test_what_was_not_asked_is_none() -> None:
         ("No valid host was found. There are not enough hosts available.", "no_valid_host"),
         ("Exceeded maximum number of retries. No Valid Host was found.", "no_valid_host"),
         ("simulated spawn failure", "build_failed"),
+        (
+            "Quota exceeded for instances: Requested 0, but already used 2 of 1 instances",
+            "quota_exceeded",
+        ),
+        (
+            "Project 1f is over a limit for [Resource servers is over limit of 1 due to current"
+            " usage 2 and delta 0]",
+            "quota_exceeded",
+        ),
     ],
 )
 def test_an_error_comes_with_novas_own_fault(fault: str, reason: str) -> None:
