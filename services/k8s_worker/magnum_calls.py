@@ -6,6 +6,7 @@ Source: Container Infrastructure Management API v1. Its calls are made raw: open
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +24,7 @@ MAGNUM = "container-infra"
 _RESIZE = {"OpenStack-API-Version": "container-infra 1.7"}
 #: How many are asked for at once; Magnum gives fewer where it is told to.
 _PAGE = 500
+_NO_TEMPLATE = re.compile(r"\bClusterTemplate \S+ could not be found")
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,10 @@ class MagnumProject:
         def post(cloud: Any) -> Any:
             return answer_of(raw(cloud, MAGNUM).post("/clusters", json=body))
 
-        made = await self.calls(post, missing=Reason.TEMPLATE_NOT_FOUND)
+        try:
+            made = await self.calls(post, missing=Reason.TEMPLATE_NOT_FOUND)
+        except Refused as error:
+            raise _missed(error) from error
         return str(made["uuid"])
 
     async def resize_cluster(self, cluster_id: str, node_count: int) -> None:
@@ -137,6 +142,13 @@ def _all(path: str, name: str, cloud: Any) -> list[dict[str, Any]]:
         if not answer.get("next") or not answer[name]:
             return found
         query["marker"] = answer[name][-1]["uuid"]
+
+
+def _missed(error: Refused) -> Refused:
+    """That the template is gone Magnum tells by 400, too (`magnum.api.validation`)."""
+    if isinstance(error, NotFound) or not _NO_TEMPLATE.search(error.detail):
+        return error
+    return NotFound(error.detail, reason=Reason.TEMPLATE_NOT_FOUND, code=error.code)
 
 
 def _in_between(error: Refused) -> Exception:
