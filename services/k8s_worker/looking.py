@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from services.k8s_worker.backend import Project
@@ -28,15 +28,17 @@ class NotYet(Exception):
 class Silences:
     """Which servers did not answer the last time, and until when they are left alone.
 
-    Who refuses at once costs nothing, and is asked again as soon as anybody wants.
+    Who refuses at once costs nothing, and is asked again as soon as anybody wants. ``clock`` tells
+    seconds, and never goes back.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._until: dict[str, float] = {}
 
     def note(self, cluster_id: str, took: float) -> None:
         """It did not answer, and has taken so many seconds."""
-        now = time.monotonic()
+        now = self._clock()
         self._until = {one: until for one, until in self._until.items() if now < until + _KEPT}
         self._until[cluster_id] = now + min(took * _AS_LONG, _LONGEST)
 
@@ -49,7 +51,7 @@ class Silences:
 
     def rests(self, cluster_id: str) -> bool:
         """Tell whether it is left alone now."""
-        return time.monotonic() < self._until.get(cluster_id, 0.0)
+        return self._clock() < self._until.get(cluster_id, 0.0)
 
 
 class Places:

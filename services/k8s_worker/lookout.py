@@ -76,18 +76,27 @@ class _Prepared:
 
 
 class Lookout:
-    """The API servers that were looked at. ``connect`` opens a connection."""
+    """The API servers that were looked at.
 
-    def __init__(self, connect: Callable[[Access], ApiServer], most: int = MOST) -> None:
+    ``connect`` opens a connection, and ``most`` are kept; ``clock`` tells seconds.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[Access], ApiServer],
+        most: int = MOST,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._connect = connect
         self._most = most
+        self._clock = clock
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._prepared: OrderedDict[str, _Prepared] = OrderedDict()
         self._signing = asyncio.Semaphore(SIGNED_AT_ONCE)
         self._locks = KeyedLocks()
         self._places = Places()
         self._looks: dict[str, _UnderWay] = {}
-        self._silences = Silences()
+        self._silences = Silences(clock)
 
     def prepare(self, project: Project, cluster: Cluster) -> None:
         """Begin to have the certificate of a cluster in the making signed: its first look is short.
@@ -135,11 +144,11 @@ class Lookout:
 
     async def _look(self, project: Project, cluster: Cluster) -> Look:
         async with self._places.hold(project), self._server(project, cluster) as server:
-            begun = time.monotonic()
+            begun = self._clock()
             try:
                 seen = await server.look(checks_of(cluster.labels))
             except Unanswered:
-                self._silences.note(cluster.id, time.monotonic() - begun)
+                self._silences.note(cluster.id, self._clock() - begun)
                 raise
             self._silences.over(cluster.id)
             return seen
