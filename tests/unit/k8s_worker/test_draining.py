@@ -179,7 +179,7 @@ async def test_an_app_that_is_not_let_go_keeps_nothing_else() -> None:
 
 async def test_apps_that_hang_leave_time_to_drain(monkeypatch: pytest.MonkeyPatch) -> None:
     """One try is bounded as a whole."""
-    monkeypatch.setattr("services.k8s_worker.draining.SECONDS", 0.3)
+    monkeypatch.setattr("services.k8s_worker.draining.SECONDS", 3.0)
     house = House()
     house.hanging = asyncio.Event()
     house.left = [[WEB]]
