@@ -173,7 +173,7 @@ async def test_waiting_ends_when_its_time_is_over(door: Scripted, client: Client
     door.on("GET", PATH, says(BUILDING))
     door.on("GET", EVENTS, streams(breaks=False))
     with pytest.raises(WaitTimeout) as caught:
-        await client.wait(VM, timeout=0.3)
+        await client.wait(VM, timeout=2)
     assert caught.value.resource == BUILDING
 
 
@@ -201,4 +201,4 @@ async def test_our_own_tests_say_what_a_vm_was_waiting_for(door: Scripted, clien
     door.on("GET", PATH, says(late))
     door.on("GET", EVENTS, streams(event(late), breaks=False))
     with pytest.raises(AssertionError, match=r"(?s)vm_worker.*No valid host was found"):
-        await waited(client, VM, timeout=0.3)
+        await waited(client, VM, timeout=2)

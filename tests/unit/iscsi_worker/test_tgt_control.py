@@ -83,7 +83,7 @@ async def test_who_gives_up_leaves_it_to_the_others() -> None:
 
 async def test_a_look_that_never_began_is_not_waited_for_again() -> None:
     """A tgtd that hangs is asked anew by who comes later."""
-    tgtd = Tgtd(seconds=0.05)
+    tgtd = Tgtd(seconds=0.5)
     hanging = [tgtd.asked(ORDER) for _ in range(4)]
     told = await asyncio.gather(*hanging, tgtd.asked(SHOW), return_exceptions=True)
     assert all(isinstance(one, Exception) for one in told[:4])
@@ -93,7 +93,7 @@ async def test_a_look_that_never_began_is_not_waited_for_again() -> None:
 
 async def test_all_who_share_are_told_the_fault() -> None:
     """And who asks later tries anew."""
-    tgtd = Tgtd(seconds=0.05)
+    tgtd = Tgtd(seconds=0.5)
     told = await asyncio.gather(tgtd.asked(SHOW), tgtd.asked(SHOW), return_exceptions=True)
     assert [type(one) for one in told] == [BackendUnavailable] * 2
     with pytest.raises(BackendUnavailable):

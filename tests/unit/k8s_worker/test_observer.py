@@ -69,7 +69,7 @@ async def test_one_that_never_answers_costs_the_others_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """They are seen, and it alone could not be."""
-    monkeypatch.setattr(observer, "LIFE", 0.2)
+    monkeypatch.setattr(observer, "LIFE", 2.0)
     house = House("good", "bad")
     house.behaves["https://bad"] = {"answering": asyncio.Event()}
     seen = await house.inspect(**house.ids)
