@@ -13,6 +13,7 @@ from services.scheduler.creating import Creation, create_all
 from services.scheduler.ledger import Ledger, Transaction
 from services.scheduler.setbacks import Setbacks
 from services.scheduler.settings import Settings
+from services.scheduler.telling import log_statuses
 from shared.bus import Bus
 from shared.contract.outgoing import OutgoingMessage
 from shared.runtime.tenants import Tenants
@@ -55,6 +56,7 @@ class Context:
             yield recording
             batch = await self.outbox.put(tx, recording.messages)
         self.outbox.send(batch)
+        log_statuses(recording.messages)
 
     @cached_property
     def changes(self) -> Gathering[Change, None]:

@@ -99,6 +99,8 @@ class CommandWorker(Generic[C]):
             _log.log(level, "command failed", reason=error.reason, detail=error.detail)
             return [outcome.failed(command, error)]
         self._count(command, "done")
+        if command.envelope.step is not None:  # what only looks comes every few seconds
+            _log.info("command done", command=command.envelope.message_name)
         return answers
 
     async def _run(self, handler: CommandHandler[C], command: Command[Message]) -> Sequence[Answer]:

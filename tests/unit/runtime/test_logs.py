@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
-import sys
-from collections.abc import Callable, Iterator
 
-import pytest
 import structlog
 
 from shared.contract.codec import envelope_for
 from shared.contract.messages import GetQuota
 from shared.runtime import logs, tracing
 from shared.runtime.settings import Secret
-
-Lines = Callable[[], list[dict[str, object]]]
-
-
-@pytest.fixture
-def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
-    """What was logged so far, with logging configured, and put back afterwards."""
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    stderr = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", stderr)
-    logs.configure("demo", "debug")
-    yield lambda: [json.loads(line) for line in stderr.getvalue().splitlines()]
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
-    logging.captureWarnings(False)
-    root.handlers = handlers
-    root.setLevel(level)
+from tests.unit.conftest import Lines
 
 
 def test_every_line_is_json_with_service_level_and_time(lines: Lines) -> None:
