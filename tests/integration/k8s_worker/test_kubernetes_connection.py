@@ -57,6 +57,7 @@ async def pour(request: web.Request) -> web.StreamResponse:
     await response.prepare(request)
     while True:
         await response.write(b" " * 65536)
+        await asyncio.sleep(0)  # once the other side has closed, writing waits for nothing
 
 
 @pytest.fixture
