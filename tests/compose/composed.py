@@ -70,8 +70,11 @@ class Composed:
 
     def url(self, index: int = 1) -> str:
         """Where a replica of the front door is published on this machine."""
-        address = self.compose("port", "--index", str(index), "front_door", "8080")
-        return f"http://{address}"
+        return f"http://{self.published('front_door', 8080, index)}"
+
+    def published(self, service: str, port: int, index: int = 1) -> str:
+        """Where on this machine a container's port is: address and port."""
+        return self.compose("port", "--index", str(index), service, str(port))
 
     def hook(self, receiver: Receiver) -> str:
         """The receiver's URL as containers reach it."""
@@ -105,11 +108,19 @@ class Composed:
 
 @contextmanager
 def composed(
-    engine: Engine, cloud: Mapping[str, str], folder: Path, logs: Path, *overrides: str
+    engine: Engine,
+    cloud: Mapping[str, str],
+    folder: Path,
+    logs: Path,
+    *overrides: str,
+    settings: Mapping[str, str],
+    files: Mapping[str, str],
 ) -> Iterator[Composed]:
     """Build, make secrets, bring everything up and wait for it.
 
-    Everything goes at the end, but for the file ``logs`` with what all containers have said.
+    ``settings`` are more of what an operator would write to .env, ``files`` of what they would put
+    into the folder of secrets, by name. Everything goes at the end, but for the file ``logs`` with
+    what all containers have said.
     """
     name = f"test{secrets.token_hex(4)}"
     network = f"{name}-outside"
@@ -125,13 +136,18 @@ def composed(
                 engine=engine,
                 name=name,
                 files=_files(engine, overrides),
-                environment=_settings(name, network, subnet, gateway, folder, engine),
+                environment={
+                    **_settings(name, network, subnet, gateway, folder, engine),
+                    **settings,
+                },
                 folder=folder / "secrets",
                 gateway=gateway,
                 to_receiver=to_receiver,
                 token=secrets.token_urlsafe(24),
             )
             _write_operators_files(made, cloud)
+            for file, text in files.items():
+                _write_text(made.folder / file, text)
             yield from _running(made, logs)
     finally:
         engine.docker("network", "rm", network)
@@ -216,5 +232,9 @@ def _moved(entry: dict[str, object], gateway: str) -> dict[str, object]:
 
 
 def _write(path: Path, content: object) -> None:
-    path.write_text(yaml.safe_dump(content))
+    _write_text(path, yaml.safe_dump(content))
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text)
     path.chmod(0o444)

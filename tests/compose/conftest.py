@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.compose.composed import Composed, composed
 from tests.compose.engine import Engine, engine
 from tests.support import devcloud
 from tests.support.cloud import Cloud
+from tests.support.tls import Authority
 
 
 @pytest.fixture(scope="session")
@@ -41,9 +43,17 @@ def _kept(session: pytest.Session, name: str) -> Iterator[Path]:
 
 @contextmanager
 def _installation(
-    containers: Engine, environment: dict[str, str], folder: Path, logs: Path, *overrides: str
+    containers: Engine,
+    environment: dict[str, str],
+    folder: Path,
+    logs: Path,
+    *overrides: str,
+    settings: Mapping[str, str] = MappingProxyType({}),
+    files: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Composed]:
-    with composed(containers, environment, folder, logs, *overrides) as made:
+    with composed(
+        containers, environment, folder, logs, *overrides, settings=settings, files=files
+    ) as made:
         yield made
         services = [s for s in made.compose("ps", "--services").split() if "_" in s]
         made.compose("stop", *services)
@@ -78,5 +88,39 @@ def cluster(
     with (
         _kept(request.session, "cluster") as logs,
         _installation(containers, environment, folder, logs, "compose.cluster.yaml") as made,
+    ):
+        yield made
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Who vouches for the broker."""
+    return Authority.make(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def published(
+    request: pytest.FixtureRequest,
+    containers: Engine,
+    environment: dict[str, str],
+    authority: Authority,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Composed]:
+    """One broker that CI systems reach, and all services that want no store."""
+    certificate, key = authority.issue()
+    files = {
+        "broker.pem": certificate.read_text(),
+        "broker.key": key.read_text(),
+        "cluster_templates.yaml": "versions: []\n",
+    }
+    settings = {"COLOBUS_BUS_PORT": "0", "COMPOSE_PROFILES": "clusters,stacks"}
+    folder = tmp_path_factory.mktemp("published")
+    with (
+        _kept(request.session, "published") as logs,
+        _installation(
+            *(containers, environment, folder, logs, "compose.bus.yaml"),
+            settings=settings,
+            files=files,
+        ) as made,
     ):
         yield made

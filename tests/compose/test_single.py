@@ -96,9 +96,12 @@ def test_the_admin_step_can_be_repeated(single: Composed) -> None:
 
 
 def test_the_image_is_small_and_says_what_it_is(single: Composed) -> None:
-    """One image for all services; without compilers, package installers or tests in it."""
+    """One image for all services; without compilers, package installers or tests in it.
+
+    A third of it are Debian with Ceph's libraries, a seventh is Kubernetes' client.
+    """
     (image,) = json.loads(single.engine.docker("image", "inspect", IMAGE))
-    assert image["Size"] < 300 * 2**20
+    assert image["Size"] < 360 * 2**20
     assert image["Config"]["User"] == "10001:10001"
     assert image["Config"]["Labels"]["org.opencontainers.image.licenses"] == "Apache-2.0"
     images = {single.inspect(single.container(service))["Image"] for service in SERVICES}

@@ -10,7 +10,7 @@ import yaml
 from services.admin.access import ACCESS
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = ("compose.yaml", "compose.cluster.yaml")
+FILES = ("compose.yaml", "compose.bus.yaml", "compose.cluster.yaml")
 
 
 def test_every_variable_of_dot_env_is_documented() -> None:
