@@ -43,7 +43,7 @@ QUICK := -n 4 --dist loadfile $(STORAGE:%=--ignore %) tests/unit tests/contract 
 # Most of what these take is waiting, so they go side by side, each with a cloud of its own.
 METAL := tests/end_to_end/clusters tests/end_to_end/devcloud tests/end_to_end/machines \
   tests/end_to_end/test_benchmarks.py tests/end_to_end/test_fifty.py tests/end_to_end/test_volumes.py
-METAL_FAULTS := tests/faults/test_machines.py tests/faults/test_stacks.py
+METAL_FAULTS := tests/faults/test_machines.py
 METAL_STATE := $(STATE)-metal
 LANES ?= 2
 lane = 2>&1 | sed -u 's/^/$@: /'
