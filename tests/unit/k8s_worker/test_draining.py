@@ -15,7 +15,13 @@ from services.k8s_worker.lookout import Lookout
 from shared.contract.messages import DeprovisionCluster
 from shared.contract.problems import Reason
 from shared.runtime.deadline import Deadline
-from shared.runtime.errors import TemporaryError
+from shared.runtime.errors import (
+    BackendUnavailable,
+    ColobusError,
+    OutcomeUnknown,
+    TemporaryError,
+)
+from shared.worker.errors import NotFound, Refused
 from tests.unit.k8s_worker.magnum import Magnum, Server
 
 WEB, APP = "Service default/web", "app-1"
@@ -93,6 +99,40 @@ async def test_a_dead_api_server_is_waited_for_a_moment_only() -> None:
     assert waits.value.reason == Reason.CLUSTER_NOT_READY
     over = await house.drained(silent_since=ago(SILENT_SECONDS + 1))
     assert over == ["whatever it had: It can't be reached."]
+
+
+LOST = NotFound("X509KeyPair 7 could not be found.")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [LOST, Refused("no"), TemporaryError("can't read it", reason=Reason.BACKEND_REFUSED)],
+)
+@pytest.mark.parametrize("force", [False, True])
+async def test_without_a_certificate_it_is_as_with_a_dead_api_server(
+    fault: ColobusError, force: bool
+) -> None:
+    """Magnum has lost the cluster's authority: nobody gets in any more, and it would delete it."""
+    house = House()
+    house.magnum.unsigned = fault
+    words = f"Magnum gives no certificate for its API server: {fault.detail}"
+    for since in (None, ago(SILENT_SECONDS - 5)):
+        with pytest.raises(TemporaryError, match=words) as waits:
+            await house.drained(silent_since=since, force=force)
+        assert waits.value.reason == Reason.CLUSTER_NOT_READY
+    over = await house.drained(silent_since=ago(SILENT_SECONDS + 1), force=force)
+    assert over == [f"whatever it had: {words}"]
+    assert house.connected == 0
+
+
+@pytest.mark.parametrize("fault", [BackendUnavailable("away"), OutcomeUnknown("no answer")])
+async def test_an_outage_of_magnums_is_waited_for_however_long(fault: TemporaryError) -> None:
+    """It says nothing of the cluster, which may have balancers and be well."""
+    house = House()
+    house.magnum.unsigned = fault
+    with pytest.raises(TemporaryError) as waits:
+        await house.drained(silent_since=ago(5 * 3600))
+    assert waits.value is fault
 
 
 async def test_the_first_try_is_never_the_last() -> None:
