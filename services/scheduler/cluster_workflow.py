@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from services.scheduler.cluster_sightings import (
+    STEP,
     bad_outputs,
     cluster_made,
     cluster_undone,
@@ -48,7 +49,6 @@ from shared.contract.problems import Reason
 from shared.contract.resources import Operation
 
 WORKER = "k8s_worker"
-STEP = "cluster"
 #: Longer than Magnum gives itself, in seconds: that its time is over is Magnum's to say.
 PATIENCE = 3900
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import pytest
 
-from services.k8s_worker.backend import Access
+from services.k8s_worker.backend import Access, NewCluster
 from services.k8s_worker.lookout import Lookout
 from services.k8s_worker.provisioner import (
     Kit,
@@ -98,6 +98,19 @@ async def test_of_two_the_oldest_stays() -> None:
     magnum.add(ID, KIT.labels(ID))
     assert await provision(magnum, repeated=True) == first.id
     assert list(magnum.kept) == [first.id]
+
+
+async def test_an_order_that_was_thought_lost_and_comes_after_all_is_the_one_that_stays() -> None:
+    """Magnum's conductor was only away: it makes both."""
+
+    class Late(Magnum):
+        async def create_cluster(self, new: NewCluster) -> str:
+            self.add(new.name, new.labels)
+            return await super().create_cluster(new)
+
+    magnum = Late()
+    assert await provision(magnum, repeated=True) == "m-1"
+    assert list(magnum.kept) == ["m-1"]
 
 
 async def test_others_clusters_of_the_same_name_are_not_ours() -> None:
