@@ -122,7 +122,22 @@ class PodStatus(msgspec.Struct, rename="camel"):
     container_statuses: list[ContainerStatus] | None = None
 
 
-class Pod(Anything, kw_only=True):
+class Owner(msgspec.Struct):
+    """Whose an object is."""
+
+    kind: str
+    name: str
+    controller: bool | None = None
+
+
+class Owned(Object, kw_only=True, rename="camel"):
+    """An object that another has made: at most one of its owners controls it."""
+
+    owner_references: list[Owner] | None = None
+
+
+class Pod(msgspec.Struct, kw_only=True):
     """A Pod."""
 
+    metadata: Owned
     status: PodStatus | None = None

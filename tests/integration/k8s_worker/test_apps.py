@@ -304,6 +304,23 @@ async def test_an_inventory_that_somebody_has_written_leads_nowhere_else(
     assert told(server, "DELETE") == []
 
 
+def made_by(deployment: str, hashed: str) -> dict[str, Any]:
+    """A pod's metadata."""
+    replica_set = {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "name": f"{deployment}-{hashed}",
+        "uid": "u-1",
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+    return {
+        "name": f"{deployment}-{hashed}-x",
+        "labels": {"app": "a", "pod-template-hash": hashed},
+        "ownerReferences": [replica_set],
+    }
+
+
 async def test_what_it_is_made_of_is_looked_at_and_missed(server: ScriptedServer) -> None:
     """Pods only where something is not ready; a Deployment that somebody removed is a part, too."""
     apps = "apps/v1"
@@ -321,8 +338,12 @@ async def test_what_it_is_made_of_is_looked_at_and_missed(server: ScriptedServer
     ingress = {"items": [{"metadata": {"name": "web"}, "status": balancer}]}
     server.answers[f"GET /apis/networking.k8s.io/v1/namespaces/{APP}/ingresses"] = ingress
     waiting = {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off"}}}
-    pod = {"metadata": {"name": "web-1"}, "status": {"containerStatuses": [waiting]}}
-    server.answers[f"GET {PLACE}/pods"] = {"items": [pod]}
+    unscheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+    pods = [
+        {"metadata": made_by("web", "h1"), "status": {"containerStatuses": [waiting]}},
+        {"metadata": made_by("web-api", "h2"), "status": {"conditions": [unscheduled]}},
+    ]
+    server.answers[f"GET {PLACE}/pods"] = {"items": pods}
     seen = await look(server)
     assert seen is not None
     shown = {(one.kind, one.name): (one.done, one.reason) for one in seen.parts}
