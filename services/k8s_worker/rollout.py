@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from services.k8s_worker.app_objects import Condition, Ingress, Pod, Waiting, Workload
+from services.k8s_worker.app_objects import Balanced, Condition, Pod, Waiting, Workload
 from shared.contract.messages import AppPart
 from shared.contract.problems import Reason
 
@@ -33,19 +33,19 @@ def missing(kind: str, name: str) -> AppPart:
     return AppPart(kind=kind, name=name, done=False, available=False, reason=reason, words=words)
 
 
-def ingress_part(shown: Ingress) -> AppPart:
-    """An Ingress is ready when its controller has told an address."""
+def balanced_part(kind: str, shown: Balanced) -> AppPart:
+    """It is ready when its controller has told an address."""
     balancer = shown.status and shown.status.load_balancer
     found = [one.ip or one.hostname for one in (balancer and balancer.ingress) or ()]
     addresses = tuple(one for one in found if one)[:_ADDRESSES]
     name = shown.metadata.name
     return AppPart(
-        kind="Ingress",
+        kind=kind,
         name=name,
         done=bool(addresses),
         available=bool(addresses),
         reason=None if addresses else Reason.APP_NOT_READY,
-        words=None if addresses else f"Ingress {name} has no address yet.",
+        words=None if addresses else f"{kind} {name} has no address yet.",
         addresses=addresses,
     )
 

@@ -16,6 +16,7 @@ from services.k8s_worker.app_backend import AppLook, AppObjects, ManifestRefused
 from services.k8s_worker.backend import Unanswered
 from services.k8s_worker.kubernetes_api import KubernetesApi
 from shared.contract.manifests import INVENTORY
+from shared.contract.messages import AppPart
 from tests.support.api_server import ScriptedServer, api_server
 
 APP = "app-01jz0000000000000000000000"
@@ -352,6 +353,37 @@ async def test_what_it_is_made_of_is_looked_at_and_missed(server: ScriptedServer
         ("Deployment", "web"): (False, "image_pull_failed"),
         ("Ingress", "web"): (True, None),
     }
+
+
+async def test_a_service_with_a_load_balancer_is_waited_for_and_others_are_only_missed(
+    server: ScriptedServer,
+) -> None:
+    """Its address is the app's, as an Ingress' is; a Service of another group is none."""
+    server.answers[f"GET {BOOK}"] = book(
+        entry("Service", "services", "front"),
+        entry("Service", "services", "inner"),
+        entry("Service", "services", "lost"),
+        entry("Service", "services", "serverless", "serving.knative.dev/v1"),
+    )
+    front = {"metadata": {"name": "front"}, "spec": {"type": "LoadBalancer"}}
+    inner = {"metadata": {"name": "inner"}, "spec": {"type": "ClusterIP"}}
+
+    async def parts(status: dict[str, Any]) -> dict[str, AppPart]:
+        items = [{**front, "status": {"loadBalancer": status}}, inner]
+        server.answers[f"GET {PLACE}/services"] = {"items": items}
+        seen = await look(server)
+        assert seen is not None
+        return {one.name: one for one in seen.parts}
+
+    building = await parts({})
+    assert building.keys() == {"front", "lost"}
+    assert (building["front"].done, building["front"].words) == (
+        False,
+        "Service front has no address yet.",
+    )
+    assert building["lost"].words == "Service lost is not there any more."
+    built = (await parts({"ingress": [{"ip": "203.0.113.9"}]}))["front"]
+    assert (built.done, built.addresses) == (True, ("203.0.113.9",))
 
 
 async def test_gone_going_and_robbed_are_three_things(server: ScriptedServer) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.k8s_worker.app_objects import Ingress, Pod, Workload
-from services.k8s_worker.rollout import ingress_part, workload_part
+from services.k8s_worker.app_objects import Balanced, Pod, Workload
+from services.k8s_worker.rollout import balanced_part, workload_part
 from shared.contract.problems import Reason
 
 AVAILABLE = {"type": "Available", "status": "True"}
@@ -197,16 +197,18 @@ def test_words_are_bounded() -> None:
     assert len(part.words or "") < 600
 
 
-def test_an_ingress_is_done_with_an_address() -> None:
+@pytest.mark.parametrize("kind", ["Ingress", "Service"])
+def test_what_a_load_balancer_leads_to_is_done_with_an_address(kind: str) -> None:
     """Its controller's, which may be a name."""
 
-    def ingress(found: Any) -> Ingress:
+    def balanced(found: Any) -> Balanced:
         status = {"loadBalancer": {} if found is None else {"ingress": found}}
-        return msgspec.convert({"metadata": {"name": "web"}, "status": status}, Ingress)
+        return msgspec.convert({"metadata": {"name": "web"}, "status": status}, Balanced)
 
     nothing: tuple[Any, ...] = (None, [], [{}])
     for empty in nothing:
-        part = ingress_part(ingress(empty))
-        assert (part.done, part.words) == (False, "Ingress web has no address yet.")
-    part = ingress_part(ingress([{"ip": "203.0.113.7"}, {"hostname": "lb.example.org"}]))
-    assert (part.done, part.addresses) == (True, ("203.0.113.7", "lb.example.org"))
+        part = balanced_part(kind, balanced(empty))
+        assert (part.done, part.words) == (False, f"{kind} web has no address yet.")
+    part = balanced_part(kind, balanced([{"ip": "203.0.113.7"}, {"hostname": "lb.example.org"}]))
+    assert (part.kind, part.done) == (kind, True)
+    assert part.addresses == ("203.0.113.7", "lb.example.org")
