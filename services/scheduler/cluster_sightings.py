@@ -95,6 +95,10 @@ def held_up_since(state: ResourceState) -> tuple[datetime | None, datetime | Non
     return draining and datetime.fromisoformat(draining), silent and datetime.fromisoformat(silent)
 
 
+#: What is kept of draining once the cluster goes: what was left has been told.
+TOLD = {_DRAINING: "", _SILENT: ""}
+
+
 def cluster_undone(state: ResourceState, seen: ClusterObserved) -> Sighting:
     """Gone is undone; what Magnum could not delete is ordered again."""
     del state

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from services.scheduler.cluster_sightings import (
     STEP,
+    TOLD,
     bad_outputs,
     cluster_made,
     cluster_undone,
@@ -73,7 +74,7 @@ def _create_started(event: ClusterCreateStarted) -> Absorbed:
 
 def _deletion_started(event: ClusterDeletionStarted) -> Absorbed:
     left = {"left_behind": list(event.left)} if event.left else {}
-    handles = {"cluster_id": event.cluster_id}
+    handles = {"cluster_id": event.cluster_id, **TOLD}
     return Absorbed(done=False, unproven=True, handles=handles, outputs=left)
 
 

@@ -10,7 +10,12 @@ import pytest
 
 from services.k8s_worker.app_backend import AppLook
 from services.k8s_worker.backend import Access
-from services.k8s_worker.draining import DRAIN_SECONDS, SILENT_SECONDS, drained
+from services.k8s_worker.draining import (
+    DRAIN_SECONDS,
+    SILENT_SECONDS,
+    drained,
+    left_by_another,
+)
 from services.k8s_worker.lookout import Lookout
 from shared.contract.messages import DeprovisionCluster
 from shared.contract.problems import Reason
@@ -56,6 +61,12 @@ class House:
         server.app_looks = {one: AppLook() for one in self.apps}
         server.going, server.kept, server.listing = self.going, self.kept, self.hanging
         return server
+
+    async def told(self, *, drain: bool = True, **since: Any) -> list[str]:
+        """By one who has ordered its end, and was not heard."""
+        order = DeprovisionCluster(cloud="devcloud", drain=drain, **since)
+        time = Deadline.after(60)
+        return await left_by_another(self.magnum, self.lookout, self.cluster, order, time)
 
     async def drained(self, *, drain: bool = True, **since: Any) -> list[str]:
         order = DeprovisionCluster(cloud="devcloud", drain=drain, **since)
@@ -225,3 +236,29 @@ async def test_apps_that_hang_leave_time_to_drain(monkeypatch: pytest.MonkeyPatc
     house.left = [[WEB]]
     with pytest.raises(TemporaryError, match=f"{WEB}"):
         await house.drained(force=True)
+
+
+async def test_what_was_given_up_is_told_though_its_worker_died_before_it_could() -> None:
+    """It is looked for again, apps among it; where nobody answers any more that is told."""
+    house = House(status="DELETE_IN_PROGRESS")
+    house.apps, house.left = {APP}, [[WEB], [WEB]]
+    assert await house.told(draining_since=ago(DRAIN_SECONDS + 1)) == [APP, WEB]
+    assert await house.told(silent_since=ago(SILENT_SECONDS + 1)) == [WEB]
+    dead = House(status="DELETE_IN_PROGRESS")
+    dead.silent = True
+    words = ["whatever it had: It can't be reached."]
+    assert await dead.told(silent_since=ago(SILENT_SECONDS + 1)) == words
+    dead.magnum.unsigned = BackendUnavailable("away")
+    dead.lookout = Lookout(Server)
+    words = ["whatever it had: away"]
+    assert await dead.told(silent_since=ago(SILENT_SECONDS + 1)) == words
+
+
+async def test_of_one_that_goes_in_time_nothing_is_looked_for() -> None:
+    """What was to go before it has gone, or it never lived."""
+    house = House(status="DELETE_IN_PROGRESS")
+    house.left = [[WEB]]
+    assert await house.told() == []
+    assert await house.told(draining_since=ago(DRAIN_SECONDS - 5)) == []
+    assert await house.told(drain=False, draining_since=ago(1000)) == []
+    assert house.connected == 0

@@ -206,6 +206,19 @@ def test_a_living_cluster_is_drained_first_and_says_what_was_left() -> None:
     assert cluster.phase() is Phase.DELETED
 
 
+def test_what_was_left_is_told_once() -> None:
+    """An order that follows looks for nothing again: it would be told less than the first."""
+    cluster = living()
+    cluster.delete()
+    cluster.fail(Reason.IN_USE, retryable=True)
+    cluster.ring("retry/cluster")
+    cluster.answer(ClusterDeletionStarted(cluster_id="m-1", left=("Service default/web",)))
+    cluster.ring("retry/cluster")
+    assert held_up(cluster) == (None, None)
+    cluster.answer(ClusterDeletionStarted(cluster_id="m-1"))
+    assert cluster.status.outputs["left_behind"] == ["Service default/web"]
+
+
 def test_only_what_draining_says_hurries_a_delete() -> None:
     """An outage of Magnum's is no reason to leave balancers and volumes behind."""
     cluster = living()
