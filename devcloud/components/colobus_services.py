@@ -22,8 +22,9 @@ from devcloud.components.colobus import (
     code_digest,
     python_environment,
 )
-from devcloud.components.magnum import RECIPES
+from devcloud.components.magnum import recipes
 from devcloud.components.tgt import offered_at, socket_path
+from devcloud.kubernetes.programs import version
 from devcloud.openstack_service import broker_url
 from devcloud.ports import HOST
 from devcloud.processes import Daemon, ProcessTable
@@ -223,7 +224,7 @@ class K8sWorker(Service):
     def render(self) -> None:
         """Write what clusters are made of."""
         self.account.own(self.folder)
-        self.write_private("cluster_templates.yaml", RECIPES)
+        self.write_private("cluster_templates.yaml", recipes(version(self.site)))
 
     def own_settings(self) -> dict[str, str]:
         """Return where the service user's password and the recipes are."""

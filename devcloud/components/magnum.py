@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from devcloud.broker import has_consumer
 from devcloud.cloud_venv import venv_path
@@ -31,26 +31,29 @@ DRIVER = "colobus_devcloud"
 IMAGE, IMAGE_SYSTEM = "kubernetes-node", "debian"
 IMAGE_CONTENT = b"no node boots from here\n" * 64
 TOPIC = "magnum-conductor"
-VERSION = "1.20"
-#: What the k8s_worker is told of the versions that there are (its file of cluster templates).
-RECIPES = {
-    "versions": [
-        {
-            "version": VERSION,
-            "image": IMAGE,
-            "flavor": "small",
-            "external_network": EXTERNAL_NETWORK,
-            "checks": {"dns": "Service kube-system/kube-dns"},
-            "settings": {
-                "network_driver": "calico",
-                "floating_ip_enabled": True,
-                "master_lb_enabled": False,
-            },
-        }
-    ]
-}
 #: The sections of magnum.conf that say how others are asked.
 CLIENTS = ("nova_client", "neutron_client", "glance_client", "octavia_client")
+
+
+def recipes(version: str) -> dict[str, Any]:
+    """What the k8s_worker is told of the only version that there is (its file of templates)."""
+    recipe = {
+        "version": version,
+        "image": IMAGE,
+        "flavor": "small",
+        "external_network": EXTERNAL_NETWORK,
+        "checks": {"dns": "Service kube-system/kube-dns"},
+        "settings": {
+            "network_driver": "calico",
+            "floating_ip_enabled": True,
+            "master_lb_enabled": False,
+        },
+    }
+    return {"versions": [recipe]}
+
+
+#: For harnesses, which ask for what is built.
+RECIPES = recipes("1.20")
 
 
 def write_settings(component: Component) -> None:

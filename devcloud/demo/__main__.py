@@ -61,7 +61,7 @@ async def show(cloud: Supervisor, *, machine: bool, everything: bool) -> None:
     async with Client(environment["COLOBUS_URL"], credentials=credentials) as client:
         await remove_earlier(client)
         vm = await show_vm(client, receiver)
-        making = await kubernetes.begin_cluster(client) if everything else None
+        making = await kubernetes.begin_cluster(client, site) if everything else None
         booting = await bare_metal.begin_machine(client, site) if machine else None
         await show_webhooks(client, receiver, vm.id)
         await show_volume(client)

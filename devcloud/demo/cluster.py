@@ -11,21 +11,21 @@ from kubernetes_asyncio import config
 from colobus import Client, CreateCluster, Resource
 from colobus.cli.output import details
 from devcloud.api import Site
-from devcloud.components.magnum import VERSION
 from devcloud.credentials import write_private
 from devcloud.demo.telling import LABELS, LEASE, DemoFailed, follow_until_active, heading, out
+from devcloud.kubernetes.programs import version
 
 #: What has to be brought up for it, beside all that is brought up without being named.
 COMPONENTS = ("k8s_worker",)
 NODES = 2
 
 
-async def begin_cluster(client: Client) -> str:
+async def begin_cluster(client: Client, site: Site) -> str:
     """Ask for it: Magnum needs its time, during which other things can be shown."""
     asked = CreateCluster(
         name="demo-cluster",
         node_count=NODES,
-        version=VERSION,
+        version=version(site),
         labels=LABELS,
         lease=LEASE,
         deadline=900,

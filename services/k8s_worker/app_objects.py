@@ -1,4 +1,4 @@
-"""What is read of an app's workloads, Ingresses and pods, and nothing more of them."""
+"""What is read of an app's workloads, Ingresses, Services and pods, and nothing more of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from services.k8s_worker.kubernetes_objects import Anything, Object
+from services.k8s_worker.kubernetes_objects import Anything, Object, ServiceSpec
 
 _Count = Annotated[int, Meta(ge=0)]
 _Address = Annotated[str, Meta(max_length=253)]
@@ -78,21 +78,22 @@ class Balancer(msgspec.Struct):
 
 
 class BalancerStatus(msgspec.Struct):
-    """The load balancers of an Ingress."""
+    """The load balancers of an Ingress or a Service."""
 
     ingress: list[Balancer] | None = None
 
 
-class IngressStatus(msgspec.Struct, rename="camel"):
-    """What its controller says of an Ingress."""
+class BalancedStatus(msgspec.Struct, rename="camel"):
+    """What its controller says of it."""
 
     load_balancer: BalancerStatus | None = None
 
 
-class Ingress(Anything, kw_only=True):
-    """An Ingress."""
+class Balanced(Anything, kw_only=True):
+    """What a load balancer leads to: an Ingress, or a Service whose ``spec`` says so."""
 
-    status: IngressStatus | None = None
+    spec: ServiceSpec | None = None
+    status: BalancedStatus | None = None
 
 
 class Waiting(msgspec.Struct):
@@ -122,7 +123,22 @@ class PodStatus(msgspec.Struct, rename="camel"):
     container_statuses: list[ContainerStatus] | None = None
 
 
-class Pod(Anything, kw_only=True):
+class Owner(msgspec.Struct):
+    """Whose an object is."""
+
+    kind: str
+    name: str
+    controller: bool | None = None
+
+
+class Owned(Object, kw_only=True, rename="camel"):
+    """An object that another has made: at most one of its owners controls it."""
+
+    owner_references: list[Owner] | None = None
+
+
+class Pod(msgspec.Struct, kw_only=True):
     """A Pod."""
 
+    metadata: Owned
     status: PodStatus | None = None

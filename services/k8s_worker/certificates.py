@@ -16,8 +16,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from services.k8s_worker.backend import Access, Cluster, Project
-from shared.runtime.errors import BackendUnavailable
+from services.k8s_worker.backend import Access, Cluster, Project, Unanswered
+from shared.contract.problems import Reason
+from shared.runtime.errors import ColobusError, TemporaryError
+from shared.worker.outcome import is_overload
 
 ADMINISTRATORS = "system:masters"
 #: Of a common name: RFC 5280, ub-common-name.
@@ -36,6 +38,20 @@ async def new_access(project: Project, cluster: Cluster, who: str) -> Access:
         key=_text(key),
         expires_at=_end_of(certificate),
     )
+
+
+async def access_or_silence(project: Project, cluster: Cluster, who: str) -> Access:
+    """Do so; where Magnum says that there is none to be had, nobody gets in: `Unanswered`.
+
+    That is the cluster's trouble, whose authority may be lost. An outage of Magnum's says nothing
+    of the cluster, and passes through.
+    """
+    try:
+        return await new_access(project, cluster, who)
+    except ColobusError as error:
+        if is_overload(error):
+            raise
+        raise Unanswered(f"Magnum gives no certificate for its API server: {error}") from error
 
 
 def _request(key: ec.EllipticCurvePrivateKey, who: str) -> str:
@@ -58,7 +74,8 @@ def _end_of(certificate: str) -> datetime:
     try:
         return x509.load_pem_x509_certificate(certificate.encode()).not_valid_after_utc
     except ValueError as error:
-        raise BackendUnavailable("Magnum has signed what is no certificate.") from error
+        detail = "Magnum has signed what is no certificate."
+        raise TemporaryError(detail, reason=Reason.BACKEND_REFUSED, status=503) from error
 
 
 def kubeconfig(access: Access, cluster: str, user: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import structlog
 
 from services.k8s_worker.app_backend import INSTALLATION
@@ -19,7 +20,7 @@ from services.k8s_worker.metrics import LEFT_BEHIND
 from shared.contract.messages import DeprovisionCluster
 from shared.contract.problems import Reason
 from shared.runtime.deadline import Deadline
-from shared.runtime.errors import TemporaryError
+from shared.runtime.errors import ColobusError, TemporaryError
 
 #: What Magnum says of a cluster whose API server may answer.
 LIVING = frozenset(
@@ -39,6 +40,8 @@ _RETRY_AFTER = 5.0
 _NAMED = 10
 #: The share of the time that apps have, and how many of them are ordered away side by side.
 _SHARE_OF_APPS, _AT_ONCE = 1 / 3, 8
+#: What is left of a cluster that has gone before anybody told.
+UNTOLD = "whatever it had: it went, and nobody has told what would not go before it"
 #: What is left where apps could not be listed.
 _UNKNOWN = "apps, which it does not name"
 
@@ -64,19 +67,61 @@ async def drained(
         raise _has_apps(cluster, order.apps)
     if cluster.status not in LIVING or not cluster.api_address:
         return []
-    budget = Deadline.after(deadline.remaining(at_most=SECONDS))
-    apps = await _apps_left(project, lookout, cluster, order, budget.remaining() * _SHARE_OF_APPS)
     try:
-        left = await lookout.drain(project, cluster, budget.remaining())
+        left = await _left(project, lookout, cluster, order, deadline)
     except Unanswered as error:
         if not _over(order.silent_since, SILENT_SECONDS):
             detail = f"Load balancers and volumes are to go before the cluster. {error}"
             raise TemporaryError(detail, reason=Reason.CLUSTER_NOT_READY) from error
-        return _given_up(project, cluster, [f"whatever it had: {error}"])
-    left = [*apps, *left]
+        return _given_up(project, cluster, [_whatever(error)])
     if left and not _over(order.draining_since, DRAIN_SECONDS):
         raise TemporaryError(f"Going before the cluster: {_words(left)}.", reason=Reason.IN_USE)
     return _given_up(project, cluster, left) if left else []
+
+
+async def left_by_another(
+    project: Project,
+    lookout: Lookout,
+    cluster: Cluster,
+    order: DeprovisionCluster,
+    deadline: Deadline,
+) -> list[str]:
+    """Return what may be left of a cluster that is going already, [] in the usual case.
+
+    Whoever has ordered that may have given up what would not go, and died before it was told. So
+    where the time for it was over it is looked for again, as long as the API server lives.
+    """
+    if not given_up(order):
+        return []
+    order = msgspec.structs.replace(order, force=True)  # whoever lives there goes with it
+    try:
+        left = await _left(project, lookout, cluster, order, deadline)
+    except (Unanswered, ColobusError) as error:
+        left = [_whatever(error)]
+    return _given_up(project, cluster, left) if left else []
+
+
+def given_up(order: DeprovisionCluster) -> bool:
+    """Tell whether the time for what goes before the cluster was over when it was ordered."""
+    waited = _over(order.draining_since, DRAIN_SECONDS)
+    return order.drain and (waited or _over(order.silent_since, SILENT_SECONDS))
+
+
+async def _left(
+    project: Project,
+    lookout: Lookout,
+    cluster: Cluster,
+    order: DeprovisionCluster,
+    deadline: Deadline,
+) -> list[str]:
+    """Order the end of all that goes first; return what is still there. Raises `Unanswered`."""
+    budget = Deadline.after(deadline.remaining(at_most=SECONDS))
+    apps = await _apps_left(project, lookout, cluster, order, budget.remaining() * _SHARE_OF_APPS)
+    return [*apps, *await lookout.drain(project, cluster, budget.remaining())]
+
+
+def _whatever(why: object) -> str:
+    return f"whatever it had: {why}"
 
 
 async def _apps_left(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -11,14 +11,21 @@ from services.k8s_worker import app_inventory as inventory
 from services.k8s_worker import rollout
 from services.k8s_worker.app_backend import AppLook
 from services.k8s_worker.app_inventory import Entry, collection
-from services.k8s_worker.app_objects import Condition, Ingress, Pod, Workload
+from services.k8s_worker.app_objects import Balanced, Condition, Pod, Workload
 from services.k8s_worker.kubernetes_connection import KubernetesConnection, Page
 from services.k8s_worker.kubernetes_objects import Object
 from shared.contract.manifests import INVENTORY
 from shared.contract.messages import AppPart
 
 _WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
-_GROUPS = {"Deployment": "apps", "StatefulSet": "apps", "DaemonSet": "apps"}
+#: What has an address.
+_BALANCED = frozenset({"Ingress", "Service"})
+#: What may be a part, by its kind: in which groups (``v1`` is of the one without a name).
+_GROUPS = {
+    **dict.fromkeys(_WORKLOADS, ("apps",)),
+    "Ingress": ("networking.k8s.io", "extensions"),
+    "Service": ("v1",),
+}
 #: How many objects of a kind are looked at: more than an app may have, and of pods the first.
 _MOST = 200
 #: How many parts are told.
@@ -54,11 +61,11 @@ async def look_at_app(
             if path not in found:
                 found[path] = await _shown(connection, one, path, selector)
         pods: list[Pod] = []
-        parts = [_part(one, found[one.collection(namespace)], pods) for one in wanted]
+        parts = _parts(namespace, wanted, found, pods)
         if any(not part.done and part.kind in _WORKLOADS for part in parts):
             path = collection("v1", "pods", namespace)
             pods += (await connection.get(path, Page[Pod], limit=_MOST)).value().items or ()
-            parts = [_part(one, found[one.collection(namespace)], pods) for one in wanted]
+            parts = _parts(namespace, wanted, found, pods)
     return AppLook(parts=tuple(parts))
 
 
@@ -77,25 +84,32 @@ async def _without_inventory(connection: KubernetesConnection, namespace: str) -
 
 
 def _is_part(one: Entry) -> bool:
-    name = one.api.partition("/")[0]
-    if one.kind == "Ingress":
-        return name in ("networking.k8s.io", "extensions")
-    return _GROUPS.get(one.kind) == name
+    return one.api.partition("/")[0] in _GROUPS.get(one.kind, ())
 
 
 async def _shown(
     connection: KubernetesConnection, one: Entry, path: str, selector: str
 ) -> dict[str, Any]:
     query = {"labelSelector": selector}
-    page: Any = Page[Ingress] if one.kind == "Ingress" else Page[Workload]
+    page: Any = Page[Balanced] if one.kind in _BALANCED else Page[Workload]
     shown = (await connection.get(path, page, limit=_MOST, **query)).value()
     return {item.metadata.name: item for item in shown.items or ()}
 
 
-def _part(one: Entry, found: Mapping[str, Any], pods: list[Pod]) -> AppPart:
+def _parts(
+    namespace: str, wanted: Sequence[Entry], found: Mapping[str, Mapping[str, Any]], pods: list[Pod]
+) -> list[AppPart]:
+    parts = (_part(one, found[one.collection(namespace)], pods) for one in wanted)
+    return [one for one in parts if one is not None]
+
+
+def _part(one: Entry, found: Mapping[str, Any], pods: list[Pod]) -> AppPart | None:
+    """Return what is said of it; None of a Service that has no load balancer: it has no more."""
     shown = found.get(one.name)
     if shown is None:
         return rollout.missing(one.kind, one.name)
-    if isinstance(shown, Ingress):
-        return rollout.ingress_part(shown)
-    return rollout.workload_part(one.kind, shown, pods)
+    if not isinstance(shown, Balanced):
+        return rollout.workload_part(one.kind, shown, pods)
+    if one.kind == "Service" and (shown.spec is None or shown.spec.type != "LoadBalancer"):
+        return None
+    return rollout.balanced_part(one.kind, shown)

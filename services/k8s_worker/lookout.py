@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from services.k8s_worker.backend import Access, ApiServer, Cluster, Look, Project, Unanswered
-from services.k8s_worker.certificates import new_access
+from services.k8s_worker.certificates import access_or_silence
 from services.k8s_worker.checks import checks_of
 from services.k8s_worker.looking import SHORT, NotYet, Places, Silences
 from shared.runtime.locks import KeyedLocks
@@ -116,13 +116,13 @@ class Lookout:
     async def _signed(self, project: Project, cluster: Cluster) -> Access:
         """Few at once: commands need the same threads, and signing may take long."""
         async with self._signing:
-            return await new_access(project, cluster, WHO)
+            return await access_or_silence(project, cluster, WHO)
 
     async def look(self, project: Project, cluster: Cluster) -> tuple[datetime, Look]:
         """Return what the API server says, and since when that may have been so.
 
-        Raises `Unanswered`, once for each time that it did not answer; `NotYet` while that is not
-        known; or what Magnum's signing raises.
+        Raises `Unanswered`, once for each time that it did not answer, or that Magnum gave no
+        certificate for it; `NotYet` while that is not known; or the fault of a Magnum that is away.
         """
         look = self._looks.get(cluster.id)
         if look is None or look.stale:
@@ -191,7 +191,7 @@ class Lookout:
         await self._drop(cluster.id)
         access = await self._signed_before(cluster)
         if access is None or _is_stale(access, cluster):
-            access = await new_access(project, cluster, WHO)
+            access = await access_or_silence(project, cluster, WHO)
         made = _Kept(access, self._connect(access), datetime.now(UTC))
         self._kept[cluster.id] = made
         while len(self._kept) > self._most:

@@ -7,7 +7,8 @@ Source: Container Infrastructure Management API v1. Its calls are made raw: open
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,7 +16,8 @@ from typing import Any
 from services.k8s_worker.backend import Cluster, NewCluster, Template
 from shared.contract.problems import Reason
 from shared.openstack.calls import Calls
-from shared.openstack.connections import answer_of, check, raw
+from shared.openstack.connections import VENDOR_ERRORS, answer_of, check, fault_of, raw
+from shared.openstack.faults import translate
 from shared.runtime.errors import TemporaryError
 from shared.worker.errors import NotFound, Refused
 
@@ -24,6 +26,8 @@ MAGNUM = "container-infra"
 _RESIZE = {"OpenStack-API-Version": "container-infra 1.7"}
 #: How many are asked for at once; Magnum gives fewer where it is told to.
 _PAGE = 500
+#: How oslo.messaging says that nobody has answered to an RPC.
+_NO_CONDUCTOR = re.compile(r"\bTimed out waiting for a reply\b")
 _NO_TEMPLATE = re.compile(r"\bClusterTemplate \S+ could not be found")
 
 
@@ -112,7 +116,8 @@ class MagnumProject:
         """GET /certificates/{cluster id}."""
 
         def get(cloud: Any) -> Any:
-            return answer_of(raw(cloud, MAGNUM).get(f"/certificates/{cluster_id}"))
+            with _of_a_certificate():
+                return answer_of(raw(cloud, MAGNUM).get(f"/certificates/{cluster_id}"))
 
         return str((await self.calls(get))["pem"])
 
@@ -121,7 +126,8 @@ class MagnumProject:
         body = {"cluster_uuid": cluster_id, "csr": request}
 
         def post(cloud: Any) -> Any:
-            return answer_of(raw(cloud, MAGNUM).post("/certificates", json=body))
+            with _of_a_certificate():
+                return answer_of(raw(cloud, MAGNUM).post("/certificates", json=body))
 
         return str((await self.calls(post))["pem"])
 
@@ -157,6 +163,22 @@ def _in_between(error: Refused) -> Exception:
         return error
     detail = f"Magnum can't show its clusters now: {error}"
     return TemporaryError(detail, reason=Reason.BACKEND_REFUSED, retry_after=1)
+
+
+@contextmanager
+def _of_a_certificate() -> Iterator[None]:
+    """That an authority can't be had (lost in Barbican, say) Magnum tells by 500: it has answered.
+
+    Unless that is the API's word for a conductor that is away.
+    """
+    try:
+        yield
+    except VENDOR_ERRORS as error:
+        fault = fault_of(error)
+        if fault.status != 500 or _NO_CONDUCTOR.search(fault.detail):
+            raise
+        detail = translate(fault).detail
+        raise TemporaryError(detail, reason=Reason.BACKEND_REFUSED, status=503) from error
 
 
 def _cluster(shown: dict[str, Any]) -> Cluster:

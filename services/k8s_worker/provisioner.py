@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from services.k8s_worker import templates
 from services.k8s_worker.backend import Cluster, NewCluster, Project
-from services.k8s_worker.draining import drained
+from services.k8s_worker.draining import UNTOLD, drained, given_up, left_by_another
 from services.k8s_worker.lookout import Lookout
 from services.k8s_worker.templates_file import Recipe
 from shared.contract.messages import (
@@ -199,16 +199,22 @@ async def deprovision_cluster(
 ) -> tuple[str, list[str]] | None:
     """Start deleting all clusters of the resource, drained; None when there is none.
 
-    Returns an id, and what would not go before. Raises `TemporaryError` while that is on its way.
+    Returns an id, and what would not go before, also where an earlier worker started it and died
+    before it told. Raises `TemporaryError` while that is on its way.
     """
     known = command.message.cluster_id
     found = await _own(project, kit, command.resource_id, known)
     left: list[str] = []
     for one in found:
-        if one.status != DELETING:
-            left += await drained(project, lookout, one, command.message, command.deadline)
+        going = one.status == DELETING
+        left += await (left_by_another if going else drained)(
+            project, lookout, one, command.message, command.deadline
+        )
+        if not going:
             await project.delete_cluster(one.id)
-    return (found[0].id, left[:MOST_LEFT]) if found else None
+    if found:
+        return found[0].id, left[:MOST_LEFT]
+    return (known, [UNTOLD]) if known is not None and given_up(command.message) else None
 
 
 async def remove_orphan(project: Project, kit: Kit, order: RemoveOrphan) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from services.k8s_worker.app_objects import Condition, Ingress, Pod, Waiting, Workload
+from services.k8s_worker.app_objects import Balanced, Condition, Pod, Waiting, Workload
 from shared.contract.messages import AppPart
 from shared.contract.problems import Reason
 
@@ -20,6 +20,8 @@ _PULLING = frozenset(
 )
 #: What a container is at before it runs, when all goes well.
 _ON_ITS_WAY = frozenset({"ContainerCreating", "PodInitializing"})
+#: A label of a Deployment's pods.
+_HASH = "pod-template-hash"
 #: A trouble: its reason in our vocabulary, and the cluster's words.
 Trouble = tuple[Reason, str]
 
@@ -31,19 +33,19 @@ def missing(kind: str, name: str) -> AppPart:
     return AppPart(kind=kind, name=name, done=False, available=False, reason=reason, words=words)
 
 
-def ingress_part(shown: Ingress) -> AppPart:
-    """An Ingress is ready when its controller has told an address."""
+def balanced_part(kind: str, shown: Balanced) -> AppPart:
+    """It is ready when its controller has told an address."""
     balancer = shown.status and shown.status.load_balancer
     found = [one.ip or one.hostname for one in (balancer and balancer.ingress) or ()]
     addresses = tuple(one for one in found if one)[:_ADDRESSES]
     name = shown.metadata.name
     return AppPart(
-        kind="Ingress",
+        kind=kind,
         name=name,
         done=bool(addresses),
         available=bool(addresses),
         reason=None if addresses else Reason.APP_NOT_READY,
-        words=None if addresses else f"Ingress {name} has no address yet.",
+        words=None if addresses else f"{kind} {name} has no address yet.",
         addresses=addresses,
     )
 
@@ -62,7 +64,8 @@ def workload_part(kind: str, shown: Workload, pods: Sequence[Pod] = ()) -> AppPa
         if one is not None:
             words.append(_said(one.reason, one.message))
             reason = Reason.ROLLOUT_FAILED
-    if (trouble := _worst(name, pods)) is not None:
+    own = [one for one in pods if _is_of(kind, name, one)]
+    if (trouble := _worst(own)) is not None:
         reason = trouble[0]
         words.append(trouble[1])
     return AppPart(
@@ -103,12 +106,26 @@ def _condition(found: Iterable[Condition] | None, name: str, status: str) -> Con
     return next((one for one in found or () if (one.type, one.status) == (name, status)), None)
 
 
-def _worst(name: str, pods: Iterable[Pod]) -> Trouble | None:
-    """What holds up a pod of the workload: they are named after it."""
+def _is_of(kind: str, name: str, pod: Pod) -> bool:
+    """Tell whether the workload made the pod: names that begin alike say nothing.
+
+    A Deployment's are its ReplicaSets', which are called after it and the hash that they label
+    their pods with.
+    """
+    owner = next((one for one in pod.metadata.owner_references or () if one.controller), None)
+    if owner is None:
+        return False
+    if kind == "Deployment":
+        kind, name = "ReplicaSet", f"{name}-{(pod.metadata.labels or {}).get(_HASH)}"
+    return (owner.kind, owner.name) == (kind, name)
+
+
+def _worst(pods: Iterable[Pod]) -> Trouble | None:
+    """What holds up one of the pods."""
     troubles = [
         (reason, f"Pod {pod.metadata.name}: {words}")
         for pod in pods
-        if pod.metadata.name.startswith(f"{name}-") and pod.metadata.deletion_timestamp is None
+        if pod.metadata.deletion_timestamp is None
         for reason, words in _troubles(pod)
     ]
     rank = (Reason.UNSCHEDULABLE, Reason.IMAGE_PULL_FAILED, Reason.APP_NOT_READY)

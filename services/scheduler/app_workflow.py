@@ -1,8 +1,8 @@
 """The one step of an app: its objects applied on its cluster, proven by what that shows. Pure.
 
 That all is applied proves nothing: the app is active when its workloads are rolled out and its
-Ingresses have an address. Clusters tell nothing by themselves, so apps on their way are asked for
-at the quick pace (``unproven``).
+Ingresses and load balancers have an address. Clusters tell nothing by themselves, so apps on their
+way are asked for at the quick pace (``unproven``).
 """
 
 from __future__ import annotations

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from services.scheduler.definitions import Sighting
-from services.scheduler.state import ResourceState
+from services.scheduler.state import Progress, ResourceState
 from shared.contract.kinds import is_version
 from shared.contract.messages import ClusterObserved, KubernetesNode
 from shared.contract.problems import Problem, Reason
 from shared.contract.resources import Operation, OperationState
 
-#: Handles: what the making still waits for, in words; and that Magnum has shown the cluster once.
-_SO_FAR, _SHOWN = "so_far", "shown"
+#: Handles: what the making still waits for, in words; that Magnum has shown the cluster once; and
+#: how many orders it has lost.
+_SO_FAR, _SHOWN, _LOST = "so_far", "shown", "lost_orders"
+#: The only step, and so long Magnum may take to show what it has accepted, the first time.
+STEP, SHOWN_WITHIN = "cluster", timedelta(seconds=90)
 #: How many nodes are named in words.
 _NAMED = 5
 
@@ -21,7 +24,7 @@ _NAMED = 5
 def cluster_made(state: ResourceState, seen: ClusterObserved) -> Sighting:
     """Complete counts only with the API server's own word; failed is Magnum's last word."""
     if seen.gone:
-        return _missing(state)
+        return _missing(state, seen)
     if (seen.cluster_status or "").endswith("_FAILED"):
         return Sighting(failed=(Reason.CLUSTER_FAILED, _failure(seen)))
     if not _complete(seen):
@@ -43,13 +46,31 @@ def cluster_made(state: ResourceState, seen: ClusterObserved) -> Sighting:
     )
 
 
-def _missing(state: ResourceState) -> Sighting:
-    """Magnum shows a cluster some time after it has accepted it: only what was shown is lost."""
+def _missing(state: ResourceState, seen: ClusterObserved) -> Sighting:
+    """Magnum shows a cluster some time after it has accepted it: only what was shown is lost.
+
+    What it never shows it has forgotten: its API accepts before anything is written, and a
+    conductor that dies over it takes it along. Then it is ordered again, which looks first.
+    """
     if not state.handles.get(_SHOWN):
-        return Sighting(unproven=True, handles={_SO_FAR: "Magnum does not show it yet."})
+        return _not_shown(state, seen)
     detail = "The cluster disappeared from Magnum while it was being made."
     problem = Problem(title="Cluster disappeared", detail=detail, retryable=True)
     return Sighting(failed=(Reason.REMOVED_EXTERNALLY, problem))
+
+
+def _not_shown(state: ResourceState, seen: ClusterObserved) -> Sighting:
+    """Each time it is waited for twice as long: one that is away finds all orders together."""
+    lost = int(state.handles.get(_LOST) or 0)
+    within = SHOWN_WITHIN * 2**lost
+    accepted_at = state.progress.get(STEP, Progress()).accepted_at or seen.observed_at
+    if seen.observed_at - accepted_at < within:
+        return Sighting(unproven=True, handles={_SO_FAR: "Magnum does not show it yet."})
+    detail = f"Magnum has accepted it, and not shown it for {within.total_seconds():.0f} s."
+    problem = Problem(
+        title="Cluster not shown", detail=detail, reason=Reason.BACKEND_TIMEOUT, retryable=True
+    )
+    return Sighting(again=problem, handles={_SO_FAR: detail, _LOST: str(lost + 1)})
 
 
 #: Handles: since when draining is on its way, and since when nobody has answered to it.
@@ -72,6 +93,10 @@ def held_up_since(state: ResourceState) -> tuple[datetime | None, datetime | Non
     """Return since when draining is on its way, and since when nobody has answered to it."""
     draining, silent = (state.handles.get(name) or None for name in (_DRAINING, _SILENT))
     return draining and datetime.fromisoformat(draining), silent and datetime.fromisoformat(silent)
+
+
+#: What is kept of draining once the cluster goes: what was left has been told.
+TOLD = {_DRAINING: "", _SILENT: ""}
 
 
 def cluster_undone(state: ResourceState, seen: ClusterObserved) -> Sighting:

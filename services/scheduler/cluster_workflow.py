@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from services.scheduler.cluster_sightings import (
+    STEP,
+    TOLD,
     bad_outputs,
     cluster_made,
     cluster_undone,
@@ -48,7 +50,6 @@ from shared.contract.problems import Reason
 from shared.contract.resources import Operation
 
 WORKER = "k8s_worker"
-STEP = "cluster"
 #: Longer than Magnum gives itself, in seconds: that its time is over is Magnum's to say.
 PATIENCE = 3900
 
@@ -73,7 +74,7 @@ def _create_started(event: ClusterCreateStarted) -> Absorbed:
 
 def _deletion_started(event: ClusterDeletionStarted) -> Absorbed:
     left = {"left_behind": list(event.left)} if event.left else {}
-    handles = {"cluster_id": event.cluster_id}
+    handles = {"cluster_id": event.cluster_id, **TOLD}
     return Absorbed(done=False, unproven=True, handles=handles, outputs=left)
 
 

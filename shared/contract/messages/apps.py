@@ -91,11 +91,11 @@ class AppDeprovisioned(Message, frozen=True):
 
 
 class AppPart(Message, frozen=True):
-    """What must be ready of an app: a workload or an Ingress, by its kind and name.
+    """What must be ready of an app: a workload, or what has an address.
 
     ``done``: it is as it was last asked to be, all of it; ``available``: it does its work. Else
     ``words`` are the cluster's, and ``reason`` one of our vocabulary. ``failed``: the cluster has
-    given it up. ``addresses`` are an Ingress'.
+    given it up. ``addresses`` are those of an Ingress or a load balancer.
     """
 
     kind: str

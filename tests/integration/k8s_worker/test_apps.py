@@ -16,6 +16,7 @@ from services.k8s_worker.app_backend import AppLook, AppObjects, ManifestRefused
 from services.k8s_worker.backend import Unanswered
 from services.k8s_worker.kubernetes_api import KubernetesApi
 from shared.contract.manifests import INVENTORY
+from shared.contract.messages import AppPart
 from tests.support.api_server import ScriptedServer, api_server
 
 APP = "app-01jz0000000000000000000000"
@@ -304,6 +305,23 @@ async def test_an_inventory_that_somebody_has_written_leads_nowhere_else(
     assert told(server, "DELETE") == []
 
 
+def made_by(deployment: str, hashed: str) -> dict[str, Any]:
+    """A pod's metadata."""
+    replica_set = {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "name": f"{deployment}-{hashed}",
+        "uid": "u-1",
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+    return {
+        "name": f"{deployment}-{hashed}-x",
+        "labels": {"app": "a", "pod-template-hash": hashed},
+        "ownerReferences": [replica_set],
+    }
+
+
 async def test_what_it_is_made_of_is_looked_at_and_missed(server: ScriptedServer) -> None:
     """Pods only where something is not ready; a Deployment that somebody removed is a part, too."""
     apps = "apps/v1"
@@ -321,8 +339,12 @@ async def test_what_it_is_made_of_is_looked_at_and_missed(server: ScriptedServer
     ingress = {"items": [{"metadata": {"name": "web"}, "status": balancer}]}
     server.answers[f"GET /apis/networking.k8s.io/v1/namespaces/{APP}/ingresses"] = ingress
     waiting = {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off"}}}
-    pod = {"metadata": {"name": "web-1"}, "status": {"containerStatuses": [waiting]}}
-    server.answers[f"GET {PLACE}/pods"] = {"items": [pod]}
+    unscheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+    pods = [
+        {"metadata": made_by("web", "h1"), "status": {"containerStatuses": [waiting]}},
+        {"metadata": made_by("web-api", "h2"), "status": {"conditions": [unscheduled]}},
+    ]
+    server.answers[f"GET {PLACE}/pods"] = {"items": pods}
     seen = await look(server)
     assert seen is not None
     shown = {(one.kind, one.name): (one.done, one.reason) for one in seen.parts}
@@ -331,6 +353,37 @@ async def test_what_it_is_made_of_is_looked_at_and_missed(server: ScriptedServer
         ("Deployment", "web"): (False, "image_pull_failed"),
         ("Ingress", "web"): (True, None),
     }
+
+
+async def test_a_service_with_a_load_balancer_is_waited_for_and_others_are_only_missed(
+    server: ScriptedServer,
+) -> None:
+    """Its address is the app's, as an Ingress' is; a Service of another group is none."""
+    server.answers[f"GET {BOOK}"] = book(
+        entry("Service", "services", "front"),
+        entry("Service", "services", "inner"),
+        entry("Service", "services", "lost"),
+        entry("Service", "services", "serverless", "serving.knative.dev/v1"),
+    )
+    front = {"metadata": {"name": "front"}, "spec": {"type": "LoadBalancer"}}
+    inner = {"metadata": {"name": "inner"}, "spec": {"type": "ClusterIP"}}
+
+    async def parts(status: dict[str, Any]) -> dict[str, AppPart]:
+        items = [{**front, "status": {"loadBalancer": status}}, inner]
+        server.answers[f"GET {PLACE}/services"] = {"items": items}
+        seen = await look(server)
+        assert seen is not None
+        return {one.name: one for one in seen.parts}
+
+    building = await parts({})
+    assert building.keys() == {"front", "lost"}
+    assert (building["front"].done, building["front"].words) == (
+        False,
+        "Service front has no address yet.",
+    )
+    assert building["lost"].words == "Service lost is not there any more."
+    built = (await parts({"ingress": [{"ip": "203.0.113.9"}]}))["front"]
+    assert (built.done, built.addresses) == (True, ("203.0.113.9",))
 
 
 async def test_gone_going_and_robbed_are_three_things(server: ScriptedServer) -> None:

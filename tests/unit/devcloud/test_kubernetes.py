@@ -7,9 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from devcloud.components.magnum import recipes
 from devcloud.kubernetes import build as building
 from devcloud.kubernetes.build import BUILT, Build, build, built_path
-from devcloud.kubernetes.programs import ASSETS_VARIABLE, ETCD, on_this_machine
+from devcloud.kubernetes.programs import (
+    ASSETS_VARIABLE,
+    ETCD,
+    SERVER,
+    UnknownVersion,
+    on_this_machine,
+    version,
+)
 from devcloud.plugins.colobus_devcloud_kubernetes.folder import (
     RUNNING,
     Folder,
@@ -22,22 +30,57 @@ from devcloud.site import Site
 from tests.unit.devcloud.sites import site_in
 
 
-def program(folder: Path, name: str) -> Path:
+def program(folder: Path, name: str, says: str = "") -> Path:
     """Make a program."""
     folder.mkdir(exist_ok=True)
     path = folder / name
-    path.touch(mode=0o755)
+    path.write_text(f"#!/bin/sh\necho '{says}'\n")
+    path.chmod(0o755)
     return path
+
+
+def all_of(folder: Path, says: str = "") -> dict[str, Path]:
+    """Make all of Kubernetes' programs."""
+    return {name: program(folder, name, says) for name in BUILT}
 
 
 def test_programs_are_those_of_the_assets_first_then_of_the_path(tmp_path: Path) -> None:
     """As Kubernetes' own tests look for them."""
     assets, path = tmp_path / "assets", tmp_path / "path"
-    etcd = program(assets, ETCD)
-    program(path, ETCD)
-    server = program(path, "kube-apiserver")
-    found = on_this_machine({ASSETS_VARIABLE: str(assets), "PATH": str(path)})
-    assert found == {ETCD: etcd, "kube-apiserver": server}
+    environ = {ASSETS_VARIABLE: str(assets), "PATH": f"/nowhere:{path}"}
+    assert on_this_machine(environ) == {}
+    etcd, theirs = program(path, ETCD), all_of(path)
+    assert on_this_machine(environ) == {ETCD: etcd, **theirs}
+    own, ours = program(assets, ETCD), all_of(assets)
+    assert on_this_machine(environ) == {ETCD: own, **ours}
+
+
+def test_programs_of_two_places_are_never_mixed(tmp_path: Path) -> None:
+    """They may be of two versions: an envtest's, which has an API server alone, and a system's."""
+    assets, path, other = tmp_path / "assets", tmp_path / "path", tmp_path / "other"
+    etcd, _ = program(assets, ETCD), program(assets, SERVER)
+    for name in BUILT[1:]:
+        program(path, name)
+    environ = {ASSETS_VARIABLE: str(assets), "PATH": f"{path}:{other}"}
+    assert on_this_machine(environ) == {ETCD: etcd}
+    whole = all_of(other)
+    assert on_this_machine(environ) == {ETCD: etcd, **whole}
+
+
+def test_clusters_are_of_the_version_that_the_programs_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The recipes and the demo name it; what is built has one of its own."""
+    site, path = site_in(tmp_path), tmp_path / "path"
+    monkeypatch.delenv(ASSETS_VARIABLE, raising=False)
+    monkeypatch.setenv("PATH", str(path))
+    assert version(site) == "1.20"
+    all_of(path, "Kubernetes v1.28.11+k3s")
+    assert version(site) == "1.28"
+    assert recipes(version(site))["versions"][0]["version"] == "1.28"
+    all_of(path, "flag provided but not defined")
+    with pytest.raises(UnknownVersion, match="kube-apiserver --version says 'flag"):
+        version(site)
 
 
 def build_badly(self: Build) -> Path:

@@ -50,6 +50,8 @@ class Magnum:
     no_resize: Exception | None = None
     templates_in_use: bool = False
     signatures: int = 0
+    #: What asking for a certificate ends in.
+    unsigned: Exception | None = None
     authority_of_all: Authority = field(default_factory=lambda: new_authority("magnum"))
 
     def project(self, cloud: str, tenant: str, deadline: Deadline) -> Project:
@@ -108,6 +110,8 @@ class Magnum:
 
     async def authority(self, cluster_id: str) -> str:
         assert cluster_id in self.kept
+        if self.unsigned is not None:
+            raise self.unsigned
         return self.authority_of_all.text
 
     async def signed(self, cluster_id: str, request: str) -> str:

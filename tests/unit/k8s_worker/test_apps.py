@@ -33,10 +33,11 @@ from shared.contract.messages import (
 )
 from shared.contract.problems import Reason
 from shared.runtime.deadline import Deadline
-from shared.runtime.errors import PermanentError, TemporaryError
+from shared.runtime.errors import BackendUnavailable, PermanentError, TemporaryError
 from shared.runtime.secrets import SealingKey, UnreadableSecret, seal
 from shared.runtime.tenants import Tenant, Tenants
 from shared.worker.command import Command
+from shared.worker.errors import NotFound
 from shared.worker.marks import Marks
 from tests.support.conditions import eventually
 from tests.unit.k8s_worker.magnum import END, Magnum, Server
@@ -250,6 +251,33 @@ async def test_its_end_is_ordered_or_known_or_could_not_be_ordered() -> None:
     assert await remove_app(house.magnum, house.kit, order) == (True, "It can't be reached.")
     house.magnum.kept.clear()
     assert await remove_app(house.magnum, house.kit, order) == (False, None)
+
+
+async def test_an_app_on_a_cluster_without_a_certificate_ends_as_on_a_silent_one() -> None:
+    """Magnum has lost the cluster's authority: that is said, and no failure of a look's."""
+    house = House()
+    house.server.app_looks[APP] = READY
+    house.magnum.unsigned = NotFound("X509KeyPair 7 could not be found.")
+    words = "Magnum gives no certificate for its API server: X509KeyPair 7 could not be found."
+    order = command(DeprovisionApp(cloud="devcloud", cluster=CLUSTER))
+    assert await remove_app(house.magnum, house.kit, order) == (True, words)
+    seen = (await house.inspect(**{APP: CLUSTER}))[APP]
+    assert isinstance(seen, AppObserved)
+    assert seen.unanswered == words
+    with pytest.raises(TemporaryError, match=words) as waits:
+        await apply_app(house.magnum, house.kit, command(asked(image="nginx")))
+    assert waits.value.reason == Reason.CLUSTER_NOT_READY
+
+
+async def test_an_outage_of_magnums_says_nothing_of_an_app() -> None:
+    """However long: its end is waited for, since nobody knows that it is silent."""
+    house = House()
+    house.magnum.unsigned = BackendUnavailable("away")
+    order = command(DeprovisionApp(cloud="devcloud", cluster=CLUSTER))
+    with pytest.raises(BackendUnavailable):
+        await remove_app(house.magnum, house.kit, order)
+    seen = (await house.inspect(**{APP: CLUSTER}))[APP]
+    assert isinstance(seen, AppInspectionFailed)
 
 
 async def test_what_is_there_gone_or_silent_is_told_app_by_app() -> None:

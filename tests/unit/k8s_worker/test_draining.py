@@ -10,12 +10,23 @@ import pytest
 
 from services.k8s_worker.app_backend import AppLook
 from services.k8s_worker.backend import Access
-from services.k8s_worker.draining import DRAIN_SECONDS, SILENT_SECONDS, drained
+from services.k8s_worker.draining import (
+    DRAIN_SECONDS,
+    SILENT_SECONDS,
+    drained,
+    left_by_another,
+)
 from services.k8s_worker.lookout import Lookout
 from shared.contract.messages import DeprovisionCluster
 from shared.contract.problems import Reason
 from shared.runtime.deadline import Deadline
-from shared.runtime.errors import TemporaryError
+from shared.runtime.errors import (
+    BackendUnavailable,
+    ColobusError,
+    OutcomeUnknown,
+    TemporaryError,
+)
+from shared.worker.errors import NotFound, Refused
 from tests.unit.k8s_worker.magnum import Magnum, Server
 
 WEB, APP = "Service default/web", "app-1"
@@ -50,6 +61,12 @@ class House:
         server.app_looks = {one: AppLook() for one in self.apps}
         server.going, server.kept, server.listing = self.going, self.kept, self.hanging
         return server
+
+    async def told(self, *, drain: bool = True, **since: Any) -> list[str]:
+        """By one who has ordered its end, and was not heard."""
+        order = DeprovisionCluster(cloud="devcloud", drain=drain, **since)
+        time = Deadline.after(60)
+        return await left_by_another(self.magnum, self.lookout, self.cluster, order, time)
 
     async def drained(self, *, drain: bool = True, **since: Any) -> list[str]:
         order = DeprovisionCluster(cloud="devcloud", drain=drain, **since)
@@ -93,6 +110,40 @@ async def test_a_dead_api_server_is_waited_for_a_moment_only() -> None:
     assert waits.value.reason == Reason.CLUSTER_NOT_READY
     over = await house.drained(silent_since=ago(SILENT_SECONDS + 1))
     assert over == ["whatever it had: It can't be reached."]
+
+
+LOST = NotFound("X509KeyPair 7 could not be found.")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [LOST, Refused("no"), TemporaryError("can't read it", reason=Reason.BACKEND_REFUSED)],
+)
+@pytest.mark.parametrize("force", [False, True])
+async def test_without_a_certificate_it_is_as_with_a_dead_api_server(
+    fault: ColobusError, force: bool
+) -> None:
+    """Magnum has lost the cluster's authority: nobody gets in any more, and it would delete it."""
+    house = House()
+    house.magnum.unsigned = fault
+    words = f"Magnum gives no certificate for its API server: {fault.detail}"
+    for since in (None, ago(SILENT_SECONDS - 5)):
+        with pytest.raises(TemporaryError, match=words) as waits:
+            await house.drained(silent_since=since, force=force)
+        assert waits.value.reason == Reason.CLUSTER_NOT_READY
+    over = await house.drained(silent_since=ago(SILENT_SECONDS + 1), force=force)
+    assert over == [f"whatever it had: {words}"]
+    assert house.connected == 0
+
+
+@pytest.mark.parametrize("fault", [BackendUnavailable("away"), OutcomeUnknown("no answer")])
+async def test_an_outage_of_magnums_is_waited_for_however_long(fault: TemporaryError) -> None:
+    """It says nothing of the cluster, which may have balancers and be well."""
+    house = House()
+    house.magnum.unsigned = fault
+    with pytest.raises(TemporaryError) as waits:
+        await house.drained(silent_since=ago(5 * 3600))
+    assert waits.value is fault
 
 
 async def test_the_first_try_is_never_the_last() -> None:
@@ -185,3 +236,29 @@ async def test_apps_that_hang_leave_time_to_drain(monkeypatch: pytest.MonkeyPatc
     house.left = [[WEB]]
     with pytest.raises(TemporaryError, match=f"{WEB}"):
         await house.drained(force=True)
+
+
+async def test_what_was_given_up_is_told_though_its_worker_died_before_it_could() -> None:
+    """It is looked for again, apps among it; where nobody answers any more that is told."""
+    house = House(status="DELETE_IN_PROGRESS")
+    house.apps, house.left = {APP}, [[WEB], [WEB]]
+    assert await house.told(draining_since=ago(DRAIN_SECONDS + 1)) == [APP, WEB]
+    assert await house.told(silent_since=ago(SILENT_SECONDS + 1)) == [WEB]
+    dead = House(status="DELETE_IN_PROGRESS")
+    dead.silent = True
+    words = ["whatever it had: It can't be reached."]
+    assert await dead.told(silent_since=ago(SILENT_SECONDS + 1)) == words
+    dead.magnum.unsigned = BackendUnavailable("away")
+    dead.lookout = Lookout(Server)
+    words = ["whatever it had: away"]
+    assert await dead.told(silent_since=ago(SILENT_SECONDS + 1)) == words
+
+
+async def test_of_one_that_goes_in_time_nothing_is_looked_for() -> None:
+    """What was to go before it has gone, or it never lived."""
+    house = House(status="DELETE_IN_PROGRESS")
+    house.left = [[WEB]]
+    assert await house.told() == []
+    assert await house.told(draining_since=ago(DRAIN_SECONDS - 5)) == []
+    assert await house.told(drain=False, draining_since=ago(1000)) == []
+    assert house.connected == 0

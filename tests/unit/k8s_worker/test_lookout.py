@@ -15,7 +15,8 @@ from services.k8s_worker.backend import Access, Look, Unanswered
 from services.k8s_worker.looking import NotYet
 from services.k8s_worker.lookout import Lookout
 from shared.contract.problems import Reason
-from shared.runtime.errors import TemporaryError
+from shared.runtime.errors import BackendUnavailable, TemporaryError
+from shared.worker.errors import Refused
 from tests.support.conditions import eventually
 from tests.unit.k8s_worker.magnum import Magnum, Server
 
@@ -90,7 +91,7 @@ async def test_what_can_not_be_signed_while_it_is_made_is_tried_a_few_times(
         raise TemporaryError("not yet", reason=Reason.BACKEND_REFUSED)
 
     with monkeypatch.context() as early:
-        early.setattr(room, "new_access", refused)
+        early.setattr(room, "access_or_silence", refused)
         for _ in range(room.TRIES):
             house.lookout.prepare(house.magnum, cluster)
             await asyncio.wait_for(tried.get(), 60)
@@ -114,7 +115,7 @@ async def test_what_is_prepared_for_nobody_any_more_ends(
             ended.set()
         raise AssertionError
 
-    monkeypatch.setattr(room, "new_access", silent)
+    monkeypatch.setattr(room, "access_or_silence", silent)
     first = house.add("first")
     house.lookout.prepare(house.magnum, first)
     await asyncio.sleep(0)  # it begins
@@ -146,6 +147,20 @@ async def test_a_certificate_that_is_not_taken_is_replaced_but_not_at_each_look(
     assert house.closed() == [True]
     await house.lookout.look(house.magnum, cluster)
     assert house.magnum.signatures == 2
+
+
+async def test_a_cluster_that_magnum_gives_no_certificate_for_is_unanswered() -> None:
+    """So it says why it is not active, or degraded; a Magnum that is away says nothing of it."""
+    house = House()
+    cluster = house.add()
+    house.magnum.unsigned = Refused("The authority is lost.")
+    with pytest.raises(Unanswered, match=r"no certificate .* The authority is lost\."):
+        await house.lookout.look(house.magnum, cluster)
+    house.magnum.unsigned = BackendUnavailable("away")
+    with pytest.raises(BackendUnavailable):
+        await house.lookout.look(house.magnum, cluster)
+    house.magnum.unsigned = None
+    assert (await house.lookout.look(house.magnum, cluster))[1].version == "v1.20.2"
 
 
 async def test_what_is_in_use_is_not_closed() -> None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import requests
 
 from services.k8s_worker.backend import NewCluster
 from services.k8s_worker.magnum_calls import MagnumProject
 from shared.contract.problems import Reason
 from shared.openstack.calls import Calls
+from shared.openstack.connections import ProjectConnection
+from shared.runtime.deadline import Deadline
+from shared.runtime.errors import BackendUnavailable, TemporaryError
 from shared.worker.errors import NotFound, Refused
 
 NEW = NewCluster(name="cluster-1", template_id="t-1", node_count=1, master_count=1, labels={})
@@ -40,3 +47,55 @@ async def test_other_refusals_stay_what_they_are() -> None:
         NotFound("ClusterTemplate t-1 could not be found.", reason=Reason.TEMPLATE_NOT_FOUND),
     ):
         assert await refusal(answer) is answer
+
+
+class Answering:
+    """A cloud whose Magnum has one answer to everything."""
+
+    def __init__(self, status: int, words: str) -> None:
+        self.response = requests.Response()
+        self.response.status_code = status
+        self.response.url = "http://magnum/v1/certificates"
+        self.response.headers["Content-Type"] = "application/json"
+        self.response._content = json.dumps({"errors": [{"detail": words}]}).encode()
+        self.config = SimpleNamespace(get_session_client=lambda _: self)
+
+    def ready(self) -> Any:
+        return self
+
+    def get(self, path: str) -> Any:
+        return self.response
+
+    def post(self, path: str, json: Any) -> Any:
+        return self.response
+
+
+async def certificate_fault(status: int, words: str) -> list[TemporaryError]:
+    """What is made of an answer to both questions about certificates."""
+    connection = cast(ProjectConnection, Answering(status, words))
+    found = []
+    with ThreadPoolExecutor(1) as pool:
+        calls = Calls(connection, pool, Deadline.after(60), "p")
+        project = MagnumProject("devcloud", "bigtop", calls)
+        for asked in (project.authority("m-1"), project.signed("m-1", "csr")):
+            with pytest.raises(TemporaryError) as fault:
+                await asked
+            assert words in fault.value.detail
+            found.append(fault.value)
+    return found
+
+
+async def test_that_an_authority_can_not_be_read_is_magnums_word_and_no_outage() -> None:
+    """It answers 500 for whatever its conductor raises."""
+    for fault in await certificate_fault(500, "Secret payload retrieval failed"):
+        assert fault.reason == Reason.BACKEND_REFUSED
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(500, "Timed out waiting for a reply to message ID 1f"), (503, "No server"), (504, "late")],
+)
+async def test_that_nobody_signs_now_is_an_outage(status: int, words: str) -> None:
+    """The API may answer while the conductor is away."""
+    for fault in await certificate_fault(status, words):
+        assert isinstance(fault, BackendUnavailable)

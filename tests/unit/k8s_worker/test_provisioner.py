@@ -7,7 +7,8 @@ from typing import TypeVar
 
 import pytest
 
-from services.k8s_worker.backend import Access
+from services.k8s_worker.backend import Access, NewCluster
+from services.k8s_worker.draining import UNTOLD
 from services.k8s_worker.lookout import Lookout
 from services.k8s_worker.provisioner import (
     Kit,
@@ -98,6 +99,19 @@ async def test_of_two_the_oldest_stays() -> None:
     magnum.add(ID, KIT.labels(ID))
     assert await provision(magnum, repeated=True) == first.id
     assert list(magnum.kept) == [first.id]
+
+
+async def test_an_order_that_was_thought_lost_and_comes_after_all_is_the_one_that_stays() -> None:
+    """Magnum's conductor was only away: it makes both."""
+
+    class Late(Magnum):
+        async def create_cluster(self, new: NewCluster) -> str:
+            self.add(new.name, new.labels)
+            return await super().create_cluster(new)
+
+    magnum = Late()
+    assert await provision(magnum, repeated=True) == "m-1"
+    assert list(magnum.kept) == ["m-1"]
 
 
 async def test_others_clusters_of_the_same_name_are_not_ours() -> None:
@@ -222,6 +236,35 @@ async def test_what_is_left_behind_is_told_within_bounds() -> None:
     found = await deprovision_cluster(magnum, KIT, Lookout(connect), gone)
     assert found is not None
     assert len(found[1]) == 100
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_a_worker_that_died_after_it_ordered_the_end_has_not_hidden_what_was_left(
+    gone: bool,
+) -> None:
+    """The next one sees that it is going, or gone, without any word of what was left."""
+    magnum = Magnum()
+    cluster = magnum.add(
+        ID, KIT.labels(ID), api_address="https://c:6443", status="DELETE_IN_PROGRESS"
+    )
+    if gone:
+        magnum.kept.clear()
+
+    def connect(access: Access) -> Server:
+        server = Server(access)
+        server.left = [["Service default/web"]]
+        return server
+
+    async def deprovision(cluster_id: str | None, since: datetime | None) -> object:
+        order = DeprovisionCluster(
+            cloud="devcloud", cluster_id=cluster_id, drain=True, draining_since=since
+        )
+        return await deprovision_cluster(magnum, KIT, Lookout(connect), command(order))
+
+    left = [UNTOLD] if gone else ["Service default/web"]
+    assert await deprovision(cluster.id, datetime(2026, 1, 1, tzinfo=UTC)) == (cluster.id, left)
+    in_time = await deprovision(cluster.id, None)
+    assert in_time == (None if gone else (cluster.id, []))
 
 
 async def test_only_what_is_the_resources_is_removed_as_an_orphan() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.k8s_worker.app_objects import Ingress, Pod, Workload
-from services.k8s_worker.rollout import ingress_part, workload_part
+from services.k8s_worker.app_objects import Balanced, Pod, Workload
+from services.k8s_worker.rollout import balanced_part, workload_part
 from shared.contract.problems import Reason
 
 AVAILABLE = {"type": "Available", "status": "True"}
@@ -30,8 +30,18 @@ def workload(wanted: int | None, **status: Any) -> Workload:
     return msgspec.convert(shown, Workload)
 
 
-def pod(name: str = "web-1-a", **status: Any) -> Pod:
-    return msgspec.convert({"metadata": {"name": name}, "status": status}, Pod)
+def pod(name: str = "web-1-a", *, owner: str = "ReplicaSet web-1", **status: Any) -> Pod:
+    """One of a Deployment's, mostly: its ReplicaSet's name ends as the pod's label says."""
+    kind, _, owned_by = owner.partition(" ")
+    metadata = {
+        "name": name,
+        "labels": {"pod-template-hash": owned_by.rpartition("-")[2]},
+        "ownerReferences": [
+            {"kind": "Node", "name": "web"},
+            {"kind": kind, "name": owned_by, "controller": True, "uid": "u-1"},
+        ],
+    }
+    return msgspec.convert({"metadata": metadata, "status": status}, Pod)
 
 
 def waiting(reason: str, message: str) -> dict[str, Any]:
@@ -104,13 +114,49 @@ def test_a_stateful_set_that_keeps_some_or_replaces_none_is_done_without_them() 
 
 def test_what_holds_its_pods_up_is_told_in_the_clusters_words() -> None:
     """Of other workloads' pods, and of those that go, nothing."""
-    others = pod("other-1", **waiting("ErrImagePull", "not ours"))
-    part = workload_part("Deployment", workload(1), [others, pod(**UNSCHEDULABLE)])
+    others = pod("other-1-a", owner="ReplicaSet other-1", **waiting("ErrImagePull", "not ours"))
+    going = pod(**waiting("ErrImagePull", "going"))
+    gone = msgspec.structs.replace(going.metadata, deletion_timestamp="2026-01-01T00:00:00Z")
+    pods = [others, msgspec.structs.replace(going, metadata=gone), pod(**UNSCHEDULABLE)]
+    part = workload_part("Deployment", workload(1), pods)
     assert (part.reason, part.failed, part.done) == (Reason.UNSCHEDULABLE, False, False)
     assert part.words == (
         "Deployment web: 0 of 1 replicas are available, 0 of them updated; Pod web-1-a: "
         "Unschedulable: 0/2 nodes are available: 2 Insufficient cpu."
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "theirs", "others"),
+    [
+        ("Deployment", "ReplicaSet web-1", "ReplicaSet web-api-1"),
+        ("Deployment", "ReplicaSet web-1", "StatefulSet web"),
+        ("StatefulSet", "StatefulSet web", "StatefulSet web-api"),
+        ("StatefulSet", "StatefulSet web", "ReplicaSet web-1"),
+        ("DaemonSet", "DaemonSet web", "DaemonSet web-api"),
+    ],
+)
+def test_another_workloads_trouble_is_not_told_as_this_ones(
+    kind: str, theirs: str, others: str
+) -> None:
+    """However alike their names are: a pod says by whom it was made."""
+    shown = workload(1, desiredNumberScheduled=1)
+    part = workload_part(kind, shown, [pod("web-api-1-b", owner=others, **UNSCHEDULABLE)])
+    assert (part.reason, "web-api" in (part.words or "")) == (Reason.APP_NOT_READY, False)
+    part = workload_part(kind, shown, [pod(owner=theirs, **UNSCHEDULABLE)])
+    assert part.reason == Reason.UNSCHEDULABLE
+
+
+def test_pods_that_somebody_made_by_hand_are_no_workloads() -> None:
+    """Nor are those of a ReplicaSet that no Deployment made: they bear no hash of it."""
+    bare = {"metadata": {"name": "web-1-a"}, "status": UNSCHEDULABLE}
+    by_hand = pod(**UNSCHEDULABLE)
+    unmarked = msgspec.structs.replace(by_hand.metadata, labels=None)
+    pods = [
+        msgspec.convert(bare, Pod),
+        msgspec.structs.replace(by_hand, metadata=unmarked),
+    ]
+    assert workload_part("Deployment", workload(1), pods).reason == Reason.APP_NOT_READY
 
 
 @pytest.mark.parametrize(
@@ -151,16 +197,18 @@ def test_words_are_bounded() -> None:
     assert len(part.words or "") < 600
 
 
-def test_an_ingress_is_done_with_an_address() -> None:
+@pytest.mark.parametrize("kind", ["Ingress", "Service"])
+def test_what_a_load_balancer_leads_to_is_done_with_an_address(kind: str) -> None:
     """Its controller's, which may be a name."""
 
-    def ingress(found: Any) -> Ingress:
+    def balanced(found: Any) -> Balanced:
         status = {"loadBalancer": {} if found is None else {"ingress": found}}
-        return msgspec.convert({"metadata": {"name": "web"}, "status": status}, Ingress)
+        return msgspec.convert({"metadata": {"name": "web"}, "status": status}, Balanced)
 
     nothing: tuple[Any, ...] = (None, [], [{}])
     for empty in nothing:
-        part = ingress_part(ingress(empty))
-        assert (part.done, part.words) == (False, "Ingress web has no address yet.")
-    part = ingress_part(ingress([{"ip": "203.0.113.7"}, {"hostname": "lb.example.org"}]))
-    assert (part.done, part.addresses) == (True, ("203.0.113.7", "lb.example.org"))
+        part = balanced_part(kind, balanced(empty))
+        assert (part.done, part.words) == (False, f"{kind} web has no address yet.")
+    part = balanced_part(kind, balanced([{"ip": "203.0.113.7"}, {"hostname": "lb.example.org"}]))
+    assert (part.kind, part.done) == (kind, True)
+    assert part.addresses == ("203.0.113.7", "lb.example.org")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from services.scheduler import operations
+from services.scheduler.cluster_sightings import SHOWN_WITHIN
 from services.scheduler.ledger import inspection_of
 from services.scheduler.state import Ending, Goal
 from shared.contract.messages import (
@@ -149,6 +150,44 @@ def test_what_magnum_does_not_show_yet_is_waited_for_and_what_disappears_fails()
     assert cluster.reason() is Reason.REMOVED_EXTERNALLY
 
 
+def test_what_magnum_has_accepted_and_never_shows_is_ordered_again() -> None:
+    """Its conductor died over the order; the next order is given time, too."""
+    cluster = Cluster()
+    cluster.now += SHOWN_WITHIN - timedelta(seconds=2)
+    cluster.observe(ClusterObserved, gone=True)
+    assert (cluster.commands(), cluster.reason()) == (set(), None)
+    cluster.observe(ClusterObserved, gone=True)
+    assert (cluster.phase(), cluster.reason()) == (Phase.PROVISIONING, Reason.BACKEND_TIMEOUT)
+    assert "not shown it for 90 s" in (cluster.status.message or "")
+    cluster.ring("retry/cluster")
+    again = cluster.command()
+    assert (type(again.message), again.attempt) == (ProvisionCluster, 2)
+    cluster.answer(ClusterCreateStarted(cluster_id="m-2", template_id="t-1"))
+    assert cluster.reason() is None
+    cluster.observe(ClusterObserved, gone=True)
+    assert (cluster.commands(), inspection_of(cluster.state)) == (set(), "soon")
+    cluster.answers(2)
+    assert (cluster.phase(), cluster.status.outputs["cluster_id"]) == (Phase.ACTIVE, "m-2")
+
+
+def test_a_lost_order_is_repeated_for_as_long_as_a_making_may_take() -> None:
+    """At longer and longer intervals: a conductor that comes back finds them all at once."""
+    cluster = Cluster()
+    for number in range(2, 5):
+        cluster.now += SHOWN_WITHIN * 2 ** (number - 2) - timedelta(seconds=2)
+        cluster.observe(ClusterObserved, gone=True)
+        assert cluster.commands() == set()
+        cluster.observe(ClusterObserved, gone=True)
+        cluster.ring("retry/cluster")
+        cluster.answer(ClusterCreateStarted(cluster_id=f"m-{number}", template_id="t-1"))
+    cluster.now = cluster.timers["overdue/cluster"]
+    cluster.ring("overdue/cluster")
+    assert (cluster.commands(), cluster.reason()) == (
+        {"DeprovisionCluster"},
+        Reason.BACKEND_TIMEOUT,
+    )
+
+
 def test_a_living_cluster_is_drained_first_and_says_what_was_left() -> None:
     """Since when that is on its way is told; one that never lived has nothing outside."""
     cluster = living()
@@ -165,6 +204,19 @@ def test_a_living_cluster_is_drained_first_and_says_what_was_left() -> None:
     assert cluster.status.outputs["left_behind"] == ["Service default/web"]
     cluster.observe(ClusterObserved, cluster_id="m-1", gone=True)
     assert cluster.phase() is Phase.DELETED
+
+
+def test_what_was_left_is_told_once() -> None:
+    """An order that follows looks for nothing again: it would be told less than the first."""
+    cluster = living()
+    cluster.delete()
+    cluster.fail(Reason.IN_USE, retryable=True)
+    cluster.ring("retry/cluster")
+    cluster.answer(ClusterDeletionStarted(cluster_id="m-1", left=("Service default/web",)))
+    cluster.ring("retry/cluster")
+    assert held_up(cluster) == (None, None)
+    cluster.answer(ClusterDeletionStarted(cluster_id="m-1"))
+    assert cluster.status.outputs["left_behind"] == ["Service default/web"]
 
 
 def test_only_what_draining_says_hurries_a_delete() -> None:
