@@ -239,5 +239,6 @@ STACK_WORKFLOW = WorkflowDefinition(
         done=_changed,
         failed=_change_failed,
         unproven=True,
+        patience=PATIENCE,
     ),
 )
