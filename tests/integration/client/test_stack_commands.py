@@ -1,0 +1,66 @@
+"""``colobus stack``: what is asked for, and what is changed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from colobus.models import Phase
+from tests.integration.client.conftest import Command
+from tests.integration.client.scripted import ULID, Scripted, says, stored
+
+STACK = f"stack-{ULID}"
+SPEC = {"template_name": "two-vms", "parameters": {"image": "debian-12"}}
+HOT = "heat_template_version: 2018-08-31\n"
+
+
+async def test_a_stack_is_asked_for_and_changed(
+    door: Scripted, run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the options name is sent, and nothing else; secrets come by the environment."""
+    monkeypatch.setenv("mysql_password", "s3cr3t")
+    door.on("POST", "/v1/stacks", says(stored("stack", Phase.REQUESTED, SPEC), 202))
+    door.on("PATCH", f"/v1/stacks/{STACK}", says(stored("stack", Phase.ACTIVE, SPEC), 202))
+    file = tmp_path / "hot.yaml"
+    file.write_text(HOT)
+    named = ["--template-name", "two-vms", "--parameter", "image=debian-12", "-o", "name"]
+    made = await run("stack", "create", *named)
+    assert (made.exit_code, made.stdout) == (0, f"{STACK}\n")
+    changes = (
+        ["--template", str(file)],
+        ["--parameter", "flavor=large", "--parameter", "ssh_key=ssh-rsa A=="],
+        ["--template-name", "two-vms", "--hidden-parameter", "mysql_password"],
+    )
+    for options in changes:
+        changed = await run("stack", "change", STACK, *options, "-o", "name")
+        assert (changed.exit_code, changed.stdout) == (0, f"{STACK}\n")
+    assert [json.loads(body) for *_, body in door.seen] == [
+        SPEC,
+        {"template": HOT},
+        {"parameters": {"flavor": "large", "ssh_key": "ssh-rsa A=="}},
+        {"template_name": "two-vms", "hidden_parameters": {"mysql_password": "s3cr3t"}},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--template", "FILE", "--template-name", "two-vms"], "not both"),
+        (["--parameter", "flavor"], "is not NAME=VALUE"),
+        (["--hidden-parameter", "no_such_variable"], "no variable no_such_variable"),
+        (["--template-name", ""], "template_name"),
+    ],
+)
+async def test_a_change_that_the_server_would_refuse_is_refused_at_once(
+    door: Scripted, run: Command, tmp_path: Path, options: list[str], words: str
+) -> None:
+    """Nothing is asked."""
+    file = tmp_path / "hot.yaml"
+    file.write_text(HOT)
+    given = [str(file) if one == "FILE" else one for one in options]
+    refused = await run("stack", "change", STACK, *given)
+    assert refused.exit_code == 2
+    assert words in refused.stderr
+    assert door.seen == []
