@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import yaml
 
 from colobus.client import Client
 from tests.support import devcloud
@@ -35,12 +37,25 @@ class Heat:
         stacks: list[dict[str, Any]] = found["stacks"]
         return stacks
 
-    def noted(self, stack: str, tenant: str = "bigtop") -> set[str]:
-        """The parts of a stack, by name, of which Heat knows what they are in their services."""
+    def noted(self, stack: str, tenant: str = "bigtop") -> dict[str, str]:
+        """The parts of a stack of which Heat knows what they are in their services: {name: id}."""
         heat = self.of(tenant).orchestration
         found = [one["id"] for one in self.stacks(tenant) if one["stack_name"] == stack]
         shown = [heat.get(f"/stacks/{stack}/{id}/resources").json()["resources"] for id in found]
-        return {one["resource_name"] for parts in shown for one in parts if _is_noted(one)}
+        return {
+            one["resource_name"]: one["physical_resource_id"]
+            for parts in shown
+            for one in parts
+            if one["physical_resource_id"]
+        }
+
+    def cloud_config(self, server_id: str) -> dict[str, Any]:
+        """What a server was given for cloud-init, as only Nova's administrator may see it."""
+        shown = self.cloud.admin.compute.get(f"/servers/{server_id}", microversion="2.79").json()
+        given: dict[str, Any] = yaml.safe_load(
+            base64.b64decode(shown["server"]["OS-EXT-SRV-ATTR:user_data"])
+        )
+        return given
 
     def belongings(self, tenant: str = "bigtop") -> dict[str, set[str]]:
         """What the project has in Nova and Neutron: {sort: ids}."""
@@ -54,10 +69,6 @@ class Heat:
             "floating_ips": {one.id for one in network.ips(project_id=own)},
             "security_groups": {one.id for one in network.security_groups(project_id=own)},
         }
-
-
-def _is_noted(part: dict[str, Any]) -> bool:
-    return bool(part["physical_resource_id"])
 
 
 @pytest.fixture(scope="session")

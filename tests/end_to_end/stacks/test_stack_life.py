@@ -22,7 +22,10 @@ LONG = 180
 async def test_two_vms_of_the_catalog_from_post_to_outputs_to_nothing(
     bigtop: Client, stacking: Installation, heat: Heat
 ) -> None:
-    """The catalog's template; its hidden parameter is in no message, table or log."""
+    """The catalog's template: MySQL on the first, nginx and the floating IP on the second.
+
+    Its hidden parameter is on the first VM, and in no message, table or log.
+    """
     before, secret = heat.belongings(), f"hidden{secrets.token_hex(12)}"
     request = CreateStack(
         template_name="two-vms",
@@ -35,8 +38,12 @@ async def test_two_vms_of_the_catalog_from_post_to_outputs_to_nothing(
         stack = await bigtop.wait(made.id, timeout=LONG)
         outputs = stack.status.outputs["outputs"]
         (shown,) = heat.stacks()
-        servers = {one.name: one for one in heat.of("bigtop").compute.servers()}
-        floating_ips = {one.floating_ip_address for one in heat.of("bigtop").network.ips()}
+        servers = {one.id: one.status for one in heat.of("bigtop").compute.servers()}
+        floating_ips = {one.floating_ip_address: one for one in heat.of("bigtop").network.ips()}
+        noted = heat.noted(made.id)
+        first, second = noted["database"], noted["web"]
+        carrier = heat.of("bigtop").network.get_port(floating_ips[outputs["web_address"]].port_id)
+        configs = {one: heat.cloud_config(one) for one in (first, second)}
         await bigtop.delete(made.id)
         await bigtop.wait(made.id, Phase.DELETED, timeout=LONG)
         leaks = Leaks({"mysql_password": secret.encode()})
@@ -44,10 +51,17 @@ async def test_two_vms_of_the_catalog_from_post_to_outputs_to_nothing(
     assert "hidden_parameters" not in stack.spec
     assert (shown["stack_name"], shown["stack_status"]) == (made.id, "CREATE_COMPLETE")
     assert shown["id"] == stack.status.outputs["stack_id"]
-    assert [one.status for one in servers.values()] == ["ACTIVE", "ACTIVE"]
+    assert servers == {first: "ACTIVE", second: "ACTIVE"}
     assert outputs["url"] == f"http://{outputs['web_address']}/"
-    assert outputs["web_address"] in floating_ips
     assert outputs["database_address"].startswith("192.168.77.")
+    assert carrier.device_id == second
+    (mysql,), (nginx,) = configs[first]["runcmd"], configs[second]["runcmd"]
+    assert mysql[:2] == nginx[:2] == ["docker", "run"]
+    assert mysql[-1] == "docker.io/library/mysql:8.4"
+    assert nginx[-1] == "docker.io/library/nginx:1.28"
+    assert f"database:{outputs['database_address']}" in nginx
+    (password,) = configs[first]["write_files"]
+    assert password["content"] == f"MYSQL_ROOT_PASSWORD={secret}\n"
     assert leaks.found == set()
     assert leaks.bytes_seen > 10_000
     assert heat.stacks() == []
