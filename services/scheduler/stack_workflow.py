@@ -21,6 +21,7 @@ from services.scheduler.definitions import (
     StepDefinition,
     WorkflowDefinition,
 )
+from services.scheduler.stack_parts import is_changing, stack_parts
 from services.scheduler.state import Progress, ResourceState, SpecChange
 from shared.contract.messages import (
     ChangeStack,
@@ -200,6 +201,7 @@ def _inspect(cloud: str, states: Sequence[ResourceState]) -> InspectStacks:
                 resource_id=state.resource.id,
                 tenant=state.resource.tenant,
                 stack_id=state.handles.get("stack_id"),
+                with_times=is_changing(state),
             )
             for state in states
         ),
@@ -225,6 +227,7 @@ STACK_WORKFLOW = WorkflowDefinition(
             },
             sees_undone=stack_undone,
             patience=PATIENCE,
+            parts=lambda state, seen: stack_parts(state.step(STEP), seen),
             so_far=_so_far,
         ),
     ),

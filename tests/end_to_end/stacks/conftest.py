@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pytest
 import yaml
 
 from colobus.client import Client
+from colobus.models import Resource, StepPart
 from tests.support import devcloud
 from tests.support.cloud import Cloud
 from tests.support.installation import SERVICES, Installation, installation
@@ -69,6 +71,21 @@ class Heat:
             "floating_ips": {one.id for one in network.ips(project_id=own)},
             "security_groups": {one.id for one in network.security_groups(project_id=own)},
         }
+
+
+def parts_of(stack: Resource) -> dict[str, StepPart]:
+    """What the only step of a stack shows of what Heat makes: {name: part}."""
+    (step,) = stack.status.steps
+    assert step.more_parts == 0
+    return {one.name: one for one in step.parts}
+
+
+def check_times(part: StepPart, since: datetime | None, until: datetime) -> None:
+    """Heat began with it and ended between these; it tells whole seconds."""
+    assert since is not None
+    assert part.started_at is not None, part
+    assert part.finished_at is not None, part
+    assert since.replace(microsecond=0) <= part.started_at <= part.finished_at <= until, part
 
 
 @pytest.fixture(scope="session")

@@ -9,14 +9,19 @@ import pytest
 
 from colobus.client import Client
 from colobus.errors import ApiError, ResourceEnded
-from colobus.models import CreateStack, Phase, Resource, UpdateStack
-from tests.end_to_end.stacks.conftest import Heat
+from colobus.models import CreateStack, Phase, Resource, StepState, UpdateStack
+from tests.end_to_end.stacks.conftest import Heat, check_times, parts_of
 from tests.support.conditions import eventually
 from tests.support.installation import Installation
 from tests.support.leaks import Leaks, Tap, search
 
 #: So long a making or an end may take on a busy machine, in seconds.
 LONG = 180
+#: What the catalog's template is made of.
+PARTS = {
+    *("network", "subnet", "router", "router_interface", "floating_ip"),
+    *("database", "database_port", "database_access", "web", "web_port", "web_access"),
+}
 
 
 async def test_two_vms_of_the_catalog_from_post_to_outputs_to_nothing(
@@ -52,6 +57,12 @@ async def test_two_vms_of_the_catalog_from_post_to_outputs_to_nothing(
     assert (shown["stack_name"], shown["stack_status"]) == (made.id, "CREATE_COMPLETE")
     assert shown["id"] == stack.status.outputs["stack_id"]
     assert servers == {first: "ACTIVE", second: "ACTIVE"}
+    parts = parts_of(stack)
+    assert parts.keys() == PARTS
+    assert {one.status for one in parts.values()} == {"CREATE_COMPLETE"}
+    assert parts["web"].type == "OS::Nova::Server"
+    for one in parts.values():
+        check_times(one, stack.created_at, stack.updated_at)
     assert outputs["url"] == f"http://{outputs['web_address']}/"
     assert outputs["database_address"].startswith("192.168.77.")
     assert carrier.device_id == second
@@ -162,11 +173,40 @@ resources:
         await bigtop.wait(made.id, timeout=LONG)
     failed = await bigtop.get(made.id)
     assert (failed.status.phase, failed.status.reason) == ("failed", "stack_failed")
+    parts = parts_of(failed)
+    assert {name: one.state for name, one in parts.items()} == {
+        "network": StepState.DONE,
+        "subnet": StepState.DONE,
+        "server": StepState.FAILED,
+    }
+    assert parts["server"].status == "CREATE_FAILED"
+    assert "Went to status ERROR" in (parts["server"].reason or "")
+    check_times(parts["server"], failed.created_at, failed.updated_at)
     assert heat.stacks() == []
     assert heat.belongings() == before
     await bigtop.delete(made.id)
     gone = await bigtop.wait(made.id, Phase.DELETED, timeout=LONG)
     assert gone.status.phase is Phase.DELETED
+
+
+async def test_what_nested_stacks_are_made_of_is_told_too(bigtop: Client, heat: Heat) -> None:
+    """A group is a stack of its own to Heat; its members bear its name before theirs."""
+    member = {"type": "OS::Heat::RandomString", "properties": {"length": 8}}
+    properties = {"count": 2, "resource_def": member}
+    template = {
+        "heat_template_version": "2018-08-31",
+        "resources": {"words": {"type": "OS::Heat::ResourceGroup", "properties": properties}},
+    }
+    made = await bigtop.create_stack(CreateStack(template=template))
+    stack = await bigtop.wait(made.id, timeout=LONG)
+    await bigtop.delete(made.id)
+    await bigtop.wait(made.id, Phase.DELETED, timeout=LONG)
+    parts = parts_of(stack)
+    assert parts.keys() == {"words", "words/0", "words/1"}
+    for one in parts.values():
+        assert one.state is StepState.DONE
+        check_times(one, stack.created_at, stack.updated_at)
+    assert heat.stacks() == []
 
 
 async def test_a_tenants_stack_is_nobody_elses(bigtop: Client, openlab: Client, heat: Heat) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from colobus.models import Phase
+from colobus.models import Phase, Step, StepPart, StepState
 from tests.integration.client.conftest import Command
-from tests.integration.client.scripted import ULID, Scripted, says, stored
+from tests.integration.client.scripted import ULID, Scripted, says, stored, streams
 
 STACK = f"stack-{ULID}"
 SPEC = {"template_name": "two-vms", "parameters": {"image": "debian-12"}}
@@ -64,3 +65,37 @@ async def test_a_change_that_the_server_would_refuse_is_refused_at_once(
     assert refused.exit_code == 2
     assert words in refused.stderr
     assert door.seen == []
+
+
+async def test_what_heat_makes_is_shown_part_by_part(door: Scripted, run: Command) -> None:
+    """While it is waited for, and of what is there; with Heat's words for what went wrong."""
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    server = StepPart(
+        name="web",
+        type="OS::Nova::Server",
+        state=StepState.FAILED,
+        status="CREATE_FAILED",
+        reason="No valid host was found.",
+        started_at=began,
+        finished_at=began + timedelta(seconds=5),
+    )
+    port = StepPart(
+        name="ports/0", type="OS::Neutron::Port", state=StepState.PENDING, status="INIT_COMPLETE"
+    )
+    step = Step(
+        name="stack",
+        worker="stack_worker",
+        state=StepState.FAILED,
+        parts=(server, port),
+        more_parts=7,
+    )
+    failed = stored("stack", Phase.FAILED, SPEC, steps=(step,))
+    door.on("GET", f"/v1/stacks/{STACK}", says(failed))
+    door.on("GET", f"/v1/stacks/{STACK}/events", streams(breaks=False))
+    waited = await run("stack", "wait", STACK)
+    assert waited.exit_code == 1
+    assert "stack/web: failed (5.0 s) OS::Nova::Server - No valid host was found." in waited.stderr
+    assert "ports/0" not in waited.stderr
+    shown = await run("stack", "get", STACK)
+    assert "web CREATE_FAILED No valid host was found., ports/0 INIT_COMPLETE" in shown.stdout
+    assert "and 7 more" in shown.stdout
