@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any
 
 import pytest
 
 from colobus.client import Client
 from colobus.errors import ApiError, ResourceEnded
-from colobus.models import CreateStack, Phase, Resource, StepState, UpdateStack
+from colobus.models import CreateStack, Phase, StepState
 from tests.end_to_end.stacks.conftest import Heat, check_times, parts_of
-from tests.support.conditions import eventually
 from tests.support.installation import Installation
 from tests.support.leaks import Leaks, Tap, search
 
@@ -77,59 +75,6 @@ async def test_two_vms_of_the_catalog_from_post_to_outputs_to_nothing(
     assert leaks.bytes_seen > 10_000
     assert heat.stacks() == []
     assert heat.belongings() == before
-
-
-async def test_a_stack_is_changed_in_place(
-    bigtop: Client, stacking: Installation, heat: Heat
-) -> None:
-    """Another template, one parameter hidden; what Heat refuses is told, and changes nothing."""
-    template: dict[str, Any] = {
-        "heat_template_version": "2018-08-31",
-        "parameters": {"size": {"type": "number", "default": 8}},
-        "resources": {
-            "word": {"type": "OS::Heat::RandomString", "properties": {"length": 8}},
-        },
-        "outputs": {"size": {"value": {"get_param": "size"}}},
-    }
-    secret = f"hidden{secrets.token_hex(12)}"
-    made = await bigtop.create_stack(CreateStack(template=template))
-    await bigtop.wait(made.id, timeout=LONG)
-    hidden = {"type": "string", "hidden": True}
-    more = {**template, "parameters": {**template["parameters"], "secret": hidden}}
-    async with Tap.on(stacking) as tap:
-        change = UpdateStack(
-            template=more, parameters={"size": 9}, hidden_parameters={"secret": secret}
-        )
-        await bigtop.change_stack(made.id, change)
-        changed = await _operated(bigtop, made.id, 1)
-        leaks = Leaks({"secret": secret.encode()})
-        await search(leaks, stacking, tap)
-    assert changed.status.operations[0].error is None
-    assert changed.status.outputs["outputs"]["size"] in (9, "9")
-    assert changed.spec == {"template": more, "parameters": {"size": 9}}
-    assert leaks.found == set()
-    broken = {**more, "resources": {"broken": {"type": "OS::No::Such"}}}
-    await bigtop.change_stack(made.id, UpdateStack(template=broken))
-    refused = await _operated(bigtop, made.id, 2)
-    error = refused.status.operations[1].error
-    assert error is not None
-    assert "OS::No::Such" in (error.detail or "")
-    assert (refused.status.phase, refused.spec) == (Phase.ACTIVE, changed.spec)
-    assert [one["stack_status"] for one in heat.stacks()] == ["UPDATE_COMPLETE"]
-    await bigtop.delete(made.id)
-    await bigtop.wait(made.id, Phase.DELETED, timeout=LONG)
-    assert heat.stacks() == []
-
-
-async def _operated(client: Client, stack: str, count: int) -> Resource:
-    """The stack when so many operations have ended."""
-
-    async def ended() -> Resource | None:
-        shown = await client.get(stack)
-        finished = [one for one in shown.status.operations if one.finished_at is not None]
-        return shown if len(finished) == count else None
-
-    return await eventually(ended, within=LONG, what=f"{count} changes have ended")
 
 
 async def test_a_template_with_an_error_is_refused_with_heats_own_line(
