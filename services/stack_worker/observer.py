@@ -207,5 +207,5 @@ async def _events(project: Project, stack: Stack) -> list[PartEvent]:
     try:
         return await project.events(stack)
     except PermanentError as error:
-        _log.warning("events_not_shown", stack_id=stack.id, detail=str(error))
+        _log.info("events_not_shown", stack_id=stack.id, detail=str(error))
         return []
