@@ -18,7 +18,7 @@ import structlog
 
 from services.stack_worker.backend import Backend, Part, PartEvent, Project, Stack, servers_of
 from services.stack_worker.ownership import is_ours
-from services.stack_worker.parts import paths_of
+from services.stack_worker.parts import paths_of, standing
 from services.stack_worker.parts import told as parts_told
 from shared.contract.messages import (
     InspectStacks,
@@ -192,7 +192,7 @@ async def _look(
         stack = await project.stack(asked.resource_id)
     if stack is None:
         return observation_of(observed_at, None, stack_id=asked.stack_id)
-    parts = await project.parts(stack)
+    parts = standing(await project.parts(stack))
     # After the parts, so that none of their states is without its event.
     events = await _events(project, stack) if asked.with_times else []
     if not _is_complete(stack):

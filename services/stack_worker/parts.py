@@ -11,6 +11,7 @@ from shared.contract.messages import StackPart
 #: How many parts are told of, and how much of a reason: each status message carries them.
 MOST_PARTS = 100
 _LONGEST = 500
+_DELETED = "DELETE_COMPLETE"
 #: A part whose action it is, by its stack, its name there and the action: began, ended.
 _Times = Mapping[tuple[str, str, str], tuple[datetime | None, datetime | None]]
 
@@ -26,6 +27,11 @@ def told(
     ranks = sorted(range(len(parts)), key=lambda at: (_rank(parts[at]), at))
     chosen = sorted(ranks[:MOST_PARTS])
     return tuple(_told(parts[at], paths[at], times) for at in chosen), len(parts) - len(chosen)
+
+
+def standing(parts: Sequence[Part]) -> list[Part]:
+    """Return those that there are: Heat says that all is complete, and drops the deleted then."""
+    return [one for one in parts if one.status != _DELETED]
 
 
 def paths_of(parts: Sequence[Part]) -> list[str]:

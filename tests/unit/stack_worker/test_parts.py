@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.stack_worker.backend import Part, PartEvent
-from services.stack_worker.parts import MOST_PARTS, paths_of, told
+from services.stack_worker.parts import MOST_PARTS, paths_of, standing, told
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -45,6 +45,12 @@ def test_members_of_groups_are_told_apart_by_what_they_are_in() -> None:
 def test_a_part_that_says_it_is_the_stack_it_is_in_leads_into_no_loop() -> None:
     """A template may name any id as ``external_id``."""
     assert paths_of([part("self", id="top"), part("other")]) == ["self", "self/other"]
+
+
+def test_what_was_deleted_is_no_part_any_more() -> None:
+    """Heat shows it for a moment after it has said that the change is complete."""
+    there = [part("first"), part("third", "DELETE_FAILED")]
+    assert standing([there[0], part("second", "DELETE_COMPLETE"), there[1]]) == there
 
 
 def test_the_times_are_those_of_heats_own_events() -> None:
