@@ -28,7 +28,7 @@ async def operated(client: Client, stack: str, count: int) -> Resource:
 
 
 def _template(*servers: str) -> dict[str, Any]:
-    """Servers on a network of their own; the flavor of the first is a parameter."""
+    """Servers on a network of their own; the flavor of all but the first is a parameter."""
     network = {"get_resource": "network"}
     subnet = {"network": network, "cidr": "10.9.0.0/24"}
     resources: dict[str, Any] = {
@@ -38,9 +38,7 @@ def _template(*servers: str) -> dict[str, Any]:
     for number, name in enumerate(servers):
         properties = {
             "image": "debian-12",
-            "flavor": "small" if number else {"get_param": "flavor"},
-            # Another flavor is another server, and not the same one resized.
-            "flavor_update_policy": "REPLACE",
+            "flavor": {"get_param": "flavor"} if number else "small",
             "networks": [{"network": network}],
         }
         resources[name] = {
@@ -85,21 +83,23 @@ async def test_a_change_adds_a_server_and_another_takes_it_away(bigtop: Client, 
 async def test_a_change_that_fails_has_heats_words_and_the_stack_can_still_go(
     bigtop: Client, heat: Heat
 ) -> None:
-    """The server that it would have replaced is there until then, and the spec the old one."""
-    before, template = heat.belongings(), _template("web")
-    made = await bigtop.create_stack(CreateStack(template=template))
+    """A server of a flavor that fails: what was there stays, and the spec is the old one."""
+    before, one, two = heat.belongings(), _template("first"), _template("first", "second")
+    made = await bigtop.create_stack(CreateStack(template=one))
     await bigtop.wait(made.id, timeout=LONG)
-    web = heat.noted(made.id)["web"]
-    await bigtop.change_stack(made.id, UpdateStack(parameters={"flavor": "broken"}))
+    first = heat.noted(made.id)["first"]
+    change = UpdateStack(template=two, parameters={"flavor": "broken"})
+    await bigtop.change_stack(made.id, change)
     failed = await operated(bigtop, made.id, 1)
     (operation,) = failed.status.operations
     assert operation.error is not None
-    assert "resources.web" in (operation.error.detail or "")
-    assert "Went to status ERROR" in (operation.error.detail or "")
+    assert "resources.second: Went to status ERROR" in (operation.error.detail or "")
     assert (failed.status.phase, failed.status.reason) == (Phase.ACTIVE, "stack_failed")
-    assert failed.spec == {"template": template}
-    assert parts_of(failed)["web"].state is StepState.FAILED
-    assert _statuses(heat)[web] == "ACTIVE"
+    assert failed.spec == {"template": one}
+    parts = parts_of(failed)
+    assert (parts["first"].state, parts["second"].state) == (StepState.DONE, StepState.FAILED)
+    assert "Went to status ERROR" in (parts["second"].reason or "")
+    assert _statuses(heat)[first] == "ACTIVE"
     await bigtop.delete(made.id)
     await bigtop.wait(made.id, Phase.DELETED, timeout=LONG)
     assert heat.stacks() == []
