@@ -1,7 +1,7 @@
 """What Heat shows of a stack's resources, as parts of its step. Pure.
 
 The states are told in the words that all steps have, beside Heat's own. When Heat began with a part
-and ended, it is asked only while the stack changes; what was seen of that before stays.
+and ended, it is asked while the stack changes, or has changed; what was seen of that before stays.
 """
 
 from __future__ import annotations
@@ -19,13 +19,20 @@ _STATES = {
     "COMPLETE": StepState.DONE,
     "FAILED": StepState.FAILED,
 }
+_ENDED = {StepState.DONE, StepState.FAILED}
 _GOING = {StepState.RUNNING: StepState.UNDOING, StepState.DONE: StepState.UNDONE}
 
 
-def is_changing(state: ResourceState) -> bool:
-    """Tell whether Heat is at work on its parts, by our order."""
+def wants_times(step: Step, state: ResourceState) -> bool:
+    """Tell whether Heat is at work on its parts by our order, or was when nobody asked for times.
+
+    Its owner may have had Heat change it; and a look that was ordered before a change may show it
+    done.
+    """
+    if state.phase is not Phase.ACTIVE:
+        return state.phase is Phase.PROVISIONING
     running = any(one.state is OperationState.RUNNING for one in state.resource.status.operations)
-    return running or state.phase is Phase.PROVISIONING
+    return running or any(one.finished_at is None and one.state in _ENDED for one in step.parts)
 
 
 def stack_parts(step: Step, seen: StackObserved) -> Parts | None:

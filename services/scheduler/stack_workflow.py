@@ -21,7 +21,7 @@ from services.scheduler.definitions import (
     StepDefinition,
     WorkflowDefinition,
 )
-from services.scheduler.stack_parts import is_changing, stack_parts
+from services.scheduler.stack_parts import stack_parts, wants_times
 from services.scheduler.state import Progress, ResourceState, SpecChange
 from shared.contract.messages import (
     ChangeStack,
@@ -201,7 +201,7 @@ def _inspect(cloud: str, states: Sequence[ResourceState]) -> InspectStacks:
                 resource_id=state.resource.id,
                 tenant=state.resource.tenant,
                 stack_id=state.handles.get("stack_id"),
-                with_times=is_changing(state),
+                with_times=wants_times(state.step(STEP), state),
             )
             for state in states
         ),

@@ -121,17 +121,23 @@ def test_times_are_asked_for_while_heat_is_at_work_by_our_order() -> None:
 
 
 def test_times_stay_while_they_are_not_asked_for() -> None:
-    """Nothing has changed, so nothing is told anew; what Heat did since has not those times."""
+    """Nothing has changed, so nothing is told anew; of what Heat did since they are asked for."""
     stack = Stack()
     began, ended = stack.now, stack.now + timedelta(seconds=1)
     timed = part("web", "CREATE_COMPLETE", started_at=began, finished_at=ended)
     stack.see("CREATE_COMPLETE", parts=(timed,), outputs={})
     revision, shown = stack.state.resource.revision, step_of(stack).parts
+    assert not asks_for_times(stack)
     stack.see("CREATE_COMPLETE", parts=(part("web", "CREATE_COMPLETE"),), outputs={})
     assert (stack.state.resource.revision, step_of(stack).parts) == (revision, shown)
     stack.see("UPDATE_COMPLETE", parts=(part("web", "UPDATE_COMPLETE"),), outputs={})
     (web,) = step_of(stack).parts
     assert (web.status, web.started_at, web.finished_at) == ("UPDATE_COMPLETE", None, None)
+    assert asks_for_times(stack)
+    later = part("web", "UPDATE_COMPLETE", started_at=ended, finished_at=ended)
+    stack.see("UPDATE_COMPLETE", parts=(later,), outputs={})
+    assert step_of(stack).parts[0].finished_at == ended
+    assert not asks_for_times(stack)
 
 
 def test_when_it_began_stays_though_that_event_is_told_no_more() -> None:
