@@ -1,8 +1,7 @@
 """What Heat and Nova show of our stacks becomes `StackObserved`: `observation_of` judges.
 
-One list per tenant shows how all of them stand. Each is then asked what it is made of (`parts`),
-and while it changes when Heat began with each of that; a complete one's servers are looked for in
-Nova.
+One list per tenant shows how all of them stand. Of each is then asked what it is made of (`parts`),
+and where that changes, when; a complete one's servers are looked for in Nova.
 """
 
 from __future__ import annotations

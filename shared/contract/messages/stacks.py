@@ -54,7 +54,7 @@ class ChangeStack(Message, frozen=True):
 class StackInspection(Message, frozen=True):
     """One stack to look at; None: Heat was asked for it and has not answered.
 
-    ``with_times``: its parts are changing, so it is asked when Heat began with each and ended.
+    ``with_times``: its parts change, or have changed, so Heat is asked when it began with each.
     """
 
     resource_id: str
