@@ -162,8 +162,29 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pass
 
 
+class StepPart(_Record, frozen=True):
+    """One of the things that a step's backend makes it of: a resource of a stack, by Heat's events.
+
+    ``status`` is the backend's own word for ``state``, ``reason`` its words for what went wrong,
+    the times are its own: of the last that it did with the part. ``name`` is a path where parts
+    have parts: ``workers/0``.
+    """
+
+    name: str
+    type: str
+    state: StepState
+    status: str
+    reason: str | None = None
+    started_at: Moment | None = None
+    finished_at: Moment | None = None
+
+
 class Step(_Record, frozen=True):
-    """One step of the workflow as the requester sees it, with its times (RFC 3339, UTC)."""
+    """One step of the workflow as the requester sees it, with its times (RFC 3339, UTC).
+
+    ``parts`` are those that its backend tells of, as they were last seen; ``more_parts`` is how
+    many there are besides: those that have failed are told of first.
+    """
 
     name: str
     worker: str
@@ -172,6 +193,8 @@ class Step(_Record, frozen=True):
     started_at: Moment | None = None
     finished_at: Moment | None = None
     error: Problem | None = None
+    parts: tuple[StepPart, ...] = ()
+    more_parts: int = 0
 
 
 class Operation(_Record, frozen=True):

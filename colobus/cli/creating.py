@@ -1,10 +1,13 @@
-"""``create`` of every kind: its own options, and with them those that all kinds have."""
+"""``create`` of every kind: its own options, and with them those that all kinds have.
+
+And the bodies of changes, looked at as those of requests are.
+"""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import typer
@@ -16,6 +19,7 @@ from colobus.cli.session import USAGE, say, session_of
 from colobus.client import CreateBody
 from colobus.models import LeaseRequest, Phase
 
+B = TypeVar("B", bound=msgspec.Struct)
 #: Its parameters are options; it returns the spec that they say.
 SpecOf = Callable[..., msgspec.Struct]
 
@@ -81,5 +85,14 @@ def _checked(
         fields = msgspec.structs.asdict(spec_of(**spec))
         return msgspec.convert(msgspec.to_builtins(body(**fields, **common)), body)
     except ValueError as error:  # of a field's bounds, or of a rule over several
+        say(str(error), "bold red")
+        raise typer.Exit(USAGE) from error
+
+
+def change_of(body: type[B], **named: Any) -> B:
+    """Return the body of a change; what is None isn't named. As in `create`, it is checked here."""
+    try:
+        return msgspec.convert({key: one for key, one in named.items() if one is not None}, body)
+    except msgspec.ValidationError as error:
         say(str(error), "bold red")
         raise typer.Exit(USAGE) from error

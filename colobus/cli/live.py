@@ -16,7 +16,7 @@ from rich.text import Text
 from colobus.cli.output import PHASE_STYLES, span
 from colobus.client import Client
 from colobus.errors import WaitTimeout
-from colobus.models import Phase, Resource, Step, StepState
+from colobus.models import Phase, Resource, Step, StepPart, StepState
 
 STEP_STYLES = {
     "pending": ("·", "dim"),
@@ -81,7 +81,7 @@ class LiveView:
 
 
 class PlainView:
-    """One line for every change of the phase, the reason or a step."""
+    """One line for every change of the phase, the reason, a step or a part of one."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -101,6 +101,11 @@ class PlainView:
             if step.state is StepState.PENDING:
                 continue
             self._say(step.name, f"  {step.name}: {step_text(step, now)}", key=step_key(step))
+            for part in step.parts:
+                if part.state is not StepState.PENDING:
+                    name = f"{step.name}/{part.name}"
+                    key = f"{part.status} {part.finished_at}"
+                    self._say(name, f"    {name}: {part_text(part, now)}", key=key)
 
     def _say(self, what: str, text: str, key: str | None = None) -> None:
         if self._said.get(what) != (key or text):
@@ -138,6 +143,18 @@ def steps_table(resource: Resource, now: datetime) -> Table:
             Text(attempt, "magenta"),
             Text(error, "red"),
         )
+        for part in step.parts:
+            mark, style = STEP_STYLES.get(part.state, ("?", ""))
+            table.add_row(
+                Text(f"    {mark}", style),
+                f"  {part.name}",
+                Text(part.state, style),
+                Text(duration_of(part, now), justify="right"),
+                Text(part.type, "dim"),
+                Text(part.reason or "", "red"),
+            )
+        if step.more_parts:
+            table.add_row("", f"  and {step.more_parts} more")
     return table
 
 
@@ -153,12 +170,23 @@ def step_text(step: Step, now: datetime) -> str:
     return " ".join(parts)
 
 
+def part_text(part: StepPart, now: datetime) -> str:
+    """Return a part's state in words."""
+    words: list[str] = [part.state]
+    if part.finished_at is not None and part.started_at is not None:
+        words.append(f"({duration_of(part, now)})")
+    words.append(part.type)
+    if part.reason is not None:
+        words.append(f"- {part.reason}")
+    return " ".join(words)
+
+
 def step_key(step: Step) -> str:
     """Return what makes a step's state another one."""
     return f"{step.state} {step.attempt} {step.error}"
 
 
-def duration_of(step: Step, now: datetime) -> str:
+def duration_of(step: Step | StepPart, now: datetime) -> str:
     """Return how long a step took, or has taken so far."""
     if step.started_at is None:
         return ""

@@ -15,7 +15,7 @@ from colobus.cli.session import Session, say, session_of
 from colobus.cli.views import columns
 from colobus.client import Client
 from colobus.errors import ResourceEnded
-from colobus.models import TERMINAL_PHASES, Phase, Resource
+from colobus.models import TERMINAL_PHASES, Phase, Resource, Step
 
 
 def register(app: typer.Typer, *, end: Callable[..., None] | None = None) -> None:
@@ -130,6 +130,12 @@ def label(
     show_resource(session_of(context).run(lambda client: client.update(id, labels=wanted)), output)
 
 
+def parts_of(step: Step) -> list[str]:
+    """Return what its backend tells of a step's parts, in words."""
+    parts = [" ".join(filter(None, (one.name, one.status, one.reason))) for one in step.parts]
+    return [*parts, f"and {step.more_parts} more"] if step.more_parts else parts
+
+
 def show_resource(resource: Resource, form: Format) -> None:
     """Write one resource."""
     if form is not Format.TABLE:
@@ -153,6 +159,7 @@ def show_resource(resource: Resource, form: Format) -> None:
             ("metal", status.placement and status.placement.metal),
             *spec,
             *outputs,
+            *((f"parts of {step.name}", parts_of(step)) for step in status.steps),
             ("labels", resource.labels),
             ("lease ends", lease and (lease.expires_at or f"{lease.ttl} s after active")),
             ("created", resource.created_at),

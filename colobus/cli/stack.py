@@ -9,37 +9,76 @@ from typing import Annotated
 import typer
 
 from colobus.cli import resources
-from colobus.cli.creating import creates
-from colobus.models import CreateStack, StackSpec
+from colobus.cli.creating import change_of, creates
+from colobus.cli.options import Id
+from colobus.cli.output import Format, Output
+from colobus.cli.session import session_of
+from colobus.models import CreateStack, StackSpec, UpdateStack
 
 app = typer.Typer(help="Stacks: what Heat makes of a template.", no_args_is_help=True)
+Template = Annotated[
+    Path | None, typer.Option(exists=True, dir_okay=False, help="A file with a HOT template.")
+]
+TemplateName = Annotated[str | None, typer.Option(help="Instead: a template of the catalog.")]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option("--parameter", help="NAME=VALUE, for the template; repeatable."),
+]
+HiddenParameters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--hidden-parameter",
+        help="A NAME marked hidden; its value is the environment's; repeatable.",
+    ),
+]
 
 
 @creates(app, CreateStack)
 def create(
-    template: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="A file with a HOT template.")
-    ] = None,
-    template_name: Annotated[
-        str | None, typer.Option(help="Instead: a template of the catalog.")
-    ] = None,
-    parameter: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE, for the template; repeatable.")
-    ] = None,
-    hidden_parameter: Annotated[
-        list[str] | None,
-        typer.Option(help="A NAME marked hidden; its value is the environment's; repeatable."),
-    ] = None,
+    template: Template = None,
+    template_name: TemplateName = None,
+    parameter: Parameters = None,
+    hidden_parameter: HiddenParameters = None,
     timeout: Annotated[int | None, typer.Option(help="Seconds that Heat may take.")] = None,
 ) -> StackSpec:
     """Ask for a stack of a template: a file, or one of the catalog by its name."""
     return StackSpec(
-        template=None if template is None else template.read_text("utf-8"),
+        template=_text(template),
         template_name=template_name,
-        parameters=dict(_pair(one) for one in parameter or ()),
-        hidden_parameters={name: _secret(name) for name in hidden_parameter or ()} or None,
+        parameters=_pairs(parameter),
+        hidden_parameters=_secrets(hidden_parameter),
         timeout=timeout,
     )
+
+
+@app.command()
+def change(
+    context: typer.Context,
+    id: Id,
+    template: Template = None,
+    template_name: TemplateName = None,
+    parameter: Parameters = None,
+    hidden_parameter: HiddenParameters = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Have Heat change it: to another template, or other values of the parameters you name."""
+    asked = change_of(
+        UpdateStack,
+        template=_text(template),
+        template_name=template_name,
+        parameters=_pairs(parameter) or None,
+        hidden_parameters=_secrets(hidden_parameter),
+    )
+    changed = session_of(context).run(lambda client: client.change_stack(id, asked))
+    resources.show_resource(changed, output)
+
+
+def _text(file: Path | None) -> str | None:
+    return None if file is None else file.read_text("utf-8")
+
+
+def _pairs(texts: list[str] | None) -> dict[str, str]:
+    return dict(_pair(one) for one in texts or ())
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -47,6 +86,10 @@ def _pair(text: str) -> tuple[str, str]:
     if not equals:
         raise typer.BadParameter(f"{text!r} is not NAME=VALUE.", param_hint="--parameter")
     return name, value
+
+
+def _secrets(names: list[str] | None) -> dict[str, str] | None:
+    return {name: _secret(name) for name in names or ()} or None
 
 
 def _secret(name: str) -> str:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 import typer
 
 from colobus.cli import resources
-from colobus.cli.creating import creates
+from colobus.cli.creating import change_of, creates
 from colobus.cli.options import Id
 from colobus.cli.output import Format, Output
-from colobus.cli.session import USAGE, say, session_of
+from colobus.cli.session import session_of
 from colobus.models import AppSpec, CreateApp, UpdateApp
 
 app = typer.Typer(help="Workloads on Kubernetes clusters.", no_args_is_help=True)
@@ -56,19 +55,9 @@ def change(
     output: Output = Format.TABLE,
 ) -> None:
     """Roll out other manifests, or another image, port, number or host."""
-    fields: dict[str, Any] = {
-        "manifests": _text(file),
-        "image": image,
-        "port": port,
-        "replicas": replicas,
-        "host": host,
-    }
-    named = {name: value for name, value in fields.items() if value is not None}
-    try:
-        asked = msgspec.convert(named, UpdateApp)
-    except msgspec.ValidationError as error:
-        say(str(error), "bold red")
-        raise typer.Exit(USAGE) from error
+    asked = change_of(
+        UpdateApp, manifests=_text(file), image=image, port=port, replicas=replicas, host=host
+    )
     changed = session_of(context).run(lambda client: client.change_app(id, asked))
     resources.show_resource(changed, output)
 

@@ -10,7 +10,7 @@ from typing import Any
 from services.scheduler.state import ResourceState
 from shared.contract.messages import Message
 from shared.contract.problems import Problem, Reason
-from shared.contract.resources import Operation
+from shared.contract.resources import Operation, StepPart
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,8 @@ def doubt_of(step: str) -> str:
 
 
 Absorb = Callable[[Any], Absorbed]
+#: Those that are shown, and how many there are besides.
+Parts = tuple[tuple[StepPart, ...], int]
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ class StepDefinition:
     undo_held_up: Callable[[ResourceState, Problem, datetime], Mapping[str, str]] = (
         lambda _state, _problem, _now: {}
     )
+    #: What an observation shows of the parts that its backend makes it of; None: nothing.
+    parts: Callable[[ResourceState, Any], Parts | None] = lambda _state, _seen: None
     #: What is known, in words, of why a step that was accepted is not done yet.
     so_far: Callable[[ResourceState], str | None] = lambda _: None
 

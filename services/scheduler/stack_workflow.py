@@ -21,6 +21,7 @@ from services.scheduler.definitions import (
     StepDefinition,
     WorkflowDefinition,
 )
+from services.scheduler.stack_parts import stack_parts, wants_times
 from services.scheduler.state import Progress, ResourceState, SpecChange
 from shared.contract.messages import (
     ChangeStack,
@@ -200,6 +201,7 @@ def _inspect(cloud: str, states: Sequence[ResourceState]) -> InspectStacks:
                 resource_id=state.resource.id,
                 tenant=state.resource.tenant,
                 stack_id=state.handles.get("stack_id"),
+                with_times=wants_times(state.step(STEP), state),
             )
             for state in states
         ),
@@ -225,6 +227,7 @@ STACK_WORKFLOW = WorkflowDefinition(
             },
             sees_undone=stack_undone,
             patience=PATIENCE,
+            parts=lambda state, seen: stack_parts(state.step(STEP), seen),
             so_far=_so_far,
         ),
     ),
@@ -239,5 +242,6 @@ STACK_WORKFLOW = WorkflowDefinition(
         done=_changed,
         failed=_change_failed,
         unproven=True,
+        patience=PATIENCE,
     ),
 )

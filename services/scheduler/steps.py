@@ -159,6 +159,8 @@ def see(walk: Walk, step: StepDefinition, seen: Message) -> None:
     too_old = not told and (progress.accepted_at or walk.now) > observed_at
     if not progress.accepted or too_old or not is_current(walk, seen):
         return
+    if not back:  # on the way back it stays as it was: what failed, and why
+        walk.show_parts(step, seen)
     sighting = judge(walk.state, seen)
     _clear_passing_reason(walk)
     if sighting.failed is not None:

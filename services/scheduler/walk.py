@@ -99,6 +99,11 @@ class Walk:
         )
         self.change_status(steps=steps)
 
+    def show_parts(self, step: StepDefinition, seen: Message) -> None:
+        """Show in the public record what its backend makes it of, as far as ``seen`` tells."""
+        if (parts := step.parts(self.state, seen)) is not None:
+            self.change_step(step.name, parts=parts[0], more_parts=parts[1])
+
     def reset_steps(self) -> None:
         """All steps as if never begun, except that their attempts go on counting."""
         wanted = self.wanted()

@@ -202,6 +202,8 @@ def _see_living(walk: Walk, seen: Message) -> None:
     if condition is not None and condition[2]:
         undoing.fail(walk, condition[0], condition[1], retryable=True)
         return
+    for step in walk.wanted():
+        walk.show_parts(step, seen)
     now = Seen(at=observed_at)
     if condition is not None and definition.may_pass(seen) and _is_news(last):
         walk.change(seen={**walk.state.seen, by: Seen(at=observed_at, doubted=True)})

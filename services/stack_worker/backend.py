@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 from shared.runtime.deadline import Deadline
@@ -55,13 +56,27 @@ class Declared:
 
 @dataclass(frozen=True)
 class Part:
-    """A resource of a stack; ``physical_id`` is that of what it is in its own service."""
+    """A resource of a stack; ``physical_id`` is that of what it is in its own service.
+
+    ``stack_id`` is that of the stack it is in: this one, or one that is nested in it.
+    """
 
     name: str
     type: str
     status: str
     reason: str
     physical_id: str
+    stack_id: str = ""
+
+
+@dataclass(frozen=True)
+class PartEvent:
+    """What Heat noted when a part came to be in this state."""
+
+    stack_id: str
+    name: str
+    status: str
+    at: datetime
 
 
 class Project(Protocol):
@@ -104,6 +119,9 @@ class Project(Protocol):
 
     async def parts(self, stack: Stack) -> list[Part]:
         """Return what the stack is made of, those of nested ones too; [] when it is gone."""
+
+    async def events(self, stack: Stack) -> list[PartEvent]:
+        """Return the latest events of its parts, the oldest first; [] when it is gone."""
 
     async def outputs(self, stack: Stack) -> dict[str, Any] | None:
         """Return the stack's outputs; None when it is gone."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from services.stack_worker.backend import Declared, NewStack, Part, Stack, Template
+from services.stack_worker.backend import Declared, NewStack, Part, PartEvent, Stack, Template
 from shared.contract.problems import Reason
 from shared.openstack.calls import Calls
 from shared.openstack.connections import answer_of, check, raw
@@ -25,6 +26,8 @@ HEAT = "orchestration"
 _FEW = 3
 #: How deep nested stacks are looked into.
 _DEPTH = 5
+#: As many events as Heat keeps of a stack, unless its operator says otherwise.
+_MOST_EVENTS = 1000
 #: Heat's own quota, which it answers with a plain 400.
 _TOO_MANY = re.compile(r"reached the maximum stacks per tenant", re.IGNORECASE)
 #: Heat goes on showing what was deleted, by its id.
@@ -146,6 +149,15 @@ class HeatProject:
 
         return [_part(one) for one in await self.calls.unless_gone(get) or ()]
 
+    async def events(self, stack: Stack) -> list[PartEvent]:
+        """GET /stacks/{name}/{id}/events: of those of one second, too, the newest come first."""
+
+        def get(cloud: Any) -> Any:
+            query = {"nested_depth": _DEPTH, "sort_dir": "desc", "limit": _MOST_EVENTS}
+            return answer_of(raw(cloud, HEAT).get(f"{_path(stack)}/events", params=query))["events"]
+
+        return [_event(one) for one in reversed(await self.calls.unless_gone(get) or ())]
+
     async def outputs(self, stack: Stack) -> dict[str, Any] | None:
         """GET /stacks/{name}/{id}, with its outputs."""
         shown = await self._show(f"{stack.name}/{stack.id}", outputs=True)
@@ -196,7 +208,23 @@ def _part(shown: dict[str, Any]) -> Part:
         status=shown["resource_status"],
         reason=shown.get("resource_status_reason") or "",
         physical_id=shown.get("physical_resource_id") or "",
+        stack_id=_stack_id(shown),
     )
+
+
+def _event(shown: dict[str, Any]) -> PartEvent:
+    return PartEvent(
+        stack_id=_stack_id(shown),
+        name=shown["resource_name"],
+        status=shown["resource_status"],
+        at=datetime.fromisoformat(shown["event_time"]),
+    )
+
+
+def _stack_id(shown: dict[str, Any]) -> str:
+    """Whose it is, it only says by a link: …/stacks/{name}/{id}."""
+    links = {one.get("rel"): str(one.get("href")) for one in shown.get("links") or ()}
+    return links.get("stack", "").rpartition("/")[2]
 
 
 def about_the_template(error: Refused) -> Refused:

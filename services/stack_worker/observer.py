@@ -1,7 +1,7 @@
 """What Heat and Nova show of our stacks becomes `StackObserved`: `observation_of` judges.
 
-One list per tenant shows how all of them stand. What a stack is made of is asked while it changes,
-which is what is shown as progress, and of a complete one, whose servers are looked for in Nova.
+One list per tenant shows how all of them stand. Of each is then asked what it is made of (`parts`),
+and where that changes, when; a complete one's servers are looked for in Nova.
 """
 
 from __future__ import annotations
@@ -13,27 +13,29 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+import structlog
 
-from services.stack_worker.backend import Backend, Part, Project, Stack, servers_of
+from services.stack_worker.backend import Backend, Part, PartEvent, Project, Stack, servers_of
 from services.stack_worker.ownership import is_ours
+from services.stack_worker.parts import paths_of, standing
+from services.stack_worker.parts import told as parts_told
 from shared.contract.messages import (
     InspectStacks,
     StackInspection,
     StackInspectionFailed,
     StackObserved,
-    StackPart,
 )
 from shared.runtime.deadline import Deadline
-from shared.runtime.errors import ColobusError
+from shared.runtime.errors import ColobusError, PermanentError
 from shared.worker.command import Command, Observation
 from shared.worker.marks import Marks
 
+_log = structlog.stdlib.get_logger(__name__)
 #: How long an inspection may go on once it has started, in seconds.
 LIFE = 45.0
 #: How many stacks are looked at side by side: commands share the threads with them.
 AT_ONCE = 4
-#: How many parts are told of, and how much of a reason.
-MOST_PARTS = 300
+#: How much of a reason is told.
 _LONGEST = 2000
 #: Larger outputs are named, but not told: each status message carries them all.
 MOST_BYTES = 16 * 1024
@@ -47,6 +49,7 @@ def observation_of(
     outputs: Mapping[str, Any] | None = None,
     *,
     stack_id: str | None = None,
+    events: Sequence[PartEvent] = (),
 ) -> StackObserved:
     """Return what was seen of one stack; None means that Heat knows none. Pure.
 
@@ -54,26 +57,18 @@ def observation_of(
     """
     if stack is None:
         return StackObserved(observed_at=observed_at, stack_id=stack_id, gone=True)
-    told, left_out = _within_bounds(outputs)
+    shown, left_out = _within_bounds(outputs)
+    told, more = parts_told(parts, events)
     return StackObserved(
         observed_at=observed_at,
         stack_id=stack.id,
         stack_status=stack.status,
         status_reason=stack.reason[:_LONGEST] or None,
-        parts=tuple(_part(one) for one in parts[:MOST_PARTS]),
+        parts=told,
+        more_parts=more,
         unproven=_unproven(parts, servers or {}) if _is_complete(stack) else (),
-        outputs=told,
+        outputs=shown,
         left_out=left_out,
-    )
-
-
-def _part(one: Part) -> StackPart:
-    failed = one.status.endswith("_FAILED")
-    return StackPart(
-        name=one.name,
-        type=one.type,
-        status=one.status,
-        reason=one.reason[:_LONGEST] if failed else None,
     )
 
 
@@ -82,8 +77,8 @@ def _is_complete(stack: Stack) -> bool:
 
 
 def _unproven(parts: Sequence[Part], servers: Mapping[str, str]) -> tuple[str, ...]:
-    # One by one: names are unique in a stack, and not among those that are nested in it.
-    shown = [(one.name, servers.get(one.physical_id, "not found")) for one in servers_of(parts)]
+    paths = dict(zip(parts, paths_of(parts), strict=True))
+    shown = [(paths[one], servers.get(one.physical_id, "not found")) for one in servers_of(parts)]
     return tuple(f"{name}: {status}" for name, status in shown if status != "ACTIVE")
 
 
@@ -196,9 +191,20 @@ async def _look(
         stack = await project.stack(asked.resource_id)
     if stack is None:
         return observation_of(observed_at, None, stack_id=asked.stack_id)
-    parts = await project.parts(stack)
+    parts = standing(await project.parts(stack))
+    # After the parts, so that none of their states is without its event.
+    events = await _events(project, stack) if asked.with_times else []
     if not _is_complete(stack):
-        return observation_of(observed_at, stack, parts)
+        return observation_of(observed_at, stack, parts, events=events)
     servers = await project.server_statuses({one.physical_id for one in servers_of(parts)})
     outputs = await project.outputs(stack)
-    return observation_of(observed_at, stack, parts, servers, outputs)
+    return observation_of(observed_at, stack, parts, servers, outputs, events=events)
+
+
+async def _events(project: Project, stack: Stack) -> list[PartEvent]:
+    """Return its events; a cloud whose policy shows none has stacks without times, not none."""
+    try:
+        return await project.events(stack)
+    except PermanentError as error:
+        _log.info("events_not_shown", stack_id=stack.id, detail=str(error))
+        return []

@@ -12,7 +12,7 @@ from msgspec import inspect
 from msgspec.inspect import Field, Type
 
 from shared.contract.codec import Envelope, decode, encode
-from shared.contract.messages import MESSAGES
+from shared.contract.messages import MESSAGES, ResourceStatusChanged
 from tests.contract.golden_files import NAMES, as_bytes, golden
 
 
@@ -66,6 +66,16 @@ def test_what_is_optional_may_be_left_out(name: str) -> None:
         _, message = decode(as_bytes(older))
         default = _default(field)
         assert getattr(message, field.name) == default
+
+
+def test_a_status_of_a_scheduler_of_before_says_nothing_of_parts() -> None:
+    """What is within a resource may be left out, too: services are upgraded one after the other."""
+    event = golden("ResourceStatusChanged")
+    for step in event["data"]["resource"]["status"]["steps"]:
+        del step["parts"], step["more_parts"]
+    _, message = decode(as_bytes(event))
+    assert isinstance(message, ResourceStatusChanged)
+    assert [(one.parts, one.more_parts) for one in message.resource.status.steps] == [((), 0)]
 
 
 def _optional(struct: type[msgspec.Struct]) -> list[Field]:

@@ -52,11 +52,15 @@ class ChangeStack(Message, frozen=True):
 
 
 class StackInspection(Message, frozen=True):
-    """One stack to look at; None: Heat was asked for it and has not answered."""
+    """One stack to look at; None: Heat was asked for it and has not answered.
+
+    ``with_times``: its parts change, or have changed, so Heat is asked when it began with each.
+    """
 
     resource_id: str
     tenant: str
     stack_id: str | None = None
+    with_times: bool = False
 
 
 class InspectStacks(Message, frozen=True):
@@ -89,21 +93,28 @@ class StackDeprovisioned(Message, frozen=True):
 
 
 class StackPart(Message, frozen=True):
-    """A resource of a stack, in Heat's words: its name in the template, its type and state."""
+    """A resource of a stack, in Heat's words: its name in the template, its type and state.
+
+    Where it is in a nested stack, the name of what that is comes before its own (``workers/0``).
+    The times are those of Heat's events; None: not asked for, or not there (yet).
+    """
 
     name: str
     type: str
     status: str
     reason: str | None = None
+    started_at: Moment | None = None
+    finished_at: Moment | None = None
 
 
 class StackObserved(Message, frozen=True):
     """What Heat said of one stack at ``observed_at``, in its own words (``CREATE_COMPLETE``).
 
-    ``gone``: Heat knows no such stack any more. ``parts`` are what it is made of, while it changes
-    the first hundreds of them. ``unproven``: of a complete one, the servers that Nova does not show
-    ACTIVE, each with what it shows instead. ``outputs`` is None while they were not asked for;
-    ``left_out`` names those that are too large to be told.
+    ``gone``: Heat knows no such stack any more. ``parts`` are what it is made of, and
+    ``more_parts`` is how many besides: told of first are those that have failed, then those under
+    way. ``unproven``: of a complete one, the servers that Nova does not show ACTIVE, each with what
+    it shows instead. ``outputs`` is None while they were not asked for; ``left_out`` names those
+    that are too large to be told.
     """
 
     observed_at: Moment
@@ -112,6 +123,7 @@ class StackObserved(Message, frozen=True):
     stack_status: str | None = None
     status_reason: str | None = None
     parts: tuple[StackPart, ...] = ()
+    more_parts: int = 0
     unproven: tuple[str, ...] = ()
     outputs: dict[str, Any] | None = None
     left_out: tuple[str, ...] = ()

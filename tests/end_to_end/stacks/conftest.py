@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pytest
+import yaml
 
 from colobus.client import Client
+from colobus.models import Resource, StepPart
 from tests.support import devcloud
 from tests.support.cloud import Cloud
 from tests.support.installation import SERVICES, Installation, installation
@@ -35,12 +39,25 @@ class Heat:
         stacks: list[dict[str, Any]] = found["stacks"]
         return stacks
 
-    def noted(self, stack: str, tenant: str = "bigtop") -> set[str]:
-        """The parts of a stack, by name, of which Heat knows what they are in their services."""
+    def noted(self, stack: str, tenant: str = "bigtop") -> dict[str, str]:
+        """The parts of a stack of which Heat knows what they are in their services: {name: id}."""
         heat = self.of(tenant).orchestration
         found = [one["id"] for one in self.stacks(tenant) if one["stack_name"] == stack]
         shown = [heat.get(f"/stacks/{stack}/{id}/resources").json()["resources"] for id in found]
-        return {one["resource_name"] for parts in shown for one in parts if _is_noted(one)}
+        return {
+            one["resource_name"]: one["physical_resource_id"]
+            for parts in shown
+            for one in parts
+            if one["physical_resource_id"]
+        }
+
+    def cloud_config(self, server_id: str) -> dict[str, Any]:
+        """What a server was given for cloud-init, as only Nova's administrator may see it."""
+        shown = self.cloud.admin.compute.get(f"/servers/{server_id}", microversion="2.79").json()
+        given: dict[str, Any] = yaml.safe_load(
+            base64.b64decode(shown["server"]["OS-EXT-SRV-ATTR:user_data"])
+        )
+        return given
 
     def belongings(self, tenant: str = "bigtop") -> dict[str, set[str]]:
         """What the project has in Nova and Neutron: {sort: ids}."""
@@ -56,8 +73,19 @@ class Heat:
         }
 
 
-def _is_noted(part: dict[str, Any]) -> bool:
-    return bool(part["physical_resource_id"])
+def parts_of(stack: Resource) -> dict[str, StepPart]:
+    """What the only step of a stack shows of what Heat makes: {name: part}."""
+    (step,) = stack.status.steps
+    assert step.more_parts == 0
+    return {one.name: one for one in step.parts}
+
+
+def check_times(part: StepPart, since: datetime | None, until: datetime) -> None:
+    """Heat began with it and ended between these; it tells whole seconds."""
+    assert since is not None
+    assert part.started_at is not None, part
+    assert part.finished_at is not None, part
+    assert since.replace(microsecond=0) <= part.started_at <= part.finished_at <= until, part
 
 
 @pytest.fixture(scope="session")

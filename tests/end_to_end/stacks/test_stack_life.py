@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any
 
 import pytest
 
 from colobus.client import Client
 from colobus.errors import ApiError, ResourceEnded
-from colobus.models import CreateStack, Phase, Resource, UpdateStack
-from tests.end_to_end.stacks.conftest import Heat
-from tests.support.conditions import eventually
+from colobus.models import CreateStack, Phase, StepState
+from tests.end_to_end.stacks.conftest import Heat, check_times, parts_of
 from tests.support.installation import Installation
 from tests.support.leaks import Leaks, Tap, search
 
 #: So long a making or an end may take on a busy machine, in seconds.
 LONG = 180
+#: What the catalog's template is made of.
+PARTS = {
+    *("network", "subnet", "router", "router_interface", "floating_ip"),
+    *("database", "database_port", "database_access", "web", "web_port", "web_access"),
+}
 
 
 async def test_two_vms_of_the_catalog_from_post_to_outputs_to_nothing(
     bigtop: Client, stacking: Installation, heat: Heat
 ) -> None:
-    """The catalog's template; its hidden parameter is in no message, table or log."""
+    """The catalog's template: MySQL on the first, nginx and the floating IP on the second.
+
+    Its hidden parameter is on the first VM, and in no message, table or log.
+    """
     before, secret = heat.belongings(), f"hidden{secrets.token_hex(12)}"
     request = CreateStack(
         template_name="two-vms",
@@ -35,8 +41,12 @@ async def test_two_vms_of_the_catalog_from_post_to_outputs_to_nothing(
         stack = await bigtop.wait(made.id, timeout=LONG)
         outputs = stack.status.outputs["outputs"]
         (shown,) = heat.stacks()
-        servers = {one.name: one for one in heat.of("bigtop").compute.servers()}
-        floating_ips = {one.floating_ip_address for one in heat.of("bigtop").network.ips()}
+        servers = {one.id: one.status for one in heat.of("bigtop").compute.servers()}
+        floating_ips = {one.floating_ip_address: one for one in heat.of("bigtop").network.ips()}
+        noted = heat.noted(made.id)
+        first, second = noted["database"], noted["web"]
+        carrier = heat.of("bigtop").network.get_port(floating_ips[outputs["web_address"]].port_id)
+        configs = {one: heat.cloud_config(one) for one in (first, second)}
         await bigtop.delete(made.id)
         await bigtop.wait(made.id, Phase.DELETED, timeout=LONG)
         leaks = Leaks({"mysql_password": secret.encode()})
@@ -44,67 +54,27 @@ async def test_two_vms_of_the_catalog_from_post_to_outputs_to_nothing(
     assert "hidden_parameters" not in stack.spec
     assert (shown["stack_name"], shown["stack_status"]) == (made.id, "CREATE_COMPLETE")
     assert shown["id"] == stack.status.outputs["stack_id"]
-    assert [one.status for one in servers.values()] == ["ACTIVE", "ACTIVE"]
+    assert servers == {first: "ACTIVE", second: "ACTIVE"}
+    parts = parts_of(stack)
+    assert parts.keys() == PARTS
+    assert {one.status for one in parts.values()} == {"CREATE_COMPLETE"}
+    assert parts["web"].type == "OS::Nova::Server"
+    for one in parts.values():
+        check_times(one, stack.created_at, stack.updated_at)
     assert outputs["url"] == f"http://{outputs['web_address']}/"
-    assert outputs["web_address"] in floating_ips
     assert outputs["database_address"].startswith("192.168.77.")
+    assert carrier.device_id == second
+    (mysql,), (nginx,) = configs[first]["runcmd"], configs[second]["runcmd"]
+    assert mysql[:2] == nginx[:2] == ["docker", "run"]
+    assert mysql[-1] == "docker.io/library/mysql:8.4"
+    assert nginx[-1] == "docker.io/library/nginx:1.28"
+    assert f"database:{outputs['database_address']}" in nginx
+    (password,) = configs[first]["write_files"]
+    assert password["content"] == f"MYSQL_ROOT_PASSWORD={secret}\n"
     assert leaks.found == set()
     assert leaks.bytes_seen > 10_000
     assert heat.stacks() == []
     assert heat.belongings() == before
-
-
-async def test_a_stack_is_changed_in_place(
-    bigtop: Client, stacking: Installation, heat: Heat
-) -> None:
-    """Another template, one parameter hidden; what Heat refuses is told, and changes nothing."""
-    template: dict[str, Any] = {
-        "heat_template_version": "2018-08-31",
-        "parameters": {"size": {"type": "number", "default": 8}},
-        "resources": {
-            "word": {"type": "OS::Heat::RandomString", "properties": {"length": 8}},
-        },
-        "outputs": {"size": {"value": {"get_param": "size"}}},
-    }
-    secret = f"hidden{secrets.token_hex(12)}"
-    made = await bigtop.create_stack(CreateStack(template=template))
-    await bigtop.wait(made.id, timeout=LONG)
-    hidden = {"type": "string", "hidden": True}
-    more = {**template, "parameters": {**template["parameters"], "secret": hidden}}
-    async with Tap.on(stacking) as tap:
-        change = UpdateStack(
-            template=more, parameters={"size": 9}, hidden_parameters={"secret": secret}
-        )
-        await bigtop.change_stack(made.id, change)
-        changed = await _operated(bigtop, made.id, 1)
-        leaks = Leaks({"secret": secret.encode()})
-        await search(leaks, stacking, tap)
-    assert changed.status.operations[0].error is None
-    assert changed.status.outputs["outputs"]["size"] in (9, "9")
-    assert changed.spec == {"template": more, "parameters": {"size": 9}}
-    assert leaks.found == set()
-    broken = {**more, "resources": {"broken": {"type": "OS::No::Such"}}}
-    await bigtop.change_stack(made.id, UpdateStack(template=broken))
-    refused = await _operated(bigtop, made.id, 2)
-    error = refused.status.operations[1].error
-    assert error is not None
-    assert "OS::No::Such" in (error.detail or "")
-    assert (refused.status.phase, refused.spec) == (Phase.ACTIVE, changed.spec)
-    assert [one["stack_status"] for one in heat.stacks()] == ["UPDATE_COMPLETE"]
-    await bigtop.delete(made.id)
-    await bigtop.wait(made.id, Phase.DELETED, timeout=LONG)
-    assert heat.stacks() == []
-
-
-async def _operated(client: Client, stack: str, count: int) -> Resource:
-    """The stack when so many operations have ended."""
-
-    async def ended() -> Resource | None:
-        shown = await client.get(stack)
-        finished = [one for one in shown.status.operations if one.finished_at is not None]
-        return shown if len(finished) == count else None
-
-    return await eventually(ended, within=LONG, what=f"{count} changes have ended")
 
 
 async def test_a_template_with_an_error_is_refused_with_heats_own_line(
@@ -148,11 +118,40 @@ resources:
         await bigtop.wait(made.id, timeout=LONG)
     failed = await bigtop.get(made.id)
     assert (failed.status.phase, failed.status.reason) == ("failed", "stack_failed")
+    parts = parts_of(failed)
+    assert {name: one.state for name, one in parts.items()} == {
+        "network": StepState.DONE,
+        "subnet": StepState.DONE,
+        "server": StepState.FAILED,
+    }
+    assert parts["server"].status == "CREATE_FAILED"
+    assert "Went to status ERROR" in (parts["server"].reason or "")
+    check_times(parts["server"], failed.created_at, failed.updated_at)
     assert heat.stacks() == []
     assert heat.belongings() == before
     await bigtop.delete(made.id)
     gone = await bigtop.wait(made.id, Phase.DELETED, timeout=LONG)
     assert gone.status.phase is Phase.DELETED
+
+
+async def test_what_nested_stacks_are_made_of_is_told_too(bigtop: Client, heat: Heat) -> None:
+    """A group is a stack of its own to Heat; its members bear its name before theirs."""
+    member = {"type": "OS::Heat::RandomString", "properties": {"length": 8}}
+    properties = {"count": 2, "resource_def": member}
+    template = {
+        "heat_template_version": "2018-08-31",
+        "resources": {"words": {"type": "OS::Heat::ResourceGroup", "properties": properties}},
+    }
+    made = await bigtop.create_stack(CreateStack(template=template))
+    stack = await bigtop.wait(made.id, timeout=LONG)
+    await bigtop.delete(made.id)
+    await bigtop.wait(made.id, Phase.DELETED, timeout=LONG)
+    parts = parts_of(stack)
+    assert parts.keys() == {"words", "words/0", "words/1"}
+    for one in parts.values():
+        assert one.state is StepState.DONE
+        check_times(one, stack.created_at, stack.updated_at)
+    assert heat.stacks() == []
 
 
 async def test_a_tenants_stack_is_nobody_elses(bigtop: Client, openlab: Client, heat: Heat) -> None:

@@ -275,6 +275,19 @@ def test_a_change_that_fails_says_why_and_leaves_the_spec() -> None:
     assert stack.state.changes == {}
 
 
+def test_a_change_has_as_long_as_heat_itself_gives_it() -> None:
+    """Heat works on for up to an hour; given up before, ``spec`` would tell less than is there."""
+    stack = living()
+    asked_to_change(stack, {"parameters": {"flavor": "large"}})
+    stack.answer(StackChangeStarted(operation_id="op-1"))
+    due = stack.timers["overdue/operation-op-1"]
+    assert due - stack.now > timedelta(hours=1)
+    stack.now += timedelta(minutes=59)
+    stack.see("UPDATE_COMPLETE", outputs={})
+    assert stack.operation() is OperationState.DONE
+    assert stack.state.resource.spec["parameters"]["flavor"] == "large"
+
+
 def test_an_inspection_names_what_the_ledger_knows() -> None:
     """One command for all of a cloud."""
     stack = living()
