@@ -6,8 +6,10 @@
     python request_vm.py --image debian-12 --flavor small -- ./run-tests.sh
 
 Prints the machine's address on standard output, runs the command (if one is given) with VM_ID and
-VM_ADDRESS in its environment, and deletes the machine, whatever happened. The exit code is the
-command's; 1, with the reason on standard error, when there was no machine; 2 for wrong usage.
+VM_ADDRESS in its environment, and deletes the machine, whatever happened: also on SIGTERM and
+Ctrl-C, and where it was asked for and the answer is still to come. (A second signal gives that up.)
+The exit code is the command's; 128 + the signal's; 1, with the reason on standard error, when there
+was no machine or it could not be given back; 2 for wrong usage.
 
 Copy it, change it: it needs nothing of Colobus but RabbitMQ's client. docs/bus.md explains it.
 """
@@ -38,6 +40,7 @@ REFUSALS = (
     amqp.ProbableAccessDeniedError,
     amqp.ChannelClosedByBroker,
 )
+LEFT = "if there is a machine, it lives until its lease ends"
 
 
 class NoMachine(Exception):
@@ -60,6 +63,15 @@ class Bus:
         self.channel.queue_declare(self.queue, exclusive=True, auto_delete=True)
         # Bound before anything is asked, so that nothing of it is missed.
         self.channel.queue_bind(self.queue, "colobus.status", routing_key=f"{tenant}.vm.#")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind is SystemExit:  # interrupted anywhere, pika can't close it in order: it is dropped
+            return
+        with contextlib.suppress(amqp.AMQPError, OSError):  # it breaks just now: it is left anyway
+            self.connection.close()
 
     def publish(self, event):
         """Publish a request. The broker vouches for `user_id`: without it we are refused."""
@@ -92,6 +104,7 @@ class Request:
 
     def __init__(self, options, event_id, data):
         self.urls = options.url.split(",")
+        self.asked = False  # the broker may have it, whether it has said so or not
         self.machine_id = self.shown = None
         self.machines = {}  # all of our tenant's: news may come before the answer
         self.event = {
@@ -105,12 +118,14 @@ class Request:
         }
 
     def until(self, phase, seconds):
-        """Publish the request; return the machine once it is in this phase, or raise NoMachine."""
+        """Publish the request; return the machine once it is in this phase, or raise NoMachine.
+
+        No phase: as soon as we are told which machine it is.
+        """
         deadline = time.monotonic() + seconds
         while True:
             try:
-                bus = Bus(self.urls[0], self.event["tenant"])
-                with contextlib.closing(bus.connection):
+                with Bus(self.urls[0], self.event["tenant"]) as bus:
                     return self.follow(bus, phase, deadline)
             except REFUSALS as error:
                 raise NoMachine(f"the broker refuses us: {error!r}") from error
@@ -124,15 +139,17 @@ class Request:
     def follow(self, bus, phase, deadline):
         """Publish, and take in what comes, until the machine is in this phase."""
         answered = False
+        self.asked = True
         bus.publish(self.event)
+        print(f"asked for {self.event['id']}", file=sys.stderr)
         ask_again = time.monotonic() + ASK_AGAIN
         for message in bus.messages():
             if message is not None:
                 answered |= self.take(*message)
-            if answered and self.is_there(phase):
+            if answered and (phase is None or self.is_there(phase)):
                 return self.machines[self.machine_id]
             if time.monotonic() > deadline:
-                raise NoMachine(f"not {phase} in time")
+                raise NoMachine(f"not {phase or 'answered'} in time")
             if not answered and time.monotonic() > ask_again:
                 bus.publish(self.event)
                 ask_again = time.monotonic() + ASK_AGAIN
@@ -141,6 +158,7 @@ class Request:
         """Take in a message; tell whether it is the answer to this request."""
         is_answer = correlation_id == self.event["id"]
         if is_answer and told["type"] == "org.colobus.RequestRefused.v1":
+            self.asked = False  # nothing was done
             raise NoMachine(explained(told["data"]["problem"]))
         machine = told["data"]["resource"]
         if is_answer:
@@ -223,21 +241,37 @@ def parsed():
     return options
 
 
-def cancelled(*_):
-    """End, on SIGTERM: a cancelled job gives its machine back too."""
-    sys.exit(143)
+class Signals:
+    """SIGTERM and Ctrl-C: the first ends the job, but no giving back; the second ends us."""
+
+    def __init__(self):
+        self.received, self.held = [], False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.take)
+
+    def take(self, number, _frame):
+        """End with the exit code that a shell has for it."""
+        self.received.append(number)
+        if len(self.received) > 1:
+            os.write(2, f"request_vm: given up; {LEFT}\n".encode())
+            os._exit(128 + number)  # whatever the connection is waiting for
+        if not self.held:
+            sys.exit(128 + number)
+
+    def release(self):
+        """Hold the first one back no more; end, if it has come meanwhile."""
+        self.held = False
+        if self.received:
+            sys.exit(128 + self.received[0])
 
 
-def run(command, variables):
+def run(command, variables, signals):
     """Run the command and return its exit code; however we end, it doesn't outlive us."""
-    process, signals = None, []
+    process = None
     try:
-        # Ended in the middle of starting it, we would not know what to kill.
-        signal.signal(signal.SIGTERM, lambda *received: signals.append(received))
+        signals.held = True  # ended in the middle of starting it, we would not know what to kill
         process = subprocess.Popen(command, env={**os.environ, **variables})
-        signal.signal(signal.SIGTERM, cancelled)
-        if signals:
-            cancelled()
+        signals.release()
         return process.wait()
     finally:
         if process is not None:
@@ -245,23 +279,41 @@ def run(command, variables):
             process.wait()
 
 
-def main():
-    """Get a machine, use it, give it back; return the exit code."""
-    options = parsed()
-    signal.signal(signal.SIGTERM, cancelled)
-    creation = Request(options, options.id, wish(options))
+def use(creation, options, signals):
+    """Get the machine and run the command with it; return the exit code."""
+    machine = creation.until("active", options.timeout + 60)
+    outputs = machine["status"]["outputs"]
+    address = outputs.get("floating_ip") or outputs["addresses"][0]
+    print(address, flush=True)
+    if not options.command:
+        return 0
+    return run(options.command, {"VM_ID": machine["id"], "VM_ADDRESS": address}, signals)
+
+
+def give_back(creation, options):
+    """Delete the machine. Asked for, it is made, whether we have heard of it or not: ask again."""
     try:
-        machine = creation.until("active", options.timeout + 60)
-        outputs = machine["status"]["outputs"]
-        address = outputs.get("floating_ip") or outputs["addresses"][0]
-        print(address, flush=True)
-        if not options.command:
-            return 0
-        return run(options.command, {"VM_ID": machine["id"], "VM_ADDRESS": address})
-    finally:
-        if creation.machine_id:
+        if creation.asked and creation.machine_id is None:
+            print("no answer yet: waiting for it, to delete the machine", file=sys.stderr)
+            creation.until(None, options.timeout)
+        if creation.machine_id is not None:
             data = {"verb": "delete", "resource_id": creation.machine_id}
             Request(options, f"{options.id}/delete", data).until("deleted", options.timeout)
+    except NoMachine as reason:
+        raise NoMachine(f"{reason}; {LEFT}") from reason
+
+
+def main():
+    """Get a machine, use it, give it back; return the exit code."""
+    options, signals = parsed(), Signals()
+    creation = Request(options, options.id, wish(options))
+    try:
+        try:
+            return use(creation, options, signals)
+        finally:  # one of its own: a signal that comes right here doesn't skip what follows
+            signals.held = True
+    finally:
+        give_back(creation, options)
 
 
 if __name__ == "__main__":

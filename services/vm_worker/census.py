@@ -1,18 +1,24 @@
 """What a cloud holds of this installation, tenant by tenant.
 
 One list of each kind of object per tenant, one tenant after the other: a census is in no hurry, and
-must not take the place of commands.
+must not take the place of commands. Where it shows a second default network or router of a tenant,
+that is put right at once.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+import structlog
+
 from services.vm_worker.backend import Backend, Project
+from services.vm_worker.provisioner.kit import Kit
 from shared.contract.messages import Holding, TakeCensus
 from shared.runtime.deadline import Deadline
+from shared.runtime.errors import ColobusError
 from shared.runtime.tenants import Tenants
 from shared.worker.census import census_taken
 from shared.worker.command import Command, Observation
@@ -21,17 +27,36 @@ from shared.worker.marks import Marks
 #: How long a census may go on once it has started, in seconds; ``not_after`` is shorter: it only
 #: says until when it is of use to start.
 LIFE = 120.0
+#: What a tenant has once, and a race may have made twice.
+_ONCE = frozenset({"network", "router"})
+_log = structlog.get_logger(__name__)
 
 
 async def answer_census(
-    backend: Backend, marks: Marks, tenants: Tenants, command: Command[TakeCensus]
+    backend: Backend, kit: Kit, tenants: Tenants, command: Command[TakeCensus]
 ) -> list[Observation]:
     """Return the census in parts, all of them; raises when something could not be asked."""
     place = command.message.place
     # Before the first question: what is listed was there then or later.
     taken_at = datetime.now(UTC)
-    holdings = await take_census(backend, marks, tenants, place, Deadline.after(LIFE))
+    deadline = Deadline.after(LIFE)
+    holdings = await take_census(backend, kit.marks, tenants, place, deadline)
+    for tenant in doubled(holdings):
+        await _settle(backend.project(place, tenant, deadline), kit)
     return census_taken(command, taken_at, holdings)
+
+
+def doubled(holdings: Iterable[Holding]) -> list[str]:
+    """Return the tenants that have more than one default network or router. Pure."""
+    counted = Counter((one.tenant, one.what) for one in holdings if one.what in _ONCE)
+    return sorted({tenant for (tenant, _), count in counted.items() if count > 1})
+
+
+async def _settle(project: Project, kit: Kit) -> None:
+    try:
+        await kit.default_networks.settle(project)
+    except ColobusError as error:  # the census is none the worse for it, and the next one follows
+        _log.warning("two default networks or routers", tenant=project.tenant, error=error.detail)
 
 
 async def take_census(

@@ -95,7 +95,7 @@ async def inspect_vms(command: Command[InspectVms], context: Context) -> Sequenc
 
 async def take_census(command: Command[TakeCensus], context: Context) -> Sequence[Answer]:
     """→ `CensusTaken`, in as many parts as it takes."""
-    return await census.answer_census(context.backend, context.kit.marks, context.tenants, command)
+    return await census.answer_census(context.backend, context.kit, context.tenants, command)
 
 
 async def remove_orphan(command: Command[RemoveOrphan], context: Context) -> Sequence[Message]:

@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import json
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -153,6 +154,75 @@ async def test_a_cancelled_job_gives_its_machine_back(
     [vm] = [vm async for vm in bigtop.list("vm", labels={"job": "cancelled"}, phases=list(Phase))]
     assert vm.status.phase is Phase.DELETED
     assert cloud.holds(vm.id).counts == NOTHING
+
+
+async def _until_said(process: asyncio.subprocess.Process, words: bytes) -> None:
+    """Wait until the script has said this on standard error."""
+    assert process.stderr is not None
+    async for line in process.stderr:
+        if words in line:
+            return
+    raise AssertionError(f"it ended without saying {words!r}")
+
+
+async def _made(client: Client, job: str) -> list[str]:
+    every = list(Phase)
+    return [vm.id async for vm in client.list("vm", labels={"job": job}, phases=every)]
+
+
+@pytest.mark.parametrize("confirmed", [True, False], ids=["confirmed", "without a confirm"])
+async def test_a_job_cancelled_before_it_is_answered_leaves_no_machine(
+    colobus: Installation, cloud: Cloud, bigtop: Client, confirmed: bool
+) -> None:
+    """SIGTERM while the scheduler is down: the script waits for the answer, and then deletes."""
+    job = f"cancelled-early-{confirmed}"
+    url = colobus.amqp_url("bigtop")
+    colobus.stop("scheduler")
+    async with Proxy.to(url) as proxy:
+        proxy.holds_after = None if confirmed else b"org.colobus.RequestSubmitted.v1"
+        arguments = (*SMALL, "--label", f"job={job}", "--id", job)
+        process = await _start(colobus, *arguments, url=proxy.instead_of(url))
+        if confirmed:
+            await _until_said(process, f"asked for {job}".encode())
+            process.terminate()
+        else:
+
+            async def on_its_way() -> bool:
+                return proxy.holds
+
+            await eventually(on_its_way, what="the request is published, its confirm held back")
+            process.terminate()
+            await proxy.cut()
+            proxy.release()
+        await _until_said(process, b"no answer yet")
+        colobus.start("scheduler")
+        async with asyncio.timeout(240):
+            _, errors = await process.communicate()
+    assert process.returncode == 143, errors.decode()
+    [vm] = await _made(bigtop, job)
+    assert (await bigtop.get(vm)).status.phase is Phase.DELETED
+    assert cloud.holds(vm).counts == NOTHING
+
+
+async def test_a_second_signal_gives_up_and_says_what_is_left(
+    colobus: Installation, bigtop: Client
+) -> None:
+    """At once; what was asked for is made all the same, and its lease is its end."""
+    colobus.stop("scheduler")
+    process = await _start(colobus, *SMALL, "--label", "job=given-up", "--lease", "60")
+    await _until_said(process, b"asked for ")
+    process.terminate()
+    await _until_said(process, b"no answer yet")
+    process.send_signal(signal.SIGINT)
+    await _until_said(process, b"given up; if there is a machine, it lives until its lease ends")
+    assert await process.wait() == 128 + signal.SIGINT
+    colobus.start("scheduler")
+
+    async def gone() -> bool:
+        made = await _made(bigtop, "given-up")
+        return len(made) == 1 and (await bigtop.get(made[0])).status.phase is Phase.DELETED
+
+    await eventually(gone, within=240, what="the machine has been made, and its lease has ended")
 
 
 async def test_what_was_made_by_bus_is_there_by_http(

@@ -1,10 +1,15 @@
-"""No secret on the bus, in a table or in a log: everything is searched after all were used."""
+"""No secret on the bus, in a table or in a log: everything is searched after all were used.
+
+Everybody is as talkative as can be: the services log at level debug, the database each statement.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,11 +25,51 @@ from colobus.models import CreateVm, NewWebhook, Phase
 from services.admin.credentials import OPENERS
 from shared.contract import topology
 from shared.runtime.secrets import seal
+from tests.end_to_end.conftest import QUOTAS
 from tests.support.ci import SPEC, CiSystem, refused
 from tests.support.cloud import Cloud
-from tests.support.installation import SERVICES, Installation
-from tests.support.leaks import Leaks, Tap, forms, search
+from tests.support.conditions import eventually
+from tests.support.installation import SERVICES, Installation, installation, with_login
+from tests.support.leaks import Leaks, ServerLogs, Tap, forms, search
 from tests.support.webhooks import Receiver
+
+DEBUG = {service: {"COLOBUS_LOG_LEVEL": "debug"} for service in SERVICES}
+
+
+@pytest.fixture(scope="module")
+def logs(environment: dict[str, str]) -> ServerLogs:
+    """What broker and database log, from before there is an installation."""
+    return ServerLogs.from_now_on()
+
+
+@pytest.fixture(scope="module")
+def colobus(
+    environment: dict[str, str], logs: ServerLogs, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """All services, logging all that they can."""
+    with installation(environment, tmp_path_factory.mktemp("secrets"), QUOTAS, DEBUG) as made:
+        talkative = f"ALTER DATABASE {made.name} SET log_statement TO 'all'"
+        asyncio.run(_execute(made, talkative))
+        made.start()
+        yield made
+
+
+@pytest.fixture(scope="module")
+def cloud(environment: dict[str, str], colobus: Installation) -> Iterator[Cloud]:
+    """The cloud as its administrator sees it."""
+    seen = Cloud(environment, colobus.name)
+    yield seen
+    colobus.stop()
+    seen.clear()
+
+
+async def _execute(colobus: Installation, statement: str) -> None:
+    """Execute it as the administrator."""
+    database = await asyncpg.connect(str.__str__(colobus.admin.admin_database_dsn))
+    try:
+        await database.execute(statement)
+    finally:
+        await database.close()
 
 
 def _passwords_in_urls(colobus: Installation) -> dict[str, bytes]:
@@ -63,6 +108,7 @@ async def test_no_secret_is_found_anywhere(
     colobus: Installation,
     cloud: Cloud,
     receiver: Receiver,
+    logs: ServerLogs,
 ) -> None:
     """Messages as they passed, queues, tables, logs, metrics; raw, quoted, hex and base64."""
     by_post, by_bus, in_vain = (f"user-data-{secrets.token_hex(16)}" for _ in range(3))
@@ -77,7 +123,7 @@ async def test_no_secret_is_found_anywhere(
         **_keys(colobus),
         **_keystone_passwords(environment),
     }
-    async with Tap.on(colobus) as tap:
+    async with Tap.on(colobus, logs) as tap:
         used |= await _use_webhook_secrets(colobus, keystone_token, receiver)
         await _use_user_data(colobus, receiver, by_post, by_bus, in_vain)
         leaks = Leaks(used)
@@ -87,6 +133,11 @@ async def test_no_secret_is_found_anywhere(
     expected = {topology.REQUESTS, topology.COMMANDS, topology.EVENTS, topology.STATUS}
     assert expected | {topology.QUERIES, ""} <= seen
     assert leaks.bytes_seen > 100_000
+    said = dict(logs.said())
+    # They did log: who connects, and what was written, values included.
+    assert f"ci-bigtop-{colobus.name}".encode() in said["rabbitmq.log"]
+    assert b"INSERT INTO tenant_requests" in said["postgresql.log"]
+    assert b"parameters: $1 = 'bigtop'" in said["postgresql.log"]
 
 
 async def _use_webhook_secrets(
@@ -135,10 +186,9 @@ async def _use_user_data(
 
 
 async def test_the_search_finds_what_is_planted(colobus: Installation) -> None:
-    """In a message on any exchange, in a queue, in a table as text and as bytes, and in a log."""
-    planted = {
-        place: secrets.token_hex(16).encode() for place in ("bus", "queue", "text", "bytes", "log")
-    }
+    """In a message on any exchange, in a queue, in a table as text and as bytes, and in any log."""
+    places = ("bus", "queue", "text", "bytes", "log", "broker's log", "database's log")
+    planted = {place: secrets.token_hex(16).encode() for place in places}
     leaks = Leaks(planted)
     async with Tap.on(colobus) as tap:
         admin = await aiormq.connect(colobus.admin.admin_amqp_url[0])
@@ -155,6 +205,7 @@ async def test_the_search_finds_what_is_planted(colobus: Installation) -> None:
         )
         with colobus.log("scheduler").open("ab") as log:
             log.write(b'{"url": "amqp://u:' + planted["log"] + b'@h"}\n')
+        await _tell_servers(colobus, tap, planted)
         await search(leaks, colobus, tap)
         await database.execute("DROP TABLE front_door.planted")
         await database.close()
@@ -162,6 +213,27 @@ async def test_the_search_finds_what_is_planted(colobus: Installation) -> None:
     assert {name for name, _ in leaks.found} == set(planted)
     assert ("bytes", "front_door.planted") in leaks.found
     assert ("queue", "dead_letters") in leaks.found
+    assert ("broker's log", "rabbitmq.log") in leaks.found
+    assert ("database's log", "postgresql.log") in leaks.found
+
+
+async def _tell_servers(colobus: Installation, tap: Tap, planted: dict[str, bytes]) -> None:
+    """Have them log a secret themselves: as a user who isn't known, and in a statement."""
+    unknown = with_login(
+        str.__str__(colobus.admin.admin_amqp_url[0]), planted["broker's log"].decode(), "no"
+    )
+    with pytest.raises(aiormq.AMQPError):
+        await aiormq.connect(unknown)
+    in_sql = planted["database's log"].decode()
+    await _execute(colobus, f"SELECT '{in_sql}'")
+
+    async def logged() -> bool:
+        return all(
+            planted[f"{who}'s log"] in dict(tap.logs.said())[log]
+            for who, log in (("broker", "rabbitmq.log"), ("database", "postgresql.log"))
+        )
+
+    await eventually(logged, what="both have logged it")
 
 
 @pytest.mark.parametrize("before", [b"", b"a", b"ab", b"abc"])
@@ -173,7 +245,9 @@ def test_a_secret_is_known_in_base64_wherever_it_begins(before: bytes) -> None:
     assert not any(form in encode(before + secrets.token_bytes(24)) for form in forms(secret))
 
 
-async def test_a_secret_in_the_clear_by_bus_is_not_kept(colobus: Installation) -> None:
+async def test_a_secret_in_the_clear_by_bus_is_not_kept(
+    colobus: Installation, logs: ServerLogs
+) -> None:
     """It is refused, and what lies among the dead letters is without it."""
     secret = secrets.token_hex(16)
     async with CiSystem.of("bigtop", colobus.amqp_url("bigtop")) as ci:
@@ -181,5 +255,5 @@ async def test_a_secret_in_the_clear_by_bus_is_not_kept(colobus: Installation) -
         problem = refused(await ci.ask(data))
     assert [error["pointer"] for error in problem["errors"]] == ["/data/spec/user_data"]
     leaks = Leaks({"user_data": secret.encode()})
-    await search(leaks, colobus, Tap())
+    await search(leaks, colobus, Tap(logs))
     assert leaks.found == set()

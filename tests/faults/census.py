@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from colobus.models import Phase
+from tests.faults import default_networks
 from tests.faults.facts import Evidence, Held, Reservation, Row, Told
 from tests.faults.plan import Ending, Plan
 
@@ -57,6 +58,8 @@ WHOLE = {
     "stack": ("stack", "stack_network", "stack_port"),
     "cluster": ("cluster", "credential", "folder", "control_plane"),
 }
+#: What lies on its tenant's default network, unless it names another.
+NETWORKED = frozenset({"vm", "machine"})
 #: How it is when it is whole.
 STATES = {
     "server": "ACTIVE",
@@ -194,6 +197,13 @@ def _is_unbound(one: Held) -> bool:
     return one.what == "port" and _kind(one.resource_id) == "machine"
 
 
+def default_networks_agree(evidence: Evidence) -> Iterator[str]:
+    """One for each tenant, however many replicas came at once; none where none was ever needed."""
+    active = {row for row in evidence.ledger if row.phase is Phase.ACTIVE}
+    needed = {row.tenant for row in active if _kind(row.id) in NETWORKED}
+    return default_networks.wrong(evidence.commons, served=evidence.networked, needed=needed)
+
+
 def no_node_was_handed_out_twice(evidence: Evidence) -> Iterator[str]:
     """No two machines ever had one node at the same time."""
     by_node: dict[str, list[Reservation]] = defaultdict(list)
@@ -282,6 +292,7 @@ RULES: tuple[Rule, ...] = (
     rests_rightly,
     cloud_agrees,
     what_is_active_is_whole,
+    default_networks_agree,
     no_node_was_handed_out_twice,
     usage_agrees,
     nothing_left_over,

@@ -17,6 +17,8 @@ from colobus.models import Phase
 from shared.contract.kinds import demand_of
 from tests.faults import nova
 from tests.faults.burst import Burst
+from tests.faults.census import NETWORKED
+from tests.faults.default_networks import default_networks
 from tests.faults.facts import Evidence, Held, Instance, Reservation, Row, Told
 from tests.faults.queues import queued
 from tests.faults.schedule import Fault, losers
@@ -102,6 +104,7 @@ async def gather(
         usage = await _usage(connection)
         accepted = await _accepted(connection, before)
         reservations = tuple(await _reservations(connection, before))
+        networked = await _networked(connection)
         left = {what: await connection.fetchval(query, *([list(before.ids)] * ("$1" in query)))
                 for what, query in _LEFT_OVER.items()}  # fmt: skip
     finally:
@@ -119,6 +122,8 @@ async def gather(
         held=tuple(
             one for one in await asyncio.to_thread(held, world) if one.id not in before.objects
         ),
+        commons=tuple(await asyncio.to_thread(default_networks, world.cloud, world.projects)),
+        networked=networked,
         left_over={**left, **await queued(world.colobus.admin, all_quiet=unmade)},
         unsettled=tuple(unsettled),
         ended=tuple(world.ended()),
@@ -149,6 +154,14 @@ async def _resources(connection: Any, before: Before) -> dict[Row, dict[str, int
         assert resource["status"]["phase"] == row["phase"], "two columns of one row"
         found[_row(row["id"], row["tenant"], resource)] = demand_of(row["kind"], resource["spec"])
     return found
+
+
+async def _networked(connection: Any) -> frozenset[str]:
+    """Return whose default network there may be, whichever seed it was made for."""
+    rows = await connection.fetch(
+        "SELECT DISTINCT tenant FROM scheduler.resources WHERE kind = ANY($1)", list(NETWORKED)
+    )
+    return frozenset(row["tenant"] for row in rows)
 
 
 async def _accepted(connection: Any, before: Before) -> dict[str, str]:

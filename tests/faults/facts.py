@@ -45,6 +45,20 @@ class Held:
 
 
 @dataclass(frozen=True)
+class Common:
+    """A part of a tenant's default network, which serves all that the tenant has.
+
+    ``what``: network, subnet or router; ``on``: the network of the subnet, or that the router leads
+    into. ``tenant`` is no tenant's name where the project is none's.
+    """
+
+    what: str
+    id: str
+    tenant: str
+    on: str | None = None
+
+
+@dataclass(frozen=True)
 class Instance:
     """One server as Nova's own database knows it, deleted or not; or a machine's node, as Ironic's.
 
@@ -78,6 +92,8 @@ class Evidence:
     have passed: timers, outbox rows, unconfirmed requests, messages in queues, deliveries}.
     ``usage``: {(tenant, name): amount} as kept; ``demands``: {id: {name: amount}}; ``losers``: the
     backends that may themselves have lost what they were making, when that was still being made.
+    ``commons``: of before this seed, too; ``networked``: the tenants that ever asked for something
+    that lies on their default network.
     """
 
     plans: tuple[Plan, ...]
@@ -88,6 +104,8 @@ class Evidence:
     streamed: tuple[Told, ...]
     webhooks: tuple[Told, ...]
     held: tuple[Held, ...]
+    commons: tuple[Common, ...] = ()
+    networked: frozenset[str] = frozenset()
     usage: Mapping[tuple[str, str], int] = field(default_factory=dict)
     demands: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     left_over: Mapping[str, int] = field(default_factory=dict)

@@ -18,6 +18,7 @@ import yaml
 from devcloud.api import Supervisor
 from services.admin.environment import environment_of
 from tests.faults.bare_metal import BareMetal
+from tests.faults.default_networks import default_networks, projects_of, wrong
 from tests.faults.plan import QUOTAS, Wares
 from tests.faults.schedule import CABLES, COMPONENTS
 from tests.faults.trees import below, resume
@@ -74,6 +75,12 @@ class World:
         return Wares() if self.works is None else self.works.wares
 
     @property
+    def projects(self) -> dict[str, str]:
+        """{project: the tenant that has it}, of all clouds."""
+        assert self.colobus.admin.tenants_file is not None
+        return projects_of(self.colobus.admin.tenants_file)
+
+    @property
     def _components(self) -> tuple[str, ...]:
         return COMPONENTS if self.works is None else (*COMPONENTS, *self.works.components)
 
@@ -104,14 +111,16 @@ class World:
     def leave(self) -> None:
         """Remove all that is left, the networks too: only of what was abandoned may there be any.
 
-        Everything else has been judged by a census.
+        And one default network for each tenant. Everything else has been judged by a census.
         """
         left = self.cloud.holds()
+        commons = default_networks(self.cloud, self.projects)
         self.cloud.clear()
         servers = [server["id"] for server in left.servers]
         others = [one.id for one in (*left.ports, *left.floating_ips)]
-        said = f"the cloud still held servers {servers}, and {others}"
-        assert self._abandoned or left.counts == NOTHING, said
+        extra = list(wrong(commons, served=set(self.projects.values())))
+        said = f"the cloud still held servers {servers}, and {others}; {extra}"
+        assert self._abandoned or (left.counts == NOTHING and not extra), said
 
     async def count_duplicates(self, process: str) -> None:
         """Add up what the process has counted, before its counters are gone."""

@@ -28,6 +28,19 @@ class Holdings:
         return len(self.servers), len(self.ports), len(self.floating_ips)
 
 
+@dataclass(frozen=True)
+class DefaultNetworks:
+    """The parts of all tenants' default networks, as Neutron lists them.
+
+    ``interfaces``: the ports by which these routers lead into networks.
+    """
+
+    networks: tuple[Any, ...]
+    subnets: tuple[Any, ...]
+    routers: tuple[Any, ...]
+    interfaces: tuple[Any, ...]
+
+
 NOTHING = (0, 0, 0)
 
 
@@ -58,6 +71,19 @@ class Cloud:
         ips = [ip for ip in self.admin.network.ips() if self._is(ip, resource_id)]
         return Holdings(tuple(servers), tuple(ports), tuple(ips))
 
+    def default_networks(self) -> DefaultNetworks:
+        """What the installation made for its tenants as a whole."""
+        network, ours = self.admin.network, self.marks.description()
+        routers = tuple(r for r in network.routers() if r.description == ours)
+        ids = {router.id for router in routers}
+        interfaces = network.ports(device_owner="network:router_interface")
+        return DefaultNetworks(
+            networks=tuple(n for n in network.networks() if n.description == ours),
+            subnets=tuple(s for s in network.subnets() if s.description == ours),
+            routers=routers,
+            interfaces=tuple(port for port in interfaces if port.device_id in ids),
+        )
+
     def _is(self, thing: Any, resource_id: str | None) -> bool:
         owner = self.marks.resource_of(thing.tags or (), thing.description or "")
         return owner is not None if resource_id is None else owner == resource_id
@@ -74,12 +100,12 @@ class Cloud:
     def clear(self) -> None:
         """Remove the networks that the installation made, and what a test that failed left."""
         self._empty()
-        network, ours = self.admin.network, self.marks.description()
-        for router in [r for r in network.routers() if r.description == ours]:
-            for port in network.ports(device_id=router.id, device_owner="network:router_interface"):
-                network.remove_interface_from_router(router, port_id=port.id)
+        network, left = self.admin.network, self.default_networks()
+        for port in left.interfaces:
+            network.remove_interface_from_router(port.device_id, port_id=port.id)
+        for router in left.routers:
             network.delete_router(router)
-        for one in [n for n in network.networks() if n.description == ours]:
+        for one in left.networks:
             network.delete_network(one)
 
     def _empty(self) -> None:

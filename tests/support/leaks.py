@@ -7,6 +7,8 @@ import base64
 import urllib.parse
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -14,11 +16,14 @@ import aiormq
 import asyncpg
 from aiormq.abc import DeliveredMessage
 
+from devcloud.api import open_devcloud
 from tests.support.installation import Installation
 
 #: RabbitMQ's firehose: a copy of everything that is published and delivered in a virtual host, with
 #: its properties, whatever exchange it went by, the default one included.
 FIREHOSE = "amq.rabbitmq.trace"
+#: The servers that an installation stands on and that log by themselves, as devcloud calls them.
+SERVERS = ("rabbitmq", "postgresql")
 
 
 def forms(secret: bytes) -> set[bytes]:
@@ -51,17 +56,47 @@ class Leaks:
                 self.found.add((name, place))
 
 
-class Tap:
-    """Everything that goes over the broker of an installation, from the first message on."""
+@dataclass(frozen=True)
+class ServerLogs:
+    """What the broker and the database have logged themselves, whoever used them, from ``begins``.
 
-    def __init__(self) -> None:
+    ``begins``: {log: where it ended then, in bytes}.
+    """
+
+    begins: Mapping[Path, int]
+
+    @classmethod
+    def from_now_on(cls) -> ServerLogs:
+        """Nothing of what is in them already."""
+        processes = open_devcloud().site.processes
+        logs = [processes.log(server) for server in SERVERS]
+        return cls({log: log.stat().st_size for log in logs})
+
+    def said(self) -> Iterator[tuple[str, bytes]]:
+        """Yield (log, what came to it)."""
+        for path, begin in self.begins.items():
+            with path.open("rb") as log:
+                log.seek(begin)
+                yield path.name, log.read()
+
+
+class Tap:
+    """Everything that goes over the broker of an installation, from the first message on.
+
+    And what its servers log meanwhile.
+    """
+
+    def __init__(self, logs: ServerLogs | None = None) -> None:
         self.taken: list[tuple[str, bytes]] = []
+        self.logs = logs or ServerLogs.from_now_on()
 
     @classmethod
     @asynccontextmanager
-    async def on(cls, installation: Installation) -> AsyncIterator[Tap]:
-        """Turn the firehose on, and drink from it."""
-        tap = cls()
+    async def on(
+        cls, installation: Installation, logs: ServerLogs | None = None
+    ) -> AsyncIterator[Tap]:
+        """Turn the firehose on, and drink from it; ``logs`` may have begun earlier."""
+        tap = cls(logs)
         connection = await aiormq.connect(installation.admin.admin_amqp_url[0])
         channel = await connection.channel()
         queue = await channel.queue_declare(exclusive=True)
@@ -168,6 +203,6 @@ async def measured(installation: Installation) -> list[tuple[str, bytes]]:
 async def search(leaks: Leaks, installation: Installation, tap: Tap) -> None:
     """Look for the secrets everywhere."""
     places = [*tap.taken, *await queued(installation), *await stored(installation)]
-    places += [*logged(installation), *await measured(installation)]
+    places += [*logged(installation), *tap.logs.said(), *await measured(installation)]
     for place, content in places:
         leaks.look(place, content)

@@ -13,8 +13,11 @@ class Proxy:
     """``url`` leads through it.
 
     `cut` breaks all connections, `refuse` takes no new ones, `hold` lets none break and nothing
-    through, as a network does that has stopped to carry packets.
+    through, as a network does that has stopped to carry packets. ``holds_after``: what passes with
+    these bytes is the last that does, before it holds.
     """
+
+    holds_after: bytes | None = None
 
     def __init__(self, target: str) -> None:
         self._target = urlsplit(target)
@@ -76,7 +79,13 @@ class Proxy:
 
     def release(self) -> None:
         """Carry again, beginning with what was held."""
+        self.holds_after = None
         self._carries.set()
+
+    @property
+    def holds(self) -> bool:
+        """Whether it carries nothing."""
+        return not self._carries.is_set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
@@ -96,6 +105,8 @@ class Proxy:
             while data := await source.read(65536):
                 await self._carries.wait()
                 sink.write(data)
+                if self.holds_after is not None and self.holds_after in data:
+                    self.hold()  # before an answer can come
                 await sink.drain()
             sink.close()  # in good order: what is still to be written, is
         except ConnectionError:

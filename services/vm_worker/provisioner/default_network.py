@@ -49,6 +49,11 @@ class DefaultNetworks:
         """It is not there any more, or not whole."""
         self._of(project).forget()
 
+    async def settle(self, project: Project) -> None:
+        """Look again, since there is a second one: who made it died before taking it away."""
+        self.forget(project)
+        await self.of(project)
+
     def _of(self, project: Project) -> Remembered[Network]:
         key = (project.cloud, project.tenant)
         return self._known.setdefault(key, Remembered(_TRUSTED))
@@ -120,9 +125,15 @@ class DefaultNetworks:
         named = [one for one in externals if wanted in (None, one.name, one.id)]
         if not named:
             return  # a cloud without an outside
-        router = await self._router(project, named[0])
-        if await project.network.has_interface(router.id, network.id):
-            return
+        ordered = oldest_first(await project.network.routers(self._description))
+        for router in ordered:  # the first may be one that was left, with no way for us
+            if await project.network.has_interface(router.id, network.id):
+                for loser in ordered:
+                    if loser.id != router.id:
+                        await self._remove_router(project, loser)
+                await self._complete(project, router)
+                return
+        router = await self._router(project, ordered, named[0])
         try:
             await project.network.add_router_interface(router.id, subnet.id)
         except Refused:  # another replica put it there first, or another network of ours
@@ -135,11 +146,15 @@ class DefaultNetworks:
             detail = "Another worker has made the tenant's network at the same time."
             raise TemporaryError(detail, reason=Reason.BACKEND_REFUSED) from None
 
-    async def _router(self, project: Project, external: Network) -> Router:
-        ordered = oldest_first(await project.network.routers(self._description))
+    async def _complete(self, project: Project, router: Router) -> None:
+        if not set(self._tags) <= set(router.tags):
+            await project.network.complete_tags(Taggable.ROUTER, router.id, self._tags)
+
+    async def _router(
+        self, project: Project, ordered: Sequence[Router], external: Network
+    ) -> Router:
         if ordered:
-            if not set(self._tags) <= set(ordered[0].tags):
-                await project.network.complete_tags(Taggable.ROUTER, ordered[0].id, self._tags)
+            await self._complete(project, ordered[0])
             return ordered[0]
         made = await project.network.create_router(
             self._plan.name, external.id, description=self._description, tags=self._tags

@@ -3,7 +3,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from tests.end_to_end.vm_worker.world import Replica, World
+import pytest
+
+from shared.contract.messages import CensusTaken, TakeCensus
+from tests.end_to_end.vm_worker.world import CLOUD, Replica, World, only
 
 
 def parts(world: World, tenant: str) -> dict[str, list[Any]]:
@@ -87,6 +90,47 @@ async def test_of_two_default_networks_the_one_with_a_way_out_stays(
     port = await other_replica.vm("openlab").port()
     assert port.network_id == made[1].id
     assert [one.id for one in parts(world, "openlab")["networks"]] == [made[1].id]
+
+
+@pytest.mark.parametrize("leading", [0, 1])
+async def test_of_two_default_routers_the_one_that_leads_to_the_network_stays(
+    world: World, replica: Replica, other_replica: Replica, leading: int
+) -> None:
+    """Whichever is older: two replicas made one each in the same second, and each took its own."""
+    take_away(world, "openlab")
+    before = await replica.vm("openlab").port()
+    (subnet,) = parts(world, "openlab")["subnets"]
+    network, (first,) = world.in_project("openlab").network, parts(world, "openlab")["routers"]
+    network.remove_interface_from_router(first, subnet_id=subnet.id)
+    external = world.admin.network.find_network("external")
+    second = network.create_router(
+        name="colobus-default",
+        description=other_replica.context.kit.marks.description(),
+        external_gateway_info={"network_id": external.id},
+    )
+    leads = (first, second)[leading]
+    network.add_interface_to_router(leads, subnet_id=subnet.id)
+    after = await other_replica.vm("openlab").port()
+    assert after.network_id == before.network_id
+    assert [one.id for one in parts(world, "openlab")["routers"]] == [leads.id]
+
+
+async def test_a_census_takes_away_what_the_loser_of_a_race_left(
+    world: World, replica: Replica
+) -> None:
+    """Killed before it could; nobody needs the network for now, and who has it remembers it."""
+    take_away(world, "openlab")
+    kept = await replica.vm("openlab").port()
+    (router,) = parts(world, "openlab")["routers"]
+    marks, network = replica.context.kit.marks, world.in_project("openlab").network
+    ours: dict[str, Any] = {"name": "colobus-default", "description": marks.description()}
+    external = world.admin.network.find_network("external")
+    network.create_network(**ours)
+    network.create_router(external_gateway_info={"network_id": external.id}, **ours)
+    only(await replica.do("vm_worker/devcloud", TakeCensus(place=CLOUD)), CensusTaken)
+    found = parts(world, "openlab")
+    assert [one.id for one in found["networks"]] == [kept.network_id]
+    assert [one.id for one in found["routers"]] == [router.id]
 
 
 async def test_a_default_network_that_was_left_half_made_is_completed(

@@ -9,7 +9,7 @@ import pytest
 
 from colobus.models import Phase
 from tests.faults.census import judge
-from tests.faults.facts import Evidence, Held, Instance, Row, Told
+from tests.faults.facts import Common, Evidence, Held, Instance, Row, Told
 from tests.faults.plan import Ending, Plan
 
 KEPT = Plan("kept", "bigtop", Ending.KEEP, floating_ip=True, twice=False, deadline=None)
@@ -30,6 +30,12 @@ HELD = (
     Held("port", "port-1", "vm-1", "server-1", "ACTIVE"),
     Held("floating_ip", "floating_ip-1", "vm-1", "port-1", "ACTIVE"),
 )
+COMMONS = (
+    Common("network", "network-1", "bigtop"),
+    Common("subnet", "subnet-1", "bigtop", "network-1"),
+    Common("router", "router-1", "bigtop", "network-1"),
+)
+STRANGERS = Common("network", "network-9", "nobody (project 9)")
 GOOD = Evidence(
     plans=(KEPT, GONE),
     answers={"kept": ("vm-1",), "gone": ("vm-2", "vm-2")},
@@ -39,6 +45,8 @@ GOOD = Evidence(
     streamed=TIMELINE,
     webhooks=(*TIMELINE, TIMELINE[0]),  # at least once
     held=HELD,
+    commons=COMMONS,
+    networked=frozenset({"bigtop", "openlab"}),
     usage={("bigtop", "vms"): 1, ("bigtop", "floating_ips"): 1},
     demands={"vm-1": {"vms": 1, "floating_ips": 1}, "vm-2": {"vms": 1}},
     left_over={"timers": 0},
@@ -71,6 +79,25 @@ def test_where_all_agree_nothing_is_wrong() -> None:
             {"held": (dataclasses.replace(HELD[0], status="ERROR"), *HELD[1:])},
             "vm-1 is active, but its server is ERROR",
         ),
+        (
+            {"commons": (*COMMONS, Common("network", "network-2", "bigtop"))},
+            "doubled: bigtop has 2 default networks: ['network-1', 'network-2']",
+        ),
+        (
+            {"commons": (*COMMONS, Common("subnet", "subnet-2", "bigtop", "network-1"))},
+            "doubled: bigtop has 2 default subnets",
+        ),
+        (
+            {"commons": (*COMMONS, Common("router", "router-2", "bigtop"))},
+            "doubled: bigtop has 2 default routers",
+        ),
+        ({"commons": COMMONS[:2]}, "lost: bigtop has no default router"),
+        (
+            {"commons": (*COMMONS[:2], dataclasses.replace(COMMONS[2], on=None))},
+            "the default router router-1 of bigtop is on None",
+        ),
+        ({"commons": (*COMMONS, STRANGERS)}, "leaked: nobody (project 9) has default networks"),
+        ({"networked": frozenset({"openlab"})}, "leaked: bigtop has default routers"),
         ({"answers": {"kept": ("vm-1",)}}, "gone was answered with 0 ids"),
         ({"answers": {**GOOD.answers, "gone": ("vm-2", "vm-3")}}, "lost: vm-3 is not in the"),
         ({"ledger": LEDGER[:1]}, "lost: vm-2 is not in the ledger"),
@@ -157,6 +184,18 @@ def test_a_hurry_fails_by_its_own_deadline_alone() -> None:
         failed = dataclasses.replace(LEDGER[0], phase=Phase.FAILED, reason=reason)
         wrong = found(plans=(hurry, GONE), ledger=(failed, LEDGER[1]))
         assert (f"failed for {reason}" not in wrong) is right
+
+
+def test_a_default_network_may_stay_behind_half_made_but_not_doubled() -> None:
+    """Who comes next goes on with it; a second part serves nobody, and would stay."""
+    gone = {
+        "ledger": tuple(dataclasses.replace(row, phase=Phase.DELETED) for row in LEDGER),
+        "held": (),
+    }
+    assert "default" not in found(**gone)
+    assert "default" not in found(**gone, commons=COMMONS[:1])
+    twice = (*COMMONS, Common("router", "router-2", "bigtop"))
+    assert "doubled: bigtop has 2 default routers" in found(**gone, commons=twice)
 
 
 def test_in_the_end_everything_is_deleted() -> None:

@@ -10,7 +10,7 @@ import pytest
 from colobus.models import Phase
 from tests.faults.census import judge
 from tests.faults.evidence import reserved
-from tests.faults.facts import Evidence, Held, Instance, Reservation, Row, Told
+from tests.faults.facts import Common, Evidence, Held, Instance, Reservation, Row, Told
 from tests.faults.plan import Ending, Plan
 
 KEPT = Plan("kept", "bigtop", Ending.KEEP, floating_ip=False, twice=False, kind="machine")
@@ -38,6 +38,11 @@ HELD = (
 )
 FIRST = Reservation("machine-1", "metal-1", "2026-11-28T10:00:00Z", "2026-11-28T10:05:00Z")
 NEXT = Reservation("machine-2", "metal-1", "2026-11-28T10:05:01Z")
+COMMONS = (
+    Common("network", "network-1", "bigtop"),
+    Common("subnet", "subnet-1", "bigtop", "network-1"),
+    Common("router", "router-1", "bigtop", "network-1"),
+)
 GOOD = Evidence(
     plans=(KEPT,),
     answers={"kept": ("machine-1",)},
@@ -47,6 +52,8 @@ GOOD = Evidence(
     streamed=TIMELINE,
     webhooks=TIMELINE,
     held=HELD,
+    commons=COMMONS,
+    networked=frozenset({"bigtop"}),
     reservations=(FIRST, NEXT),
 )
 
@@ -59,6 +66,11 @@ def found(**changes: Any) -> str:
 def test_where_all_agree_nothing_is_wrong() -> None:
     """A node that had been given back before it was handed out again is fine."""
     assert judge(GOOD) == []
+
+
+def test_an_active_machine_needs_its_tenants_network() -> None:
+    """Its port lies on it, as a VM's does."""
+    assert "lost: bigtop has no default router" in found(commons=COMMONS[:2])
 
 
 @pytest.mark.parametrize("missing", HELD, ids=lambda one: one.what)
