@@ -26,8 +26,6 @@ from shared.contract import topology
 from shared.contract.kinds import KINDS
 from shared.contract.topology import TOPOLOGY
 
-pytestmark = pytest.mark.timeout(180)
-
 T = TypeVar("T")
 #: Something to be said: an exchange and a routing key.
 Said = tuple[str, str]
