@@ -29,18 +29,19 @@ from shared.runtime.secrets import seal
 from tests.contract.golden_files import NAMES, golden
 from tests.integration.front_door.harness import Answer, Door, House, Tenant, a_resource
 from tests.support.bus import until
+from tests.support.consumers import QUERIES
 from tests.support.mutation import Mutant, as_bytes, mutants
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 examples: Callable[..., Any] = settings(
-    max_examples=max(3, settings().max_examples // 12),
+    max_examples=max(3, settings().max_examples // 20),
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
 #: How long the front door of these tests waits for an owner, in seconds.
 PATIENCE = 1
 URL = "https://93.184.215.14/hook"
-#: Each way to ask an owner something, and its answer's name.
+#: Each way to ask an owner something: method, path, its answer's name, and a body.
 ASKED: dict[str, tuple[str, str, str, Any]] = {
     "quota": ("GET", "/v1/quota", "QuotaReported", None),
     "capacity": ("GET", "/v1/capacity", "CapacityReported", None),
@@ -63,12 +64,12 @@ ASKED: dict[str, tuple[str, str, str, Any]] = {
 
 @dataclass
 class Liar:
-    """Answers every query with ``answer``; what was sealed in it is sealed to the asker's key."""
+    """Answers every query with ``answer``, which is given its data; ``heard``: their names."""
 
     tenant: Tenant
     ids: dict[str, str]
     answer: Callable[[dict[str, Any]], Mutant] = field(default=lambda _: Mutant(b""))
-    asked: int = 0
+    heard: set[str] = field(default_factory=set)
 
     async def ask(self, door: Door, what: str, answer: Callable[[Any], Mutant]) -> Answer:
         """Ask for something over HTTP that is answered so."""
@@ -106,9 +107,9 @@ async def liar(empty_house: House, door: Door) -> AsyncIterator[Liar]:
     channel = await connection.channel()
 
     async def answered(query: DeliveredMessage) -> None:
-        made_up.asked += 1
-        asked = query.header.properties
-        mutant = made_up.answer(json.loads(query.body)["data"])
+        asked, event = query.header.properties, json.loads(query.body)
+        made_up.heard.add(decode(query.body)[0].message_name)
+        mutant = made_up.answer(event["data"])
         properties = {"correlation_id": asked.correlation_id, **_fitting(mutant.properties)}
         await channel.basic_publish(
             mutant.body,
@@ -142,6 +143,10 @@ def _sealed(event: dict[str, Any], query: dict[str, Any], data: bytes = b"a secr
     return {**event, "data": {**event["data"], **sealed, **same}}
 
 
+def _good(name: str) -> Callable[[dict[str, Any]], Mutant]:
+    return lambda query: Mutant(as_bytes(_sealed(golden(name), query)))
+
+
 def _always(one: Mutant) -> Callable[[Any], Mutant]:
     return lambda _: one
 
@@ -152,6 +157,13 @@ def _clean(answer: Answer, what: str) -> None:
         assert "title" in answer.problem, what
     else:
         assert answer.status in (200, 201, 202, 204), what
+
+
+async def test_every_query_there_is_is_asked_here(door: Door, liar: Liar) -> None:
+    """Of each owner: a new one without a row in the table shows."""
+    for what, (_, _, name, _) in ASKED.items():
+        await liar.ask(door, what, _good(name))
+    assert liar.heard == {name for names in QUERIES.values() for name in names}
 
 
 @examples
@@ -170,7 +182,7 @@ async def test_an_answer_gone_wrong_is_the_owners_problem(
             async with asyncio.timeout(20 * PATIENCE):
                 _clean(await liar.ask(door, what, _always(one)), what)
     assert [one for one in logs if one["log_level"] in ("error", "critical")] == []
-    good = await liar.ask(door, what, lambda query: Mutant(as_bytes(_sealed(golden(name), query))))
+    good = await liar.ask(door, what, _good(name))
     assert good.status in (200, 201, 202, 204), good.body
 
 
