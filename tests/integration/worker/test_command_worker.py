@@ -182,9 +182,8 @@ async def test_a_command_without_a_handler_goes_to_the_dead_letters(broker: Brok
         )
 
 
-@pytest.mark.parametrize("tenant", ["", "a.b", "x" * 300, "#", "a\u00f6"])
 async def test_a_command_of_nobody_who_could_be_answered_is_not_carried_out(
-    broker: Broker, tenant: str
+    broker: Broker,
 ) -> None:
     """Events have the tenant in their routing keys: the broker would refuse them each time."""
     done: list[Command[Message]] = []
@@ -193,10 +192,11 @@ async def test_a_command_of_nobody_who_could_be_answered_is_not_carried_out(
         done.append(command)
 
     async with scene(broker, carry_out) as it:
-        id = await it.send(STOP, tenant=tenant)
-        dead = await broker.take("scheduler.dead_commands")
-        assert json.loads(dead.body)["id"] == id
-        assert "tenant" in str((dead.header.properties.headers or {})["x-colobus-reason"])
+        for tenant in ("", "a.b", "x" * 300, "#", "a\u00f6"):
+            id = await it.send(STOP, tenant=tenant)
+            dead = await broker.take("scheduler.dead_commands")
+            assert json.loads(dead.body)["id"] == id
+            assert "tenant" in str((dead.header.properties.headers or {})["x-colobus-reason"])
         await it.answer_to(await it.send(STOP))
     assert [command.envelope.tenant for command in done] == ["bigtop"]
 
