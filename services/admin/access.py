@@ -73,8 +73,7 @@ ACCESS: dict[str, Access] = {
     ),
     "baremetal_worker": Access(
         publishes={topology.EVENTS: r"^[^.]+\.machine\.[^.]+$"},
-        consumes=("baremetal_worker.commands", "baremetal_worker.queries"),
-        answers=True,
+        consumes=("baremetal_worker.commands",),
         settings=(CHAP_KEY,),
     ),
     "iscsi_worker": Access(

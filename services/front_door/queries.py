@@ -48,7 +48,7 @@ async def ask_owner(
 def opened(owner: str, key: SealingKey, sealed: str | None) -> str:
     """Return the secret that ``owner`` has sealed to ``key``; raises `BackendUnavailable`."""
     try:
-        return key.open(sealed or "").decode()
+        return key.open_text(sealed or "")
     except UnreadableSecret as error:
         detail = f"{owner} answered without a readable secret."
         raise BackendUnavailable(detail, retry_after=5) from error

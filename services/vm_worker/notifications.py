@@ -25,6 +25,7 @@ from services.vm_worker.notification_forms import (
     Outer,
     PortPayload,
 )
+from shared.contract.identifiers import is_id
 from shared.contract.topology import Binding
 from shared.worker.marks import Marks
 
@@ -33,6 +34,8 @@ BINDINGS = (
     Binding("nova", "versioned_notifications.*"),
     Binding("neutron", "notifications.*"),
 )
+#: The kind that is listened for. Marks are what anybody can write: an id of none is nobody's.
+VM = "vm"
 #: Nova's ``vm_state`` → the API's word for it while no task is under way
 #: (``nova.api.openstack.common``).
 _STATUS = {
@@ -141,8 +144,8 @@ def _instance(
 ) -> ServerNotified | None:
     """Only what a server has come to: the end of something done to it, or ERROR."""
     metadata = instance.metadata or {}
-    resource_id = metadata.get("colobus_resource")
-    if metadata.get("colobus_installation") != marks.installation_id or not resource_id:
+    resource_id = metadata.get("colobus_resource", "")
+    if metadata.get("colobus_installation") != marks.installation_id or not is_id(resource_id, VM):
         return None
     gone = verb == "delete.end"
     status = _STATUS.get(instance.state or "")
@@ -177,7 +180,7 @@ def _port(
     verb: str, port: NeutronPort, marks: Marks, common: dict[str, Any]
 ) -> PortNotified | None:
     resource_id = marks.resource_of((), port.description or "")
-    if resource_id is None:
+    if resource_id is None or not is_id(resource_id, VM):
         return None
     seen = Port(
         id=port.id,
@@ -202,7 +205,7 @@ def _floating_ip(
     verb: str, floating_ip: NeutronFloatingIp, marks: Marks, common: dict[str, Any]
 ) -> FloatingIpNotified | None:
     resource_id = marks.resource_of((), floating_ip.description or "")
-    if resource_id is None:
+    if resource_id is None or not is_id(resource_id, VM):
         return None
     seen = FloatingIp(
         id=floating_ip.id,

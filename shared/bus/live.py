@@ -6,6 +6,7 @@ Whoever needs everything reads a work queue.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import aiormq
@@ -14,8 +15,10 @@ from aiormq.abc import FieldTable
 
 from shared.bus.delivery import Incoming
 from shared.bus.subscription import Declare
+from shared.contract.codec import UndecodableMessage
 from shared.contract.identifiers import new_ulid
 from shared.contract.topology import Binding
+from shared.runtime.errors import ColobusError
 
 _log = structlog.get_logger(__name__)
 
@@ -38,6 +41,12 @@ def live_queue(service: str, bindings: Sequence[Binding], max_length: int) -> De
 
 
 async def let_go(incoming: Incoming, failure: BaseException) -> str:
-    """What a live handler fails on is logged and gone: its work queue keeps the original."""
-    _log.warning("live message ignored", queue=incoming.queue, exc_info=failure)
-    return "ignored"
+    """What a live handler fails on is logged and gone: its work queue keeps the original.
+
+    That it can't be read, or was refused, is the message's doing; all else is a fault of ours.
+    """
+    if isinstance(failure, UndecodableMessage | ColobusError | asyncio.CancelledError):
+        _log.warning("live message ignored", queue=incoming.queue, error=str(failure))
+        return "ignored"
+    _log.error("live handler failed", queue=incoming.queue, exc_info=failure)
+    return "faulty"

@@ -26,7 +26,7 @@ CONFIRM_SECONDS = Histogram(
 )
 CONSUMED = Counter(
     "colobus_bus_consumed",
-    "Deliveries by what became of them (acked, delayed, dead_lettered, answered, ignored, "
+    "Deliveries by what became of them (acked, delayed, dead_lettered, answered, ignored, faulty, "
     "returned, dropped)",
     ["queue", "outcome"],
     registry=REGISTRY,

@@ -168,7 +168,6 @@ TOPOLOGY = Topology(
     query_queues=(
         QueryQueue("scheduler.queries", (Binding(QUERIES, "scheduler.*"),)),
         QueryQueue("vm_worker.queries", (Binding(QUERIES, "vm_worker.*"),)),
-        QueryQueue("baremetal_worker.queries", (Binding(QUERIES, "baremetal_worker.*"),)),
         QueryQueue("iscsi_worker.queries", (Binding(QUERIES, "iscsi_worker.*"),)),
         QueryQueue("k8s_worker.queries", (Binding(QUERIES, "k8s_worker.*"),)),
         QueryQueue("webhook_worker.queries", (Binding(QUERIES, "webhook_worker.*"),)),

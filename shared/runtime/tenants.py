@@ -6,6 +6,7 @@ Read once, at start. Every fault names its place in the file.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,7 +18,8 @@ from shared.contract.resources import Placement, Sort
 from shared.runtime.errors import ConfigurationError
 from shared.runtime.yaml_files import UnreadableFile, entry_of, read_yaml
 
-Slug = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}$")]
+_SLUG = r"^[a-z0-9-]{1,32}$"
+Slug = Annotated[str, Meta(pattern=_SLUG)]
 #: What messages name as their tenant that are about several, or about none.
 NOBODY = "colobus"
 _Text = Annotated[str, Meta(min_length=1, max_length=255)]
@@ -75,6 +77,11 @@ class Tenant(_TenantEntry, frozen=True, kw_only=True):
     """
 
     name: Slug
+
+
+def is_tenant(name: str) -> bool:
+    """Tell whether a tenant could have this name (not whether there is one), or it is `NOBODY`."""
+    return re.fullmatch(_SLUG, name) is not None
 
 
 class TenantsError(ConfigurationError):

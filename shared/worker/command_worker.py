@@ -25,6 +25,7 @@ from shared.contract.problems import Reason
 from shared.runtime.errors import ColobusError, PermanentError, TemporaryError
 from shared.runtime.locks import KeyedLocks
 from shared.runtime.logs import bind_message
+from shared.runtime.tenants import is_tenant
 from shared.worker import outcome
 from shared.worker.command import Answer, Command, CommandHandler, Handlers
 from shared.worker.limits import Limits, NoSlot, Slot
@@ -79,6 +80,8 @@ class CommandWorker(Generic[C]):
         handler = self._handlers.get(type(delivery.message))
         if handler is None:
             raise RejectedMessage(f"{self._name} has no handler for {delivery.routing_key}")
+        if not is_tenant(delivery.envelope.tenant):
+            raise RejectedMessage("the tenant has no name that could be answered under")
         bind_message(delivery.envelope)
         # A second delivery of a command must not be answered, least of all as expired, while the
         # first is under way: it waits for as long as that takes.

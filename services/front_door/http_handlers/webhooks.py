@@ -44,6 +44,7 @@ from shared.contract.messages import (
     WebhooksListed,
 )
 from shared.contract.problems import FieldError
+from shared.runtime.errors import BackendUnavailable
 from shared.runtime.secrets import SealingKey
 
 OWNER = "webhook_worker"
@@ -70,6 +71,8 @@ async def create_webhook(request: web.Request) -> web.Response:
         if error.status == 409:  # the id follows from the key, so the key has been used before
             raise key_reused() from error
         raise
+    if made.id != message.webhook_id:
+        raise BackendUnavailable(f"{OWNER} answered about another webhook.", retry_after=5)
     location = {"Location": f"/v1/webhooks/{made.id}"}
     return _with_secret(made, key, status=201, headers=location)
 

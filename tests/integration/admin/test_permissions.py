@@ -50,6 +50,7 @@ async def vhost_of(installation: AdminSettings) -> AsyncIterator[Management]:
         yield management
 
 
+#: What would do the most harm, one by one; `test_every_permission` tries all there is.
 FORBIDDEN = [
     ("front_door", topology.COMMANDS, "vm_worker.ProvisionVm"),
     ("front_door", topology.EVENTS, "bigtop.vm.VmObserved"),
@@ -83,7 +84,7 @@ FORBIDDEN = [
 
 async def test_services_cannot_publish_where_they_should_not(installation: AdminSettings) -> None:
     """The broker refuses each message of the table, and the publisher is told so."""
-    for service in ACCESS:
+    for service in sorted({owner for owner, _, _ in FORBIDDEN}):
         async with bus_at(_urls(installation, service), name=service) as bus:
             for owner, exchange, key in FORBIDDEN:
                 if owner == service:

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from shared.bus import Bus, Delivery
+from shared.bus.metrics import CONSUMED
 from shared.contract.topology import EVENTS, Binding
 from tests.support.bus import Broker, Recorder, an_event, bus_at, until
 from tests.support.proxy import Proxy
@@ -32,8 +33,13 @@ async def test_every_replica_sees_everything_in_order(bus: Bus, broker: Broker) 
 async def test_a_failing_live_handler_delays_and_dead_letters_nothing(
     bus: Bus, broker: Broker
 ) -> None:
-    """Live messages are copies: what fails, or is garbage, is logged and gone."""
+    """Live messages are copies: what fails, or is garbage, is logged and gone, each by its name."""
     record = Recorder()
+
+    def lost(outcome: str) -> float:
+        return float(CONSUMED.labels("scheduler.live", outcome)._value.get())
+
+    ignored, faulty = lost("ignored"), lost("faulty")
 
     async def handler(delivery: Delivery) -> None:
         await record(delivery)
@@ -44,6 +50,8 @@ async def test_a_failing_live_handler_delays_and_dead_letters_nothing(
     await bus.publish(an_event())
     await bus.publish(an_event())
     await record.wait_for(2)
+    await until(lambda: lost("faulty") == faulty + 2)
+    assert lost("ignored") == ignored + 1
     assert await broker.depth("dead_letters") == 0
 
 

@@ -58,12 +58,18 @@ async def bus(broker: Broker) -> AsyncIterator[Bus]:
         yield made
 
 
-def listener(bus: Bus, folder: Path, project: str = PROJECT, cloud: str = CLOUD) -> Listener:
-    """A listener to `CLOUD` whose tenant has this project on that cloud; it can't ask the cloud."""
+def listener(
+    bus: Bus,
+    folder: Path,
+    project: str = PROJECT,
+    cloud: str = CLOUD,
+    backend: Backend | None = None,
+) -> Listener:
+    """A listener to `CLOUD` whose tenant has this project on that cloud; None: it asks nothing."""
     file = folder / "tenants.yaml"
     file.write_text(yaml.safe_dump({"tenants": {"bigtop": {"projects": {cloud: project}}}}))
     kit = Kit(MARKS, SealingKey.generate(), DefaultNetworks(Plan("10.0.0.0/24"), MARKS))
-    return Listener(CLOUD, Context(cast(Backend, None), load_tenants(file), kit), bus)
+    return Listener(CLOUD, Context(cast(Backend, backend), load_tenants(file), kit), bus)
 
 
 async def published(broker: Broker) -> list[tuple[Envelope, Message]]:

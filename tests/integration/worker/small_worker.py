@@ -72,6 +72,7 @@ class Scene:
         *,
         id: str | None = None,
         subject: str = "vm-1",
+        tenant: str = "bigtop",
         not_after: datetime | None = None,
         repeated: bool = False,
     ) -> str:
@@ -82,7 +83,7 @@ class Scene:
             id=id,
             source="scheduler",
             subject=subject,
-            tenant="bigtop",
+            tenant=tenant,
             attempt=1,
             step="server",
             not_after=not_after,

@@ -182,6 +182,25 @@ async def test_a_command_without_a_handler_goes_to_the_dead_letters(broker: Brok
         )
 
 
+async def test_a_command_of_nobody_who_could_be_answered_is_not_carried_out(
+    broker: Broker,
+) -> None:
+    """Events have the tenant in their routing keys: the broker would refuse them each time."""
+    done: list[Command[Message]] = []
+
+    async def carry_out(command: Command[Message]) -> None:
+        done.append(command)
+
+    async with scene(broker, carry_out) as it:
+        for tenant in ("", "a.b", "x" * 300, "#", "a\u00f6"):
+            id = await it.send(STOP, tenant=tenant)
+            dead = await broker.take("scheduler.dead_commands")
+            assert json.loads(dead.body)["id"] == id
+            assert "tenant" in str((dead.header.properties.headers or {})["x-colobus-reason"])
+        await it.answer_to(await it.send(STOP))
+    assert [command.envelope.tenant for command in done] == ["bigtop"]
+
+
 async def test_a_worker_that_dies_loses_nothing(broker: Broker) -> None:
     """Another gets its command, knows that it may have begun, and answers under the same id."""
     begun = asyncio.Event()
