@@ -30,11 +30,11 @@ from shared.runtime.errors import (
 from shared.runtime.settings import Secret
 from shared.worker.errors import Conflict, NotFound, Refused
 
-#: How long a URL that could not be reached is asked last, in seconds.
-_REST = 30.0
 _MAX_DETAIL = 500
 _UNKNOWN_NAME = re.compile(r"(?:^|^failed on \S+\. )Unhandled exception: '[^']*'$")
 _PARTLY = re.compile(r"\bfailed on \S+, applied to |aborted ")
+#: Who answers so is well himself: it is about the hosts that he has asked in turn.
+_OF_OTHERS = re.compile(rf"gateway\(s\) unavailable|{_PARTLY.pattern}")
 #: The host that was asked, or another one, is not ready for it: the operator's.
 _NOT_READY = re.compile(r"cannot be used to perform|gateways must exist|gateways? defined", re.I)
 _FULL = re.compile(r"Disk limit of \d+ reached")
@@ -44,6 +44,9 @@ _STANDING = re.compile(
     r"already (exists|defined|mapped|in use)|is already|must be unmapped|must be larger", re.I
 )
 
+#: There was no connection to send a request by. The second: nobody answered, in time.
+_UNREACHED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+
 
 class CephIscsiApi:
     """One installation of ceph-iscsi. Form-encoded, basic authentication, bounded."""
@@ -51,7 +54,7 @@ class CephIscsiApi:
     def __init__(self, store: str, access: CephIscsiAccess, *, seconds: float) -> None:
         self._store = store
         self._urls = [url.rstrip("/") for url in access.urls]
-        self._resting = dict.fromkeys(self._urls, 0.0)
+        self._failed_at = dict.fromkeys(self._urls, 0.0)
         password = _password(access.password_file)
         self._login = Secret(aiohttp.encode_basic_auth(access.username, str(password)))
         self._ca_file = access.ca_file
@@ -78,20 +81,27 @@ class CephIscsiApi:
     async def _call(
         self, deadline: Deadline, method: str, path: str, form: Mapping[str, str]
     ) -> Any:
-        """Ask the first gateway that can be reached; those that couldn't be lately come last."""
-        error: Exception | None = None
-        for url in sorted(self._urls, key=lambda one: self._resting[one]):
+        """Ask the gateway that has not failed for longest.
+
+        One that can't be reached has heard nothing, so the next one is asked at once; so it is
+        where a question failed. A change that failed may have been made, which is for its next
+        attempt to see: that asks another gateway.
+        """
+        error = BackendUnavailable(f"No gateway of store {self._store} can be reached.")
+        for url in sorted(self._urls, key=lambda one: self._failed_at[one]):
             deadline.check()
             try:
-                answer = await self._ask(url, method, path, form)
-            except aiohttp.ClientConnectorError as unreached:
-                self._resting[url] = time.monotonic() + _REST
-                error = unreached
-            else:
-                self._resting[url] = 0.0
-                return answer
-        detail = f"No gateway of store {self._store} can be reached."
-        raise BackendUnavailable(detail) from error
+                return await self._ask(url, method, path, form)
+            except _UNREACHED as unreached:
+                self._failed_at[url] = time.monotonic()
+                error.__cause__ = unreached
+            except BackendUnavailable as failed:
+                if not _OF_OTHERS.search(failed.detail):
+                    self._failed_at[url] = time.monotonic()
+                if method != "GET":
+                    raise
+                error = failed
+        raise error
 
     async def _ask(self, url: str, method: str, path: str, form: Mapping[str, str]) -> Any:
         started, outcome = time.monotonic(), "failed"
@@ -104,7 +114,7 @@ class CephIscsiApi:
                     raise fault_of(response.status, _message(body), changes=method != "GET")
                 outcome = "done"
                 return await response.json(content_type=None)
-        except aiohttp.ClientConnectorError:
+        except _UNREACHED:
             raise
         except (aiohttp.ClientError, TimeoutError, ValueError) as broken:
             kind = BackendUnavailable if method == "GET" else OutcomeUnknown
@@ -120,7 +130,7 @@ class CephIscsiApi:
             trust = ssl.create_default_context(cafile=self._ca_file) if self._ca_file else True
             self._session = aiohttp.ClientSession(
                 headers={"Authorization": self._login},
-                timeout=aiohttp.ClientTimeout(total=self._seconds),
+                timeout=aiohttp.ClientTimeout(total=self._seconds, sock_connect=self._seconds / 3),
                 connector=aiohttp.TCPConnector(ssl=trust, limit=8),
             )
         return self._session
