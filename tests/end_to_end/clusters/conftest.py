@@ -18,6 +18,7 @@ from tests.support.cloud import Cloud
 from tests.support.conditions import eventually_sync
 from tests.support.installation import SERVICES, Installation, installation
 from tests.support.kubectl import Kubectl
+from tests.support.octavia import TenantNetwork
 
 QUOTAS = {"bigtop": {"clusters": 4}, "openlab": {"clusters": 1}}
 #: Beside Kubernetes' own, which the first time is built.
@@ -110,6 +111,12 @@ def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
 def with_magnum() -> dict[str, str]:
     """The environment of the running cloud, Magnum included."""
     return devcloud.up("magnum", "rabbitmq", "postgresql")
+
+
+@pytest.fixture(scope="package")
+def balancers() -> TenantNetwork:
+    """Who gives Services and Ingresses their addresses runs; what bigtop has of load balancers."""
+    return TenantNetwork(devcloud.up("kubernetes-balancers"), "alice")
 
 
 @pytest.fixture(scope="package")

@@ -27,7 +27,6 @@ from colobus.models import (
     UpdateApp,
 )
 from tests.end_to_end.clusters.conftest import Magnum
-from tests.support import devcloud
 from tests.support.conditions import eventually, meanwhile
 from tests.support.installation import Installation
 from tests.support.kubectl import Kubectl
@@ -138,12 +137,6 @@ def _as_far_as_it_goes() -> Iterator[None]:
     except ApiException as error:
         if error.status != 404 and error.status < 429:
             raise
-
-
-@pytest.fixture(scope="module")
-def balancers() -> TenantNetwork:
-    """Who gives Ingresses their addresses runs; what bigtop has of load balancers."""
-    return TenantNetwork(devcloud.up("kubernetes-balancers"), "alice")
 
 
 @pytest.fixture(scope="module")

@@ -19,10 +19,12 @@ from tests.support.installation import Installation
 from tests.support.kubectl import Kubectl
 from tests.support.kubernetes import leftovers
 from tests.support.leaks import Leaks, Tap, search
+from tests.support.octavia import TenantNetwork
 from tests.support.waiting import waited
 
-#: A load balancer that its controller (the test) holds on to, a pod with a volume, and a database,
-#: whose controller makes volume and pod anew when they go.
+#: A load balancer of Octavia's whose Service the test holds on to, so that the cluster has to wait
+#: for it; a pod with a volume, and a database, whose controller makes volume and pod anew when they
+#: go.
 OUTSIDE = """
 apiVersion: v1
 kind: Service
@@ -55,6 +57,8 @@ spec:
   - metadata: {name: rows}
     spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
 """
+#: How long Octavia may take, in seconds.
+WITHIN = 120.0
 #: As the StatefulSet's controller would make it.
 ANOTHER_CLAIM = """
 apiVersion: v1
@@ -88,9 +92,17 @@ async def _refused(attempt: Any) -> tuple[int | None, str | None]:
 
 
 async def test_two_tenants_clusters_from_post_to_kubeconfig_to_nothing(
-    house: Installation, bigtop: Client, openlab: Client, magnum: Magnum, kubectl: Kubectl
+    house: Installation,
+    bigtop: Client,
+    openlab: Client,
+    magnum: Magnum,
+    kubectl: Kubectl,
+    balancers: TenantNetwork,
 ) -> None:
-    """Each opens to its owner's kubeconfig alone; the keys are in no message, table or log."""
+    """Each opens to its owner's kubeconfig alone; the keys are in no message, table or log.
+
+    What one has in the cloud goes before it, while Magnum still has all of the cluster.
+    """
     async with Tap.on(house) as tap:
         mine = await bigtop.create_cluster(CreateCluster(node_count=2, version="1.20"))
         yours = await openlab.create_cluster(CreateCluster(node_count=1, version="1.20"))
@@ -137,6 +149,12 @@ async def test_two_tenants_clusters_from_post_to_kubeconfig_to_nothing(
             lambda: _has(kubectl, first.kubeconfig, "persistentvolumeclaim/rows-db-0"),
             what="the database has its claim",
         )
+        address = await eventually(
+            lambda: _address(kubectl, first.kubeconfig), within=WITHIN, what="web has an address"
+        )
+        name = f"kube_service_{shown['uuid']}_default_web"
+        balancer = await asyncio.to_thread(balancers.balancer, name)
+        assert (balancer.status, balancer.floating_ips) == ("ACTIVE", (address,))
         await bigtop.delete(mine.id)
         await openlab.delete(yours.id)
         await eventually(
@@ -149,6 +167,9 @@ async def test_two_tenants_clusters_from_post_to_kubeconfig_to_nothing(
         anew = kubectl.ask(first.kubeconfig, "create", "--filename=-", stdin=ANOTHER_CLAIM)
         assert "exceeded quota: colobus-draining" in anew.stderr
         assert await _is_empty(kubectl, first.kubeconfig)
+        await eventually(
+            lambda: _has_none(balancers, shown["uuid"]), within=WITHIN, what="Octavia has none"
+        )
         assert [one["status"] for one in magnum.clusters()] == ["CREATE_COMPLETE"]
         gone = ("--type=merge", '--patch={"metadata": {"finalizers": null}}')
         assert kubectl.ask(first.kubeconfig, "patch", "service", "web", *gone).returncode == 0
@@ -161,6 +182,8 @@ async def test_two_tenants_clusters_from_post_to_kubeconfig_to_nothing(
     assert leaks.bytes_seen > 10_000
     assert magnum.clusters("bigtop") == magnum.clusters("openlab") == []
     assert not leftovers(magnum.supervisor.site, shown["uuid"])
+    asker = magnum.connection("bigtop")  # of the cluster; its credential is that user's
+    assert await asyncio.to_thread(balancers.leftovers, shown["uuid"], asker) == []
     assert await _refused(bigtop.kubeconfig(mine.id)) == (409, "wrong_phase")
 
 
@@ -172,6 +195,16 @@ async def _says(client: Client, id: str, message: str) -> bool:
 async def _is_empty(kubectl: Kubectl, kubeconfig: str) -> bool:
     found = kubectl.ask(kubeconfig, "get", "pvc,pods", "--output=name")
     return (found.returncode, found.stdout) == (0, "")
+
+
+async def _address(kubectl: Kubectl, kubeconfig: str) -> str:
+    form = "--output=jsonpath={.status.loadBalancer.ingress[0].ip}"
+    shown = await asyncio.to_thread(kubectl.ask, kubeconfig, "get", "service", "web", form)
+    return shown.stdout
+
+
+async def _has_none(balancers: TenantNetwork, cluster: str) -> bool:
+    return not await asyncio.to_thread(balancers.balancers, cluster)
 
 
 async def _has(kubectl: Kubectl, kubeconfig: str, name: str) -> bool:

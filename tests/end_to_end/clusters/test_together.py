@@ -7,7 +7,6 @@ import asyncio
 from colobus.client import Client
 from colobus.models import CreateApp, CreateCluster, Phase
 from tests.end_to_end.clusters.conftest import Magnum
-from tests.support import devcloud
 from tests.support.kubectl import Kubectl
 from tests.support.octavia import TenantNetwork
 from tests.support.waiting import waited
@@ -17,10 +16,9 @@ LONGEST = 600.0
 
 
 async def test_two_clusters_at_once_then_ten_apps_at_once_and_nothing_is_left(
-    bigtop: Client, magnum: Magnum, kubectl: Kubectl
+    bigtop: Client, magnum: Magnum, kubectl: Kubectl, balancers: TenantNetwork
 ) -> None:
     """Each app is at an address of its own, on the cluster that was asked for."""
-    balancers = TenantNetwork(devcloud.up("kubernetes-balancers"), "alice")
     asked = [
         await bigtop.create_cluster(CreateCluster(node_count=1, version="1.20"))
         for _ in range(CLUSTERS)
