@@ -32,7 +32,7 @@ from tests.support.installation import Installation
 from tests.support.kubectl import Kubectl
 from tests.support.leaks import Leaks, Tap, search
 from tests.support.octavia import TenantNetwork
-from tests.support.waiting import waited
+from tests.support.waiting import operation_ended, waited
 
 WITHIN = 240.0
 SECRET = "the-password-of-nobody-else"
@@ -168,13 +168,7 @@ async def _says(client: Client, id: str, words: str) -> Resource | None:
 
 
 async def _ended(client: Client, id: str, change: UpdateApp) -> Operation:
-    asked = (await client.change_app(id, change)).status.operations[-1].id
-
-    async def ended() -> Operation | None:
-        operations = (await client.get(id)).status.operations
-        return next((one for one in operations if one.id == asked and one.finished_at), None)
-
-    return await eventually(ended, within=WITHIN, what="the change ends")
+    return await operation_ended(client, await client.change_app(id, change))
 
 
 async def test_the_short_form_is_rolled_out_changed_and_removed(

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from colobus.client import Client
-from colobus.models import CreateCluster, Operation, Phase
+from colobus.models import CreateCluster, Operation, Phase, Resource
 from devcloud.components.kubernetes import clusters_root
 from devcloud.plugins.colobus_devcloud_kubernetes.folder import RUNNING, Folder, Status
 from tests.end_to_end.clusters.conftest import Magnum
 from tests.support.conditions import eventually
 from tests.support.installation import Installation
 from tests.support.kubectl import Kubectl
-from tests.support.waiting import waited
+from tests.support.waiting import operation_ended, waited
 
 WITHIN = 120.0
 
@@ -23,6 +23,12 @@ WITHIN = 120.0
 def _status(magnum: Magnum, cluster_id: str) -> Status | None:
     folder = Folder(clusters_root(magnum.supervisor.site) / cluster_id)
     return folder.status() if folder.exists() else None
+
+
+def _pid(magnum: Magnum, cluster_id: str, name: str) -> int:
+    status = _status(magnum, cluster_id)
+    assert status is not None
+    return status.pids[name]
 
 
 @contextmanager
@@ -36,13 +42,7 @@ def _paused(process: int) -> Iterator[None]:
 
 async def _operation(client: Client, id: str, node_count: int) -> Operation:
     """Resize, and return the operation when it has ended."""
-    asked = (await client.resize_cluster(id, node_count)).status.operations[-1].id
-
-    async def ended() -> Operation | None:
-        operations = (await client.get(id)).status.operations
-        return next((one for one in operations if one.id == asked and one.finished_at), None)
-
-    return await eventually(ended, within=WITHIN, what=f"{node_count} nodes")
+    return await operation_ended(client, await client.resize_cluster(id, node_count))
 
 
 async def test_a_dead_api_server_keeps_a_cluster_from_active_and_makes_it_degraded(
@@ -93,6 +93,8 @@ async def test_a_dead_api_server_keeps_a_cluster_from_active_and_makes_it_degrad
     assert "cluster_degraded" in told
 
     await _without_dns(bigtop, made.id, kubectl)
+    await _without_its_node(bigtop, made.id, _pid(magnum, cluster_id, "node-node-0"))
+    assert [one["status"] for one in magnum.clusters()] == ["CREATE_COMPLETE"]
 
     grown = await _operation(bigtop, made.id, 3)
     assert (grown.state, grown.node_count) == ("done", 3)
@@ -130,6 +132,27 @@ async def _without_dns(client: Client, id: str, kubectl: Kubectl) -> None:
         lambda: _is(client, id, Phase.ACTIVE, None), within=WITHIN, what="it has DNS again"
     )
     assert (await client.get(id)).status.outputs["checks"][0]["passed"] is True
+
+
+async def _without_its_node(client: Client, id: str, kubelet: int) -> None:
+    """Its only node falls silent, and reports again."""
+
+    async def lost() -> Resource | None:
+        found = await client.get(id)
+        words = (found.status.message or "").startswith("0 of 1 nodes are Ready; node-0: ")
+        return found if words and found.status.reason == "cluster_degraded" else None
+
+    with _paused(kubelet):
+        status = (await eventually(lost, within=WITHIN, what="no node")).status
+        assert status.phase is Phase.ACTIVE
+        assert [(one["name"], one["ready"]) for one in status.outputs["nodes"]] == [
+            ("node-0", False)
+        ]
+        assert (status.outputs["nodes_ready"], status.outputs["nodes_total"]) == (0, 1)
+    await eventually(
+        lambda: _is(client, id, Phase.ACTIVE, None), within=WITHIN, what="its node is back"
+    )
+    assert (await client.get(id)).status.outputs["nodes_ready"] == 1
 
 
 async def _is(client: Client, id: str, phase: Phase, reason: str | None) -> bool:
