@@ -37,7 +37,11 @@ def cluster_made(state: ResourceState, seen: ClusterObserved) -> Sighting:
         return Sighting(failed=(Reason.CLUSTER_FAILED, problem))
     words = not_ready(seen, state.resource.spec["node_count"])
     if words is None:
-        return Sighting(done=True, outputs=outputs_of(state, seen), handles={_SO_FAR: ""})
+        # Of two that one command has made, delivered twice, the other may have been told of.
+        this = {"cluster_id": seen.cluster_id} if seen.cluster_id else {}
+        return Sighting(
+            done=True, outputs={**outputs_of(state, seen), **this}, handles={_SO_FAR: "", **this}
+        )
     return Sighting(
         unproven=True,
         why=(Reason.CLUSTER_NOT_READY, words),

@@ -50,7 +50,8 @@ class Cluster(Walked):
             self.answer(ClusterCreateStarted(cluster_id="m-1", template_id="t-1"))
 
     def see(self, status: str = "CREATE_COMPLETE", **fields: Any) -> None:
-        self.observe(ClusterObserved, cluster_id="m-1", cluster_status=status, **fields)
+        shown = {"cluster_id": "m-1", "cluster_status": status, **fields}
+        self.observe(ClusterObserved, **shown)
 
     def answers(self, ready: int, others: int = 0, *, count: int = 2, **fields: Any) -> None:
         """Its API server answers."""
@@ -99,6 +100,19 @@ def test_complete_with_its_nodes_ready_is_active_and_shows_them() -> None:
     assert [one["name"] for one in outputs["nodes"]] == ["node-0", "node-1"]
     assert (outputs["kubernetes_version"], outputs["api_address"]) == ("v1.20.2", API)
     assert (outputs["cluster_id"], outputs["degraded"]) == ("m-1", False)
+
+
+def test_the_one_of_two_that_is_seen_is_the_one_that_is_had() -> None:
+    """A command that was delivered twice has made two, and the one that was told of is gone."""
+    cluster = Cluster(started=False)
+    cluster.answer(ClusterCreateStarted(cluster_id="m-0", template_id="t-1"))
+    cluster.answers(ready=2)
+    assert cluster.phase() is Phase.ACTIVE
+    assert cluster.status.outputs["cluster_id"] == "m-1"
+    cluster.resize(3)
+    assert cluster.command().message == ResizeCluster(
+        cloud="devcloud", cluster_id="m-1", operation_id="op-1", node_count=3
+    )
 
 
 def test_complete_with_a_dead_api_server_is_not_active_and_says_why() -> None:
@@ -166,7 +180,7 @@ def test_what_magnum_has_accepted_and_never_shows_is_ordered_again() -> None:
     assert cluster.reason() is None
     cluster.observe(ClusterObserved, gone=True)
     assert (cluster.commands(), inspection_of(cluster.state)) == (set(), "soon")
-    cluster.answers(2)
+    cluster.answers(2, cluster_id="m-2")
     assert (cluster.phase(), cluster.status.outputs["cluster_id"]) == (Phase.ACTIVE, "m-2")
 
 
