@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import aiormq
@@ -99,7 +100,7 @@ async def liar(empty_house: House, door: Door) -> AsyncIterator[Liar]:
     ):
         made = a_resource(tenant, Phase.ACTIVE, kind=kind, spec=spec, revision=1, status=status)
         await empty_house.neighbours.publish_status(made)
-        await until(lambda path=f"/v1/{kind}s/{made.id}": _there(door, path, tenant))  # type: ignore[misc]
+        await until(partial(_there, door, f"/v1/{kind}s/{made.id}", tenant))
         ids[kind] = made.id
     await bus.drain(5)
     made_up = Liar(tenant, ids)
