@@ -57,7 +57,7 @@ async def test_deploying_twice_deploys_once(world: World, replica: Replica) -> N
             await asyncio.gather(machine.deploy(), machine.on(other).deploy())
         await machine.deploy()
         await machine.until("active")
-        before, target = machine.node, _target(world, machine)
+        before, target = await machine.idle_node(), _target(world, machine)
         await machine.deploy()
         assert _target(world, machine).id == target.id
         assert machine.node.updated_at == before.updated_at
@@ -127,7 +127,7 @@ async def test_a_node_that_is_not_the_machines_is_left_alone(
     """Neither deployed, nor undeployed, nor switched, nor given back."""
     with world.nodes(1) as flavor:
         owner = await replica.running(flavor)
-        before = owner.node
+        before = await owner.idle_node()
         thief = Machine(replica, flavor, node_id=owner.node_id, allocation_id=str(uuid.uuid4()))
         switch = ChangeMachinePower(
             metal=METAL, node_id=owner.node_id, operation_id="op", verb=Verb.REBOOT

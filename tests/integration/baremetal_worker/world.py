@@ -228,6 +228,15 @@ class Machine:
         """Its node, as Ironic shows it."""
         return self.replica.world.ironic.get_node(self.node_id)
 
+    async def idle_node(self) -> Any:
+        """Its node, when Ironic has put down its lock: that, too, is written with a time."""
+
+        async def unlocked() -> Any:
+            node = self.node
+            return None if node.reservation else node
+
+        return await eventually(unlocked, within=WITHIN, what="its node is not locked")
+
     @property
     def target(self) -> str:
         """The target that it boots from."""
