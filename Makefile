@@ -8,7 +8,7 @@ STATE := $(or $(COLOBUS_DEVCLOUD_DIR),$(if $(ROOT),/var/lib/colobus,$(or $(XDG_S
 export UV_CACHE_DIR := $(CACHE)/uv
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help init lock lint format test lane-cloud lane-metal test-fast test-storage test-compose test-gateway test-diskless faults soak demo up down status models bench
+.PHONY: help init lock lint format test lane-cloud lane-metal lane-faults test-fast test-storage test-compose test-gateway test-diskless faults soak demo up down status models bench
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -45,15 +45,19 @@ METAL := tests/end_to_end/clusters tests/end_to_end/devcloud tests/end_to_end/ma
   tests/end_to_end/test_benchmarks.py tests/end_to_end/test_fifty.py tests/end_to_end/test_volumes.py
 METAL_FAULTS := tests/faults/test_machines.py
 METAL_STATE := $(STATE)-metal
-LANES ?= 2
-lane = 2>&1 | sed -u 's/^/$@: /'
+FAULTS_STATE := $(STATE)-faults
+LANES ?= 3
+lane = --durations=40 --durations-min=5 2>&1 | sed -u 's/^/$@: /'
 
 test: init ## every test, on the real parts; sets them up; LANES=1 where memory is short
 	$(PY) -m pytest $(QUICK)
-	@$(MAKE) --no-print-directory -j $(LANES) lane-cloud lane-metal
+	@$(MAKE) --no-print-directory -j $(LANES) lane-metal lane-cloud lane-faults
 
 lane-cloud:
 	$(PY) -m pytest --maxfail=2 $(METAL:%=--ignore %) tests/end_to_end $(lane)
+
+lane-faults: export COLOBUS_DEVCLOUD_DIR := $(FAULTS_STATE)
+lane-faults:
 	$(PY) -m pytest --maxfail=2 $(METAL_FAULTS:%=--ignore %) tests/faults $(lane)
 
 lane-metal: export COLOBUS_DEVCLOUD_DIR := $(METAL_STATE)
@@ -101,7 +105,8 @@ up: init ## start the developer cloud and Colobus
 
 down: init ## stop what was started
 	$(PY) -m devcloud down
-	@test ! -d $(METAL_STATE) || COLOBUS_DEVCLOUD_DIR=$(METAL_STATE) $(PY) -m devcloud down
+	@for lane in $(METAL_STATE) $(FAULTS_STATE); do \
+	  test ! -d $$lane || COLOBUS_DEVCLOUD_DIR=$$lane $(PY) -m devcloud down || exit; done
 
 status: init ## what runs
 	$(PY) -m devcloud status

@@ -67,6 +67,9 @@ def common_settings(site: Site, service: str) -> Sections:
         },
         "oslo_concurrency": {"lock_path": str(site.account.own(state / "lock"))},
         "oslo_messaging_notifications": {"driver": "messagingv2"},
+        # The default rules; a file that isn't there is searched for at every check of a rule, which
+        # takes a tenth of Neutron's time.
+        "oslo_policy": {"policy_file": site.write_config("policy.yaml", "{}\n")},
         "keystone_authtoken": {
             "www_authenticate_uri": site.ports.url("keystone", "/v3"),
             "service_token_roles": "service",
