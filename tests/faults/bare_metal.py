@@ -15,7 +15,7 @@ from services.baremetal_worker.marks import Marks
 from services.iscsi_worker.names import Names
 from services.iscsi_worker.tgt_output import ShownTarget, read_targets
 from tests.faults.facts import Held, Instance, Reservation
-from tests.faults.plan import NODES, Wares
+from tests.faults.plan import Wares
 from tests.faults.schedule import IRONIC, METAL_SERVICES
 from tests.faults.works import NotSeen
 from tests.integration.iscsi_worker.tgtd import Tgtd
@@ -197,11 +197,11 @@ class BareMetal:
 
 
 @contextmanager
-def bare_metal(folder: Path) -> Iterator[BareMetal]:
-    """Nodes, a store and a target of their own; nothing is left of them."""
+def bare_metal(folder: Path, nodes: int) -> Iterator[BareMetal]:
+    """So many nodes, a store and a target of their own; nothing is left of them."""
     environment = devcloud.up(*PARTS)
     with (
         make_world(environment, folder, nop=_NOP) as store,
-        fake_machines(store.installation, NODES, folder) as machines,
+        fake_machines(store.installation, nodes, folder) as machines,
     ):
         yield BareMetal(machines, store, store.make_golden(_IMAGE_BYTES))

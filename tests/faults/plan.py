@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import os
 import random
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -13,12 +14,9 @@ from colobus.models import CreateCluster, CreateMachine, CreateStack, CreateVm, 
 
 #: What the tenants of the harness may hold: fewer floating IPs than they ask for, so some wait.
 QUOTAS = {"bigtop": {"vms": 12, "floating_ips": 4}, "openlab": {"vms": 8, "floating_ips": 3}}
-#: The same of machines. There are fewer nodes than machines are asked for, so some wait for one.
-MACHINE_QUOTAS = {
-    "bigtop": {"machines": 7, "volume_gib": 100},
-    "openlab": {"machines": 5, "volume_gib": 100},
-}
-NODES = 9
+#: How many requests each tenant makes, unless the environment says otherwise (``BURST``).
+VM_SHARE, MACHINE_SHARE = (12, 8), (7, 5)
+BURST = "COLOBUS_FAULT_BURST"
 #: What a VM has to be ready in when Nova itself may lose its build, in seconds: nothing but a
 #: deadline ends the wait for a server that stays in BUILD for ever. What is ours must fit in, or it
 #: would be taken for Nova's: a lost answer costs three minutes, and may be that of the VM whose
@@ -154,7 +152,7 @@ _RESTS = {
 }
 
 
-def plans(seed: int, *, nova_may_lose: bool = False, share: Sequence[int] = (12, 8)) -> list[Plan]:
+def plans(seed: int, *, nova_may_lose: bool = False, share: Sequence[int] = VM_SHARE) -> list[Plan]:
     """Return the burst of ``seed``; ``share``: how many requests each tenant makes."""
     draw = random.Random(f"plans {seed}")
     made = []
@@ -181,11 +179,33 @@ def plans(seed: int, *, nova_may_lose: bool = False, share: Sequence[int] = (12,
     return made
 
 
-def machine_plans(seed: int, *, share: Sequence[int] = (7, 5)) -> list[Plan]:
+def share_of(usual: Sequence[int]) -> tuple[int, ...]:
+    """Return how many requests each tenant makes: as usual, or as ``BURST`` says (``12,8``)."""
+    said = os.environ.get(BURST)
+    return tuple(int(count) for count in said.split(",")) if said else tuple(usual)
+
+
+def machine_quotas(share: Sequence[int] = MACHINE_SHARE) -> dict[str, dict[str, int]]:
+    """Return what the tenants may hold of machines: all that they ask for."""
+    return {
+        tenant: {"machines": count, "volume_gib": 100}
+        for tenant, count in zip(QUOTAS, share, strict=True)
+    }
+
+
+def nodes_for(share: Sequence[int] = MACHINE_SHARE) -> int:
+    """Return how many nodes there are: fewer than machines are asked for, so some wait for one.
+
+    Of each tenant three don't stay: what stays has room together.
+    """
+    return sum(share) - 3
+
+
+def machine_plans(seed: int, *, share: Sequence[int] = MACHINE_SHARE) -> list[Plan]:
     """Return the burst of machines of ``seed``: all endings, and half of them are kept."""
     draw = random.Random(f"machine plans {seed}")
     made = []
-    for (tenant, _), count in zip(MACHINE_QUOTAS.items(), share, strict=True):
+    for tenant, count in zip(QUOTAS, share, strict=True):
         short = [ending for ending in Ending if ending is not Ending.KEEP]
         endings = [*short, *[Ending.KEEP] * (count - len(short))]
         made += [

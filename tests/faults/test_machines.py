@@ -3,7 +3,7 @@
 0 lost, doubled, leaked, stuck, and no node in two hands. The machines are Ironic's fake hardware
 with a double behind it (`devcloud.stand_ins.fake_machines`); all else is real. As with VMs the seed
 alone decides: ``make faults SEED=2 OF=machines`` plays it again, ``COLOBUS_FAULT_SEEDS`` names
-others.
+others. ``COLOBUS_FAULT_BURST=30,23`` has 53 machines asked for on fifty nodes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pytest_asyncio
 
 from tests.faults.bare_metal import bare_metal
 from tests.faults.conftest import has_passed
-from tests.faults.plan import MACHINE_QUOTAS, machine_plans
+from tests.faults.plan import MACHINE_SHARE, machine_plans, machine_quotas, nodes_for, share_of
 from tests.faults.report import Report
 from tests.faults.run import LONGEST_TEST, run
 from tests.faults.schedule import MACHINES, schedule
@@ -28,6 +28,7 @@ from tests.support.cloud import Cloud
 
 _FIRST, _, _LAST = os.environ.get("COLOBUS_FAULT_SEEDS", f"1-{MACHINES.row}").partition("-")
 SEEDS = range(int(_FIRST), int(_LAST or _FIRST) + 1)
+SHARE = share_of(MACHINE_SHARE)
 
 
 @asynccontextmanager
@@ -36,8 +37,9 @@ async def _made(
 ) -> AsyncIterator[World]:
     """An installation with a metal of its own, behind cables."""
     folder = folders.mktemp("metal")
-    with bare_metal(folder) as metal:
-        async with installed(environment, folder, MACHINE_QUOTAS, **metal.places()) as colobus:
+    with bare_metal(folder, nodes_for(SHARE)) as metal:
+        quotas = machine_quotas(SHARE)
+        async with installed(environment, folder, quotas, **metal.places()) as colobus:
             metal.belongs_to(colobus)
             cloud = Cloud(environment, colobus.name)
             async with a_world(environment, colobus, cloud, metal) as world:
@@ -71,6 +73,6 @@ async def test_no_machine_is_lost_doubled_leaked_or_stuck(
     faults = schedule(seed, MACHINES)
     (kept / "schedule.txt").write_text("\n".join(str(fault) for fault in faults))
     with report.record(f"machines {seed}", kept, faults) as result:
-        await run(world, machine_plans(seed), result)
+        await run(world, machine_plans(seed, share=SHARE), result)
     again = f"logs: {kept}\nagain: make faults SEED={seed} OF=machines"
     assert not result.findings, f"{result.told()}\n{again}"

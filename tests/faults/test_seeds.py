@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.plan import plans
+from tests.faults.plan import VM_SHARE, plans, share_of
 from tests.faults.report import Report
 from tests.faults.run import LONGEST_TEST, run
 from tests.faults.schedule import losers, schedule
@@ -20,7 +20,7 @@ from tests.faults.world import World
 
 _FIRST, _, _LAST = os.environ.get("COLOBUS_FAULT_SEEDS", "1-10").partition("-")
 SEEDS = range(int(_FIRST), int(_LAST or _FIRST) + 1)
-BURST = tuple(int(n) for n in os.environ.get("COLOBUS_FAULT_BURST", "12,8").split(","))
+BURST = share_of(VM_SHARE)
 
 
 @pytest.mark.timeout(LONGEST_TEST)

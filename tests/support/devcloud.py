@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from devcloud.api import Paths, Supervisor, open_devcloud
+from devcloud.packages import DebianPackages
 from devcloud.paths import CACHE_VARIABLE, STATE_VARIABLE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,6 +24,14 @@ def up(*components: str) -> dict[str, str]:
     shown = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE)
     environment: dict[str, str] = json.loads(shown.stdout)
     return environment
+
+
+def install(*packages: str) -> None:
+    """Have these Debian packages; none of what they bring is started."""
+    site, wanted = open_devcloud().site, DebianPackages(packages)
+    with site.exclusively():
+        if not wanted.installed(site):
+            wanted.install(site)
 
 
 @contextmanager

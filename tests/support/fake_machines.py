@@ -18,12 +18,12 @@ from colobus.nodes.enrolment import enrol
 from devcloud.api import open_devcloud
 from devcloud.keystone_client import connect_admin
 from devcloud.nodes import fakes
-from devcloud.packages import DebianPackages
+from tests.support import devcloud
 from tests.support.conditions import eventually_sync
 from tests.support.installation import ROOT
 
 #: What the double logs in with.
-PACKAGES = DebianPackages(("libiscsi7",))
+PACKAGE = "libiscsi7"
 OFF_AND_FREE = ("available", "power off")
 
 
@@ -93,9 +93,7 @@ def _unclean(node: Any) -> Iterator[str]:
 def fake_machines(flavor: str, count: int, folder: Path) -> Iterator[FakeMachines]:
     """Have Ironic know so many, and a double behind them; Ironic forgets them at the end."""
     site = open_devcloud().site
-    with site.exclusively():
-        if not PACKAGES.installed(site):
-            PACKAGES.install(site)
+    devcloud.install(PACKAGE)
     ironic = connect_admin(site, system=True).baremetal
     ironic.connect_retries = 2  # an Ironic that was stopped meanwhile closes what was kept
     nodes = fakes(flavor, count, boots=True)

@@ -27,6 +27,7 @@ from shared.contract.identifiers import is_id, new_ulid
 from shared.contract.kinds import KINDS
 from shared.contract.resources import Resource
 from tests.contract.golden_files import golden
+from tests.support import devcloud
 from tests.support.conditions import eventually_sync
 from tests.support.consumers import TAKEN_BY
 from tests.support.installation import Installation, Metal, installation
@@ -211,6 +212,7 @@ def fuzzed_house(basics: Mapping[str, str], folder: Path) -> Iterator[House]:
         "stores": {STORE: {"ceph": ceph, "gateway": tgt}},
         "metals": {METAL: Metal({"store": STORE, "cloud": "devcloud"}, {"cloud": "devcloud"})},
     }
+    devcloud.install("python3-rados", "python3-rbd")  # without which no iscsi_worker starts
     with installation(nowhere, folder, quotas, **places) as made:
         made.start(*(service for service in ACCESS if service != "vm_worker"))
         yield House(made)

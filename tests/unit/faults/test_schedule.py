@@ -8,12 +8,12 @@ from collections import Counter
 import pytest
 
 from tests.faults.plan import (
-    MACHINE_QUOTAS,
-    NODES,
     QUOTAS,
     STACK_QUOTAS,
     Ending,
     machine_plans,
+    machine_quotas,
+    nodes_for,
     plans,
     stack_plans,
 )
@@ -135,8 +135,8 @@ def test_more_machines_are_asked_for_than_there_are_nodes(seed: int) -> None:
     burst = machine_plans(seed)
     assert burst == machine_plans(seed)
     kept = [plan for plan in burst if plan.ending is Ending.KEEP]
-    assert len(kept) < NODES < len(burst)
-    for tenant, quota in MACHINE_QUOTAS.items():
+    assert len(kept) < nodes_for() < len(burst)
+    for tenant, quota in machine_quotas().items():
         asked = [plan for plan in burst if plan.tenant == tenant]
         assert len(asked) <= quota["machines"]
         assert {plan.ending for plan in asked} == set(Ending)
