@@ -17,6 +17,8 @@ from shared.contract.messages import RequestSubmitted
 #: What a stack may have of parameters: as many as one request may name, and their size as JSON.
 MOST_PARAMETERS = 200
 MOST_BYTES = 256 * 1024
+#: How many boxes of secrets of ended changes are kept: what a backend says is about its newest.
+MOST_BEFORE = 4
 #: Fields of which one takes the place of the other.
 _INSTEAD = {"template": "template_name", "template_name": "template"}
 
@@ -78,6 +80,10 @@ def apply(walk: Walk, operation_id: str) -> None:
 
 def forget(walk: Walk, operation_id: str) -> None:
     """The operation has ended, however."""
-    if operation_id in walk.state.changes:
-        left = {name: one for name, one in walk.state.changes.items() if name != operation_id}
-        walk.change(changes=left)
+    changes = dict(walk.state.changes)
+    if (ended := changes.pop(operation_id, None)) is None:
+        return
+    walk.change(changes=changes)
+    if ended.sealed and walk.definition.quotes_secrets:
+        before = (*walk.state.sealed_before, *ended.sealed.values())
+        walk.change(sealed_before=before[-MOST_BEFORE:])

@@ -154,6 +154,8 @@ class WorkflowDefinition:
     bad_outputs: Callable[[ResourceState, Any], Mapping[str, Any]] = lambda _state, _seen: {}
     #: Whether what is wrong may be nothing: only when the next look shows it, too, it counts.
     may_pass: Callable[[Any], bool] = lambda _seen: False
+    #: Its backend may quote secrets, long after they were brought: they are told for masking.
+    quotes_secrets: bool = False
     #: Verbs on the living resource; None where the kind has none.
     operations: OperationDefinition | None = None
     #: The step whose command makes whole what an observation shows of one that is done; None: none.

@@ -40,6 +40,7 @@ from shared.contract.resources import Operation
 
 WORKER = "stack_worker"
 STEP = "stack"
+_HIDDEN = "hidden_parameters"
 #: Longer than Heat is given at most, in seconds.
 PATIENCE = 3900
 #: What is wrong with the parts so far, as far as `StepDefinition.so_far` can tell.
@@ -57,7 +58,7 @@ def _provision(state: ResourceState) -> ProvisionStack:
         template=spec.get("template"),
         template_name=spec.get("template_name"),
         parameters=spec.get("parameters", {}),
-        sealed_hidden_parameters=state.sealed.get("hidden_parameters"),
+        sealed_hidden_parameters=state.sealed.get(_HIDDEN),
         timeout=spec.get("timeout"),
     )
 
@@ -160,8 +161,20 @@ def _change(state: ResourceState, operation: Operation) -> ChangeStack:
         # All of them: Heat may still have those of a change that failed.
         parameters=after.get("parameters", {}),
         named=tuple(sorted(named)),
-        sealed_hidden_parameters=change.sealed.get("hidden_parameters"),
+        sealed_hidden_parameters=change.sealed.get(_HIDDEN),
+        sealed_before=_sealed_before(state),
     )
+
+
+def _sealed_before(state: ResourceState) -> tuple[str, ...]:
+    """The secrets that Heat may quote, but for those of changes under way."""
+    made_with = state.sealed.get(_HIDDEN)
+    return (*([made_with] if made_with else []), *state.sealed_before)
+
+
+def _all_sealed(state: ResourceState) -> tuple[str, ...]:
+    changes = (one.sealed.get(_HIDDEN) for one in state.changes.values())
+    return (*_sealed_before(state), *(one for one in changes if one))
 
 
 def _changed(operation: Operation, seen: StackObserved) -> bool:
@@ -202,6 +215,7 @@ def _inspect(cloud: str, states: Sequence[ResourceState]) -> InspectStacks:
                 tenant=state.resource.tenant,
                 stack_id=state.handles.get("stack_id"),
                 with_times=wants_times(state.step(STEP), state),
+                sealed_hidden_parameters=_all_sealed(state),
             )
             for state in states
         ),
@@ -236,6 +250,7 @@ STACK_WORKFLOW = WorkflowDefinition(
     outputs=outputs_of,
     condition=condition,
     holds={"stack": Held("stack_id", WORKER)},
+    quotes_secrets=True,
     operations=OperationDefinition(
         command=_change,
         accepted_by=StackChangeStarted,

@@ -45,7 +45,7 @@ async def change_stack(command: Command[ChangeStack], context: Context) -> Seque
 
 async def inspect_stacks(command: Command[InspectStacks], context: Context) -> Sequence[Answer]:
     """→ `StackObserved` for each stack, or `StackInspectionFailed` for those of a tenant."""
-    return await observer.inspect_stacks(context.backend, context.kit.marks, command)
+    return await observer.inspect_stacks(context.backend, context.kit, command)
 
 
 async def take_census(command: Command[TakeCensus], context: Context) -> Sequence[Answer]:

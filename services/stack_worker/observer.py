@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -19,6 +20,7 @@ from services.stack_worker.backend import Backend, Part, PartEvent, Project, Sta
 from services.stack_worker.ownership import is_ours
 from services.stack_worker.parts import paths_of, standing
 from services.stack_worker.parts import told as parts_told
+from services.stack_worker.provisioner import Kit, mask_of
 from shared.contract.messages import (
     InspectStacks,
     StackInspection,
@@ -50,20 +52,22 @@ def observation_of(
     *,
     stack_id: str | None = None,
     events: Sequence[PartEvent] = (),
+    masked: Callable[[str], str] = str,
 ) -> StackObserved:
     """Return what was seen of one stack; None means that Heat knows none. Pure.
 
-    ``servers`` is {id: status} of what Nova knows of the stack's own.
+    ``servers`` is {id: status} of what Nova knows of the stack's own; ``masked`` tells Heat's
+    words without secrets.
     """
     if stack is None:
         return StackObserved(observed_at=observed_at, stack_id=stack_id, gone=True)
     shown, left_out = _within_bounds(outputs)
-    told, more = parts_told(parts, events)
+    told, more = parts_told(parts, events, masked)
     return StackObserved(
         observed_at=observed_at,
         stack_id=stack.id,
         stack_status=stack.status,
-        status_reason=stack.reason[:_LONGEST] or None,
+        status_reason=masked(stack.reason)[:_LONGEST] or None,
         parts=told,
         more_parts=more,
         unproven=_unproven(parts, servers or {}) if _is_complete(stack) else (),
@@ -99,7 +103,7 @@ def _within_bounds(
 
 
 async def inspect_stacks(
-    backend: Backend, marks: Marks, command: Command[InspectStacks]
+    backend: Backend, kit: Kit, command: Command[InspectStacks]
 ) -> list[Observation]:
     """Look at all stacks of the command, tenant by tenant, a few at once."""
     groups: defaultdict[str, list[StackInspection]] = defaultdict(list)
@@ -107,14 +111,14 @@ async def inspect_stacks(
         groups[one.tenant].append(one)
     at_once = asyncio.Semaphore(AT_ONCE)
     seen = await asyncio.gather(
-        *(_inspect_tenant(backend, marks, command, at_once, *group) for group in groups.items())
+        *(_inspect_tenant(backend, kit, command, at_once, *group) for group in groups.items())
     )
     return [observation for group in seen for observation in group]
 
 
 async def _inspect_tenant(
     backend: Backend,
-    marks: Marks,
+    kit: Kit,
     command: Command[InspectStacks],
     at_once: asyncio.Semaphore,
     tenant: str,
@@ -125,12 +129,12 @@ async def _inspect_tenant(
         # Before the question, not after the answer: what changes in between is not seen.
         observed_at = datetime.now(UTC)
         async with at_once:
-            found = await project.stacks(marks.installation)
+            found = await project.stacks(kit.marks.installation)
     except ColobusError as error:
         return [_failed(command, tenant, asked, error)]
-    listed = _by_owner(marks, found, asked)
+    listed = _by_owner(kit.marks, found, asked)
     seen = await asyncio.gather(
-        *(_looked(project, observed_at, at_once, one, listed) for one in asked)
+        *(_looked(project, kit, observed_at, at_once, one, listed) for one in asked)
     )
     pairs = list(zip(asked, seen, strict=True))
     told = [
@@ -170,6 +174,7 @@ def _failed(
 
 async def _looked(
     project: Project,
+    kit: Kit,
     observed_at: datetime,
     at_once: asyncio.Semaphore,
     asked: StackInspection,
@@ -178,13 +183,13 @@ async def _looked(
     """Look at one stack; an error is this one's alone."""
     try:
         async with at_once:
-            return await _look(project, observed_at, asked, listed.get(asked.resource_id))
+            return await _look(project, kit, observed_at, asked, listed.get(asked.resource_id))
     except ColobusError as error:
         return error
 
 
 async def _look(
-    project: Project, observed_at: datetime, asked: StackInspection, stack: Stack | None
+    project: Project, kit: Kit, observed_at: datetime, asked: StackInspection, stack: Stack | None
 ) -> StackObserved:
     if stack is None:
         # A tenant may have taken the tags off it: by its name, which can't be changed, it is there.
@@ -194,11 +199,16 @@ async def _look(
     parts = standing(await project.parts(stack))
     # After the parts, so that none of their states is without its event.
     events = await _events(project, stack) if asked.with_times else []
-    if not _is_complete(stack):
-        return observation_of(observed_at, stack, parts, events=events)
-    servers = await project.server_statuses({one.physical_id for one in servers_of(parts)})
-    outputs = await project.outputs(stack)
-    return observation_of(observed_at, stack, parts, servers, outputs, events=events)
+    servers, outputs = None, None
+    if _is_complete(stack):
+        servers = await project.server_statuses({one.physical_id for one in servers_of(parts)})
+        outputs = await project.outputs(stack)
+    masked = mask_of(kit.sealing_key, asked.sealed_hidden_parameters)
+    # In a thread: to look for secrets in many words takes its time.
+    return await asyncio.to_thread(
+        partial(observation_of, events=events, masked=masked),
+        *(observed_at, stack, parts, servers, outputs),
+    )
 
 
 async def _events(project: Project, stack: Stack) -> list[PartEvent]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from services.stack_worker.backend import Part, PartEvent
@@ -17,16 +17,20 @@ _Times = Mapping[tuple[str, str, str], tuple[datetime | None, datetime | None]]
 
 
 def told(
-    parts: Sequence[Part], events: Sequence[PartEvent] = ()
+    parts: Sequence[Part],
+    events: Sequence[PartEvent] = (),
+    masked: Callable[[str], str] = str,
 ) -> tuple[tuple[StackPart, ...], int]:
     """Return the parts that are told of, in Heat's order, and how many there are besides.
 
-    ``events`` come with the oldest first.
+    ``events`` come with the oldest first; ``masked`` tells a reason without secrets.
     """
     paths, times = paths_of(parts), _times_of(events)
     ranks = sorted(range(len(parts)), key=lambda at: (_rank(parts[at]), at))
     chosen = sorted(ranks[:MOST_PARTS])
-    return tuple(_told(parts[at], paths[at], times) for at in chosen), len(parts) - len(chosen)
+    return tuple(_told(parts[at], paths[at], times, masked) for at in chosen), len(parts) - len(
+        chosen
+    )
 
 
 def standing(parts: Sequence[Part]) -> list[Part]:
@@ -55,14 +59,14 @@ def _rank(part: Part) -> int:
     return 2 if part.status.endswith("_COMPLETE") else 1
 
 
-def _told(part: Part, path: str, times: _Times) -> StackPart:
+def _told(part: Part, path: str, times: _Times, masked: Callable[[str], str]) -> StackPart:
     action, failed = _action(part.status), part.status.endswith("_FAILED")
     began, ended = times.get((part.stack_id, part.name, action), (None, None))
     return StackPart(
         name=path,
         type=part.type,
         status=part.status,
-        reason=part.reason[:_LONGEST] or None if failed else None,
+        reason=masked(part.reason)[:_LONGEST] or None if failed else None,
         started_at=began,
         # It may have ended since the parts were asked for.
         finished_at=None if part.status.endswith("_IN_PROGRESS") else ended,

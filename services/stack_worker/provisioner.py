@@ -7,7 +7,7 @@ Where both passed, one of the two is removed (`ownership`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,11 @@ import msgspec
 from services.stack_worker import template_rules
 from services.stack_worker.backend import Declared, NewStack, Project, Stack
 from services.stack_worker.ownership import is_ours, own_stacks, standing
-from services.stack_worker.secret_words import Mask
+from services.stack_worker.secret_words import Mask, withheld
 from services.stack_worker.templates import Templates
 from shared.contract.messages import ChangeStack, DeprovisionStack, ProvisionStack, RemoveOrphan
 from shared.contract.problems import Reason
+from shared.runtime.errors import PermanentError
 from shared.runtime.secrets import SealingKey, UnreadableSecret
 from shared.worker.command import Command
 from shared.worker.errors import Conflict, NotFound, Refused
@@ -111,7 +112,7 @@ async def _changed(
         template=template,
         parameters={**parameters, **secrets},
         tags=kit.marks.tags(command.resource_id),
-        masked=Mask(secrets),
+        masked=mask_of(kit.sealing_key, message.sealed_before, secrets),
         clear=tuple(sorted(shown - parameters.keys() - secrets.keys())) if failed else (),
     )
 
@@ -150,6 +151,17 @@ def unsealed(key: SealingKey, sealed: str | None) -> dict[str, Any]:
     except msgspec.DecodeError as error:
         detail = "What hidden_parameters were sealed from is no JSON object."
         raise UnreadableSecret(detail) from error
+
+
+def mask_of(
+    key: SealingKey, sealed: Iterable[str], secrets: Mapping[str, Any] | None = None
+) -> Callable[[str], str]:
+    """Return what tells Heat's words without those secrets; no words where one can't be read."""
+    try:
+        opened = [unsealed(key, one) for one in sealed]
+    except PermanentError:
+        return withheld
+    return Mask({"": [*opened, secrets or {}]})
 
 
 async def deprovision_stack(

@@ -36,7 +36,8 @@ class DeprovisionStack(Message, frozen=True):
 class ChangeStack(Message, frozen=True):
     """Have Heat change a living stack to this template and these, its parameters altogether.
 
-    ``named`` are those that the change itself names. With ``stored_template`` it names no template:
+    ``named`` are those that the change itself names; ``sealed_before`` are boxes of the hidden ones
+    that it was given before, which Heat may quote. With ``stored_template`` it names no template:
     then it is the one that Heat has, whatever the catalog has of this name by now.
     """
 
@@ -49,18 +50,21 @@ class ChangeStack(Message, frozen=True):
     parameters: dict[str, Any] = msgspec.field(default_factory=dict)
     named: tuple[str, ...] = ()
     sealed_hidden_parameters: str | None = None
+    sealed_before: tuple[str, ...] = ()
 
 
 class StackInspection(Message, frozen=True):
     """One stack to look at; None: Heat was asked for it and has not answered.
 
     ``with_times``: its parts change, or have changed, so Heat is asked when it began with each.
+    ``sealed_hidden_parameters``: all boxes of those that it was given, which Heat may quote.
     """
 
     resource_id: str
     tenant: str
     stack_id: str | None = None
     with_times: bool = False
+    sealed_hidden_parameters: tuple[str, ...] = ()
 
 
 class InspectStacks(Message, frozen=True):

@@ -9,6 +9,7 @@ import pytest
 from colobus.client import Client
 from colobus.errors import ApiError, ResourceEnded
 from colobus.models import CreateStack, Phase, StepState
+from services.stack_worker.secret_words import MASK
 from tests.end_to_end.stacks.conftest import Heat, check_times, parts_of
 from tests.support.installation import Installation
 from tests.support.leaks import Leaks, Tap, search
@@ -132,6 +133,36 @@ resources:
     await bigtop.delete(made.id)
     gone = await bigtop.wait(made.id, Phase.DELETED, timeout=LONG)
     assert gone.status.phase is Phase.DELETED
+
+
+async def test_what_fails_while_it_is_made_quotes_no_hidden_parameter(
+    bigtop: Client, stacking: Installation, heat: Heat
+) -> None:
+    """Heat knows the flavor only when it comes to the server: then its words are seen, not told."""
+    secret = f"hidden{secrets.token_hex(12)}"
+    flavor = {"get_attr": ["kept", "value"]}
+    server = {"image": "debian-12", "flavor": flavor, "networks": [{"allocate_network": "none"}]}
+    template = {
+        "heat_template_version": "2018-08-31",
+        "parameters": {"word": {"type": "string", "hidden": True}},
+        "resources": {
+            "kept": {"type": "OS::Heat::Value", "properties": {"value": {"get_param": "word"}}},
+            "server": {"type": "OS::Nova::Server", "properties": server},
+        },
+    }
+    async with Tap.on(stacking) as tap:
+        request = CreateStack(template=template, hidden_parameters={"word": secret})
+        made = await bigtop.create_stack(request)
+        with pytest.raises(ResourceEnded):
+            await bigtop.wait(made.id, timeout=LONG)
+        failed = await bigtop.get(made.id)
+        leaks = Leaks({"word": secret.encode()})
+        await search(leaks, stacking, tap)
+    assert failed.status.error is not None
+    assert MASK in (failed.status.error.detail or "")
+    assert MASK in (parts_of(failed)["server"].reason or "")
+    assert leaks.found == set()
+    assert heat.stacks() == []
 
 
 async def test_what_nested_stacks_are_made_of_is_told_too(bigtop: Client, heat: Heat) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from services.scheduler import operations
+from services.scheduler.changing_spec import MOST_BEFORE
 from services.scheduler.ledger import inspection_of
 from services.scheduler.state import Decision
 from shared.contract.kinds import SEALED
@@ -219,15 +221,15 @@ def test_what_was_too_large_to_be_told_is_told_once_it_fits() -> None:
     assert "left_out" not in living().status.outputs
 
 
-def asked_to_change(stack: Stack, spec: dict[str, Any]) -> None:
+def asked_to_change(stack: Stack, spec: dict[str, Any], operation_id: str = "op-1") -> None:
     request = RequestSubmitted(
-        verb=Verb.UPDATE, kind="stack", resource_id=STACK, spec=spec, operation_id="op-1"
+        verb=Verb.UPDATE, kind="stack", resource_id=STACK, spec=spec, operation_id=operation_id
     )
     stack.take(operations.request(stack.state, stack.definition, stack.now, request))
 
 
 def test_a_change_becomes_the_spec_when_it_is_done() -> None:
-    """What is not named stays; a hidden parameter goes sealed, and is kept no longer than that."""
+    """What is not named stays; a hidden parameter goes sealed, and isn't in the spec."""
     stack = living()
     asked_to_change(stack, {"parameters": {"flavor": "small"}, SEALED + "hidden_parameters": "box"})
     assert stack.command().message == ChangeStack(
@@ -296,6 +298,29 @@ def test_an_inspection_names_what_the_ledger_knows() -> None:
         cloud="devcloud",
         stacks=(StackInspection(resource_id=STACK, tenant="bigtop", stack_id="heat-1"),),
     )
+
+
+def sealed_told(stack: Stack) -> tuple[str, ...]:
+    (inspection,) = stack.definition.inspections
+    command = inspection.command("devcloud", [stack.state])
+    assert isinstance(command, InspectStacks)
+    return command.stacks[0].sealed_hidden_parameters
+
+
+def test_whoever_looks_is_told_all_that_heat_may_quote() -> None:
+    """The secrets of its making, of the change under way, and of the last ones that have ended."""
+    stack = living()
+    stack.state = msgspec.structs.replace(stack.state, sealed={"hidden_parameters": "box-0"})
+    assert sealed_told(stack) == ("box-0",)
+    for number in range(1, MOST_BEFORE + 3):
+        before = sealed_told(stack)
+        asked_to_change(stack, {SEALED + "hidden_parameters": f"box-{number}"}, f"op-{number}")
+        command = stack.command().message
+        assert isinstance(command, ChangeStack)
+        assert (command.sealed_before, sealed_told(stack)) == (before, (*before, f"box-{number}"))
+        stack.answer(StackChangeStarted(operation_id=f"op-{number}"))
+        stack.see("UPDATE_FAILED" if number % 2 else "UPDATE_COMPLETE", outputs={})
+    assert sealed_told(stack) == ("box-0", "box-3", "box-4", "box-5", "box-6")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -15,6 +17,9 @@ from services.stack_worker.observer import (
     inspect_stacks,
     observation_of,
 )
+from services.stack_worker.provisioner import Kit
+from services.stack_worker.secret_words import MASK, WITHHELD
+from services.stack_worker.templates import Templates
 from shared.contract.codec import envelope_for
 from shared.contract.messages import (
     InspectStacks,
@@ -24,6 +29,7 @@ from shared.contract.messages import (
 )
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import BackendUnavailable
+from shared.runtime.secrets import SealingKey, seal
 from shared.worker.command import Command
 from shared.worker.errors import Refused
 from shared.worker.marks import Marks
@@ -88,6 +94,7 @@ def test_of_two_servers_of_one_name_both_have_to_run() -> None:
 
 
 MARKS = Marks("i1", "stack_worker")
+KIT = Kit(MARKS, SealingKey.generate(), Templates({}))
 
 
 def listed(name: str, id: str = "", created_at: str = "", owner: str = "") -> Stack:
@@ -122,7 +129,8 @@ class Listing:
         self._under_way -= 1
         if stack.name == self._broken:
             raise BackendUnavailable("no answer")
-        return [Part("net", "OS::Neutron::Net", "CREATE_COMPLETE", "", "net-1", stack.id)]
+        status, reason = (stack.status, stack.reason) if stack.reason else ("CREATE_COMPLETE", "")
+        return [Part("net", "OS::Neutron::Net", status, reason, "net-1", stack.id)]
 
     async def events(self, stack: Stack) -> list[PartEvent]:
         self.asked_for_events.append(stack.name)
@@ -141,13 +149,19 @@ class Listing:
         message = InspectStacks(cloud="c", stacks=asked)
         envelope = envelope_for(message, source="/s", subject="cloud", tenant="nobody")
         command = Command(message, envelope, False, Deadline.after(60), False)
-        told = await inspect_stacks(cast(Backend, self), MARKS, command)
+        told = await inspect_stacks(cast(Backend, self), KIT, command)
         return {one.resource_id: one.message for one in told}
 
 
-def ask(name: str, stack_id: str | None = None, *, with_times: bool = False) -> StackInspection:
+def ask(
+    name: str, stack_id: str | None = None, *, with_times: bool = False, sealed: Sequence[str] = ()
+) -> StackInspection:
     return StackInspection(
-        resource_id=name, tenant="bigtop", stack_id=stack_id, with_times=with_times
+        resource_id=name,
+        tenant="bigtop",
+        stack_id=stack_id,
+        with_times=with_times,
+        sealed_hidden_parameters=tuple(sealed),
     )
 
 
@@ -196,3 +210,26 @@ async def test_a_cloud_that_shows_no_events_has_stacks_without_times() -> None:
     told = await Listing(listed("s1"), hides_events=True).inspected(ask("s1", with_times=True))
     (part,) = told["s1"].parts
     assert (part.status, part.started_at, part.finished_at) == ("CREATE_COMPLETE", None, None)
+
+
+def box(**hidden: str) -> str:
+    return seal(KIT.sealing_key.public_key, json.dumps(hidden).encode())
+
+
+async def test_no_word_of_heats_quotes_a_hidden_parameter() -> None:
+    """Of the stack or of a part, from its making or from a change; whole, before any cut."""
+    words = f"{'x' * 490} Flavor 'gold-secret' and 'new-secret' not found"
+    heat = Listing(Stack("heat-1", "s1", "UPDATE_FAILED", words, MARKS.tags("s1")))
+    sealed = [box(flavor="gold-secret"), box(flavor="new-secret")]
+    told = (await heat.inspected(ask("s1", sealed=sealed)))["s1"]
+    masked = words.replace("gold-secret", MASK).replace("new-secret", MASK)
+    assert (told.status_reason, told.parts[0].reason) == (masked, masked[:500])
+
+
+async def test_where_nobody_knows_what_is_secret_no_words_are_told() -> None:
+    """A box that was sealed to a key of before; the state is told all the same."""
+    heat = Listing(Stack("heat-1", "s1", "CREATE_FAILED", "hush not found", MARKS.tags("s1")))
+    lost = seal(SealingKey.generate().public_key, b"{}")
+    told = (await heat.inspected(ask("s1", sealed=[lost])))["s1"]
+    assert (told.stack_status, told.status_reason) == ("CREATE_FAILED", WITHHELD)
+    assert told.parts[0].reason == WITHHELD
