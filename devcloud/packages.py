@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 from collections.abc import Iterator
@@ -43,17 +44,29 @@ class DebianPackages:
         return not missing(self.names)
 
     def install(self, site: Site) -> None:
-        """Install the missing ones, with root's rights only for this."""
+        """Install the missing ones, with root's rights only for this.
+
+        One cloud after the other: dpkg waits for nobody, and what keeps services from being started
+        is there for all.
+        """
         sudo = [] if os.geteuid() == 0 else ["sudo"]
-        with _nothing_starts(sudo):
+        with _alone(site), _nothing_starts(sudo):
             # An earlier run may have been ended between unpacking and configuring.
             self._apt(site, [*sudo, "dpkg", "--configure", "--pending"])
-            self._apt(site, [*sudo, *APT, "update"])
-            frontend = ["env", "DEBIAN_FRONTEND=noninteractive"]
-            self._apt(site, [*sudo, *frontend, *APT, "install", *missing(self.names)])
+            if wanted := missing(self.names):  # else another cloud has needed them meanwhile
+                self._apt(site, [*sudo, *APT, "update"])
+                frontend = ["env", "DEBIAN_FRONTEND=noninteractive"]
+                self._apt(site, [*sudo, *frontend, *APT, "install", *wanted])
 
     def _apt(self, site: Site, argv: list[str]) -> None:
         site.tools.run("packages", argv, as_caller=True, may_end=False)
+
+
+@contextmanager
+def _alone(site: Site) -> Iterator[None]:
+    with (site.paths.cache / "packages.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager
