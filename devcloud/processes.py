@@ -128,7 +128,8 @@ class ProcessTable:
                 given = [held.enter_context(socket.create_server(daemon.listen)).fileno()]
                 environment[LISTENER] = str(given[0])
             process = subprocess.Popen(
-                [*daemon.enter, *own],
+                # Whoever runs us in the background ignores SIGINT, and what he starts does, too.
+                ["env", "--default-signal", *daemon.enter, *own],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -26,7 +26,11 @@ def cloud() -> Iterator[Supervisor]:
     with own_cloud("test-ceph") as made:
         data = made.site.paths.data / "ceph" / OSD
         first = begin_up(made, "ceph")
-        eventually_sync(lambda: (data / "block").exists() or first.poll() is not None)
+        eventually_sync(
+            lambda: (data / "block").exists() or first.poll() is not None,
+            within=600,  # with its packages, on a machine that never had it
+            what="the store is being made",
+        )
         first.kill()
         assert first.wait() == -signal.SIGKILL
         assert not made.site.is_done("ceph-osd")

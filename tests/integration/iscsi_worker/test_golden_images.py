@@ -195,7 +195,12 @@ def test_an_image_comes_back_when_its_successor_cannot_take_its_place(
 
 def begun(environ: dict[str, str], world: World, name: str, big: Path) -> subprocess.Popen[bytes]:
     """Begin to import a large file, and return when a part of it is there."""
-    command = [sys.executable, "-m", "colobus", "image", "import", str(big), "--name", name]
+    here = [sys.executable, "-m", "colobus", "image", "import", str(big), "--name", name]
+    command = [
+        "env",
+        "--default-signal=INT",
+        *here,
+    ]  # ignored where the tests run in the background
     begun = subprocess.Popen(
         command, cwd=ROOT, env={**os.environ, **environ}, stderr=subprocess.PIPE
     )
