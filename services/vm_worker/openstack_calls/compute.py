@@ -137,7 +137,8 @@ def _server(found: Any) -> Server:
         name=found.name or "",
         status=found.status or "UNKNOWN",
         # DELETED is shown only while Nova still gives back what the server had: its place, and
-        # its share of the quota (compute manager, `_delete_instance`).
+        # its share of the quota (compute manager, `_delete_instance`); where its host died just
+        # then, for ever, or until it is deleted once more.
         task_state=DELETING if found.status == "DELETED" else found.task_state,
         fault=fault.get("message"),
         metadata=dict(found.metadata or {}),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from services.vm_worker.backend import Project
-from services.vm_worker.cloud_objects import DELETING, FloatingIp, Port
+from services.vm_worker.cloud_objects import FloatingIp, Port
 from services.vm_worker.provisioner.kit import Kit
 from shared.contract.messages import RemoveOrphan
 from shared.contract.problems import Reason
@@ -37,7 +37,8 @@ async def _remove_server(project: Project, kit: Kit, order: RemoveOrphan) -> boo
         return True
     _check(kit.marks.are_only(order.resource_id, found.tags, metadata=found.metadata), order)
     kit.memory.forget("server", order.resource_id)
-    return found.task_state != DELETING and not await project.compute.delete_server(found.id)
+    # Though it may be going: Nova ignores that, unless the host has died over the first time.
+    return not await project.compute.delete_server(found.id)
 
 
 async def _remove_port(project: Project, kit: Kit, order: RemoveOrphan) -> bool:

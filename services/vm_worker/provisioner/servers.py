@@ -136,6 +136,8 @@ async def _keep_one(project: Project, kit: Kit, command: Command[ProvisionVm]) -
     found = await _own(project, kit, command.resource_id)
     living = [server for server in found if server.task_state != DELETING]
     if found and not living:
+        for server in found:
+            await project.compute.delete_server(server.id)
         raise _replacing("An earlier server of this VM is still being removed.")
     ports = await project.network.ports(ids=[command.message.port_id]) if living else []
     holder = ports[0].device_id if ports else ""
@@ -177,7 +179,11 @@ async def living_server(
 async def deprovision_server(
     project: Project, kit: Kit, command: Command[DeprovisionVm]
 ) -> list[str]:
-    """Start deleting the VM's servers; return the ids of those that go, the one named first."""
+    """Start deleting the VM's servers; return the ids of those that go, the one named first.
+
+    Those that are going already are deleted again, which Nova ignores, unless their host has died
+    over it: then it takes up what else would never be done.
+    """
     resource_id, server_id = command.resource_id, command.message.server_id
     sure = not command.message.doubtful
     if sure and server_id and kit.memory.is_sure("server", resource_id, server_id):
@@ -189,7 +195,7 @@ async def deprovision_server(
     going = [
         server
         for server in await _all_of(project, kit, command)
-        if server.task_state == DELETING or await project.compute.delete_server(server.id)
+        if await project.compute.delete_server(server.id)
     ]
     return sorted((server.id for server in going), key=lambda one: one != server_id)
 
