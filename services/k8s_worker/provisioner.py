@@ -165,7 +165,9 @@ async def by_itself(
 async def _keep_one(project: Project, kit: Kit, resource_id: str) -> Cluster | None:
     """Return the resource's cluster, others removed; raises `TemporaryError` while it is going."""
     found = oldest_first(await _own(project, kit, resource_id))
-    if any(one.status == DELETING for one in found):
+    if going := [one for one in found if one.status == DELETING]:
+        for one in going:  # the conductor may have died over it
+            await project.delete_cluster(one.id)
         detail = "An earlier cluster of this resource is still being removed."
         raise TemporaryError(detail, reason=Reason.BACKEND_REFUSED)
     return await keep_first(WORKER, CLUSTER, found, project.delete_cluster)
@@ -200,18 +202,17 @@ async def deprovision_cluster(
     """Start deleting all clusters of the resource, drained; None when there is none.
 
     Returns an id, and what would not go before, also where an earlier worker started it and died
-    before it told. Raises `TemporaryError` while that is on its way.
+    before it told. Raises `TemporaryError` while that is on its way. What is going already is
+    deleted again: Magnum's conductor may have died over it, or made it after all.
     """
     known = command.message.cluster_id
     found = await _own(project, kit, command.resource_id, known)
     left: list[str] = []
     for one in found:
-        going = one.status == DELETING
-        left += await (left_by_another if going else drained)(
+        left += await (left_by_another if one.status == DELETING else drained)(
             project, lookout, one, command.message, command.deadline
         )
-        if not going:
-            await project.delete_cluster(one.id)
+        await project.delete_cluster(one.id)
     if found:
         return found[0].id, left[:MOST_LEFT]
     return (known, [UNTOLD]) if known is not None and given_up(command.message) else None
@@ -227,4 +228,4 @@ async def remove_orphan(project: Project, kit: Kit, order: RemoveOrphan) -> bool
     if not kit.owns(found, order.resource_id):
         detail = f"The cluster {found.id} does not bear the marks of {order.resource_id} alone."
         raise Refused(detail)
-    return found.status != DELETING and not await project.delete_cluster(found.id)
+    return not await project.delete_cluster(found.id)

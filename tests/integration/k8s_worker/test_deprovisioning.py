@@ -105,6 +105,7 @@ async def test_what_was_left_is_named_though_the_worker_died_when_it_had_ordered
     house.cluster = house.add(DELETING)
     given_up = await house.deprovision(draining=LONG_AGO)
     assert given_up == (house.cluster.id, ["Service shop/web"])
+    house.cluster = house.add(DELETING)
     house.server.answers["GET /api/v1/services"] = (503, {"message": "shutting down"})
     given_up = await house.deprovision(draining=LONG_AGO)
     assert given_up is not None
