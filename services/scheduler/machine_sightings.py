@@ -26,8 +26,8 @@ from shared.contract.messages import (
 from shared.contract.problems import Problem, Reason
 from shared.contract.resources import Operation, Phase, Verb
 
-#: The step that offers the disks.
-TARGET = "target"
+#: The step that reserves a node, and the one that offers the disks.
+NODE, TARGET = "node", "target"
 #: The handle that says that its system is told to phone home.
 PHONES_HOME = "phones_home"
 #: The handles that say how far the boot has come, as far as was seen.
