@@ -81,20 +81,24 @@ class _Round:
     def choose(self, one: Waiting) -> Choice:
         share = self.shares[one.tenant]
         names = [name for name in share.places.get(one.sort, ()) if one.needs.place in (None, name)]
-        closed = self._closed(one, names)
-        full = {c: (gate.reason, gate.words) for c, gate in closed.items()}
-        again = {c: gate.not_before for c, gate in closed.items() if not gate.tried}
+        scarce = {
+            name: self.scarce[key] for name in names if (key := one.nodes(name)) in self.scarce
+        }
+        closed = self._closed(scarce) | self._closed(share.gates)  # told of is its tenant's own
         wish = Wish(
-            one.arch, one.refusals, full, again, one.left, one.sort, networked=one.networked
+            arch=one.arch,
+            refusals=one.refusals,
+            full={c: (gate.reason, gate.words) for c, gate in closed.items()},
+            again={c: gate.not_before for c, gate in closed.items() if not gate.tried},
+            left=one.left,
+            scarce=scarce.keys(),
+            sort=one.sort,
+            networked=one.networked,
         )
         return place([self.clouds[name] for name in names if name in self.clouds], wish)
 
-    def _closed(self, one: Waiting, places: Sequence[str]) -> dict[str, Gate]:
-        """What it can't pass, by place; of two gates there its tenant's own is told of."""
-        nodes = {name: one.nodes(name) for name in places}
-        scarce = [(name, self.scarce[key]) for name, key in nodes.items() if key in self.scarce]
-        gates = [*scarce, *self.shares[one.tenant].gates.items()]
-        return {name: gate for name, gate in gates if not gate.open(self.now)}
+    def _closed(self, gates: Mapping[str, Gate]) -> dict[str, Gate]:
+        return {name: gate for name, gate in gates.items() if not gate.open(self.now)}
 
     def admit(self, one: Waiting, choice: Choice) -> None:
         if choice.placement is None:

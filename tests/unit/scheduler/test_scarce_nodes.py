@@ -145,6 +145,21 @@ def test_what_one_metal_has_none_of_another_may_have() -> None:
     assert held.estimated_start == NOW + timedelta(seconds=10)
 
 
+def test_a_metal_that_had_none_of_late_comes_behind_one_that_has_not_said_so() -> None:
+    """Though it may be tried again: it would be a detour. But not behind one that keeps failing."""
+    barn = Candidate(Placement(metal="barn", store="rack"), building=5, limit=9)
+    shares = {"a": share(metals=("lab", "barn"))}
+    ((_, choice),) = run(machines("a", "big"), {BIG: closed(tries=1)}, shares, barn).admitted
+    assert choice.placement is not None
+    assert choice.placement.metal == "barn"
+    assert choice.placement.explanation[0] == (
+        "lab: not chosen: room for 100 of 100 builds, 0 recent failures, had no free node of late"
+    )
+    failing = replace(barn, recent_failures=1)
+    outcome = run(machines("a", "big"), {BIG: closed(tries=1)}, shares, failing)
+    assert outcome.tried_nodes == ((BIG, False),)
+
+
 def test_its_tenants_own_refusal_is_what_it_waits_for_first() -> None:
     """The cloud of its port has no address for it: the node goes to who can use it."""
     quota = Gate(Reason.ADDRESSES_EXHAUSTED, "No more addresses", NOW + timedelta(seconds=9))
