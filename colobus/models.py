@@ -65,6 +65,7 @@ class Reason(OpenEnum):
     NO_METAL = "no_metal"
     NO_FREE_NODE = "no_free_node"
     DEPLOY_FAILED = "deploy_failed"
+    NOT_BOOTED = "not_booted"
     NODE_MAINTENANCE = "node_maintenance"
     REFERENCE_NOT_FOUND = "reference_not_found"
     REFERENCE_NOT_READY = "reference_not_ready"
@@ -220,9 +221,9 @@ class Queue(_Record, frozen=True):
 
     ``estimated_start`` (whole seconds): the request starts about then at the latest, as far as is
     known now: for its tenant's quota, when enough of the tenant's leases have ended for it and for
-    those before it; for a cloud's own quota or rest, and at position 1 only, when the cloud is next
-    tried. None where nothing is known (VMs without a lease, a cloud that is busy), and beyond
-    position 20.
+    those before it; for a cloud's own quota or rest, or a free node of a metal, and at position 1
+    only, when it is next tried. None where nothing is known (VMs without a lease, a cloud that is
+    busy), and beyond position 20.
     """
 
     position: int

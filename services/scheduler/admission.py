@@ -3,7 +3,8 @@ within one.
 
 The next to start is always the head of the queue of the tenant that holds least in proportion to
 its weight. A tenant at its quota waits without holding up the others; a request whose clouds are
-busy, resting or full lets those behind it pass which may use other clouds.
+busy, resting or full lets those behind it pass which may use other clouds. A free node goes to the
+next of all tenants in the same order, and who waits for one lets those pass who want another sort.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from datetime import datetime
 
 from services.scheduler.estimates import quota_starts, shown_start
 from services.scheduler.placement import Candidate, Choice, Wish, place
-from services.scheduler.queues import Held, Share, Waiting
+from services.scheduler.queues import OF_NODES, Gate, Held, Nodes, Share, Waiting
 from shared.contract.problems import Reason
 
 #: What its tenant alone can end: such a request stands in its tenant's queue.
@@ -33,6 +34,8 @@ class Admission:
     held: tuple[Held, ...] = ()
     #: (tenant, cloud) for each that tries a quota which has refused, and whether it was time.
     tried: tuple[tuple[str, str, bool], ...] = ()
+    #: The same of each that tries for a node of which there was none free.
+    tried_nodes: tuple[tuple[Nodes, bool], ...] = ()
     #: Clouds whose rest is over, and which one request now tries.
     probed: tuple[str, ...] = ()
 
@@ -42,12 +45,14 @@ class _Round:
     shares: dict[str, Share]
     clouds: dict[str, Candidate]
     now: datetime
+    scarce: dict[Nodes, Gate] = field(default_factory=dict)
     admitted: list[tuple[str, Choice]] = field(default_factory=list)
     hopeless: list[tuple[str, Choice]] = field(default_factory=list)
     too_large: list[tuple[str, str]] = field(default_factory=list)
     blocked: list[tuple[Waiting, Choice]] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
     tried: list[tuple[str, str, bool]] = field(default_factory=list)
+    tried_nodes: list[tuple[Nodes, bool]] = field(default_factory=list)
     probed: list[str] = field(default_factory=list)
 
     def neediest(self, tenants: Sequence[str]) -> str:
@@ -75,14 +80,25 @@ class _Round:
 
     def choose(self, one: Waiting) -> Choice:
         share = self.shares[one.tenant]
-        closed = {c: gate for c, gate in share.gates.items() if not gate.open(self.now)}
-        full = {c: (gate.reason, gate.words) for c, gate in closed.items()}
-        again = {c: gate.not_before for c, gate in closed.items() if not gate.tried}
-        wish = Wish(
-            one.arch, one.refusals, full, again, one.left, one.sort, networked=one.networked
-        )
         names = [name for name in share.places.get(one.sort, ()) if one.needs.place in (None, name)]
+        scarce = {
+            name: self.scarce[key] for name in names if (key := one.nodes(name)) in self.scarce
+        }
+        closed = self._closed(scarce) | self._closed(share.gates)  # told of is its tenant's own
+        wish = Wish(
+            arch=one.arch,
+            refusals=one.refusals,
+            full={c: (gate.reason, gate.words) for c, gate in closed.items()},
+            again={c: gate.not_before for c, gate in closed.items() if not gate.tried},
+            left=one.left,
+            scarce=scarce.keys(),
+            sort=one.sort,
+            networked=one.networked,
+        )
         return place([self.clouds[name] for name in names if name in self.clouds], wish)
+
+    def _closed(self, gates: Mapping[str, Gate]) -> dict[str, Gate]:
+        return {name: gate for name, gate in gates.items() if not gate.open(self.now)}
 
     def admit(self, one: Waiting, choice: Choice) -> None:
         if choice.placement is None:
@@ -95,6 +111,7 @@ class _Round:
         self.clouds[cloud.place] = replace(cloud, building=cloud.building + 1)
         self._use(one)
         self._try(one.tenant, cloud.place)
+        self._try_nodes(one.nodes(cloud.place))
 
     def _use(self, one: Waiting) -> None:
         share = self.shares[one.tenant]
@@ -108,10 +125,14 @@ class _Round:
         gate = share.gates.get(cloud)
         if gate is None:
             return
-        timely = gate.tries == 0
-        gate = replace(gate, tried=True) if timely else replace(gate, tries=gate.tries - 1)
-        self.shares[tenant] = replace(share, gates={**share.gates, cloud: gate})
-        self.tried.append((tenant, cloud, timely))
+        self.shares[tenant] = replace(share, gates={**share.gates, cloud: gate.passed()})
+        self.tried.append((tenant, cloud, gate.timely))
+
+    def _try_nodes(self, nodes: Nodes) -> None:
+        gate = self.scarce.get(nodes)
+        if gate is not None:
+            self.scarce[nodes] = gate.passed()
+            self.tried_nodes.append((nodes, gate.timely))
 
     def hold(
         self, one: Waiting, reason: Reason, words: str, position: int, start: datetime | None
@@ -133,9 +154,20 @@ class _Round:
         self.hold(one, choice.reason, choice.message, position, start)
 
     def hold_for_capacity(self) -> None:
-        """Those that wait for capacity stand in one queue, by the same fair order."""
+        """Those that wait for capacity stand in one queue, those for the same nodes in another."""
+        alike: dict[tuple[str | None, ...], list[tuple[Waiting, Choice]]] = {}
+        for one, choice in self.blocked:
+            nodes = (one.flavor, one.arch) if choice.reason in OF_NODES else ()
+            alike.setdefault(nodes, []).append((one, choice))
+        shares = self.shares
+        for entries in alike.values():
+            self.shares = dict(shares)
+            self._hold_in_turn(entries)
+
+    def _hold_in_turn(self, entries: Sequence[tuple[Waiting, Choice]]) -> None:
+        """All tenants' together, by the same fair order in which they will start."""
         queues: dict[str, deque[tuple[Waiting, Choice]]] = {}
-        for entry in self.blocked:
+        for entry in entries:
             queues.setdefault(entry[0].tenant, deque()).append(entry)
         position = 0
         while queues:
@@ -153,9 +185,13 @@ def admit(
     shares: Mapping[str, Share],
     clouds: Mapping[str, Candidate],
     now: datetime,
+    scarce: Mapping[Nodes, Gate] | None = None,
 ) -> Admission:
-    """Decide who starts now, who can't start anywhere, and why the others wait."""
-    this = _Round(dict(shares), dict(clouds), now)
+    """Decide who starts now, who can't start anywhere, and why the others wait.
+
+    ``scarce``: nodes of which there was none free.
+    """
+    this = _Round(dict(shares), dict(clouds), now, dict(scarce or {}))
     queues: dict[str, deque[Waiting]] = {}
     positions: dict[str, int] = dict.fromkeys(shares, 0)
     for one in waiting:
@@ -172,6 +208,7 @@ def admit(
         too_large=tuple(this.too_large),
         held=tuple(this.held),
         tried=tuple(this.tried),
+        tried_nodes=tuple(this.tried_nodes),
         probed=tuple(this.probed),
     )
 

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import msgspec
 import structlog
 
-from services.scheduler import admission, cloud_health, full_clouds, workflow
+from services.scheduler import admission, cloud_health, full_clouds, scarce_nodes, workflow
 from services.scheduler.admission import Admission
 from services.scheduler.cloud_health import Health
 from services.scheduler.context import Context, Recording
@@ -108,10 +108,10 @@ async def hold_round(context: Context) -> None:
         told = {row["id"]: row["told"] for row in rows if row["phase"] == Phase.WAITING}
         shares = await _shares(tx, context, waiting)
         known = [one for one in waiting if one.tenant in shares]
-        clouds = await candidates(tx, context)
+        clouds, scarce = await candidates(tx, context), await scarce_nodes.gates(tx)
         faulty: list[ResourceState] = []
         while True:
-            outcome = admission.admit(known, shares, clouds, utc_now())
+            outcome = admission.admit(known, shares, clouds, utc_now(), scarce)
             leaving = _leaving(outcome)
             made, broken = await _decide(recording, context, leaving)
             faulty += broken
@@ -125,6 +125,7 @@ async def hold_round(context: Context) -> None:
         explained = _explain([*faulty, *broken], context)
         recording.send(await record_all(tx, context.ledger, [*made, *held, *explained]))
         await full_clouds.note_tries(tx, outcome.tried)
+        await scarce_nodes.note_tries(tx, outcome.tried_nodes)
         await cloud_health.note_probes(tx, outcome.probed, utc_now())
 
 
@@ -218,6 +219,7 @@ def _waiting(row: Any, named: Mapping[str, Named]) -> Waiting:
         tenant=row["tenant"],
         demand=msgspec.convert(row["demand"], dict[str, int]),
         arch=spec.get("arch"),
+        flavor=spec.get("flavor"),
         refusals=msgspec.convert(row["refusals"] or {}, dict[str, Problem]),
         left=tuple(one["cloud"] for one in row["left_behind"] or ()),
         kind=row["kind"],

@@ -2,8 +2,9 @@
 
 A decision's row, timers, usage and outgoing messages are written in one transaction. Locks are
 taken in one order everywhere: (in a round of admission, and for what grows) admission's advisory
-lock, then resources (a round skips those that are locked), then the tenant's advisory lock, under
-which its usage is changed; so replicas never wait for each other in a circle.
+lock, then resources (a round skips those that are locked), then the tenants' advisory locks, under
+which their usage is changed, then the nodes' one (`scarce_nodes`); so replicas never wait for each
+other in a circle.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from itertools import groupby
 import msgspec
 from asyncpg import Record
 
-from services.scheduler import dependents, full_clouds
+from services.scheduler import dependents, full_clouds, scarce_nodes
 from services.scheduler.growing import demand
 from services.scheduler.metrics import note_change
 from services.scheduler.setbacks import Setbacks
@@ -148,7 +149,8 @@ class Ledger:
     ) -> None:
         """Record these in order, the same resource perhaps twice.
 
-        Tenants' locks are taken in the order of their names, however many are concerned.
+        Tenants' locks are taken in the order of their names, however many are concerned, and the
+        nodes' lock after the last of them.
         """
         changed = [(before, one.state) for before, one in decided if one.state != before]
         if changed:
@@ -160,6 +162,7 @@ class Ledger:
             for before, after in theirs:
                 await full_clouds.follow(tx, before, after)
                 note_change(before.resource, after.resource)
+        await scarce_nodes.follow(tx, changed)
         await write_timers(tx, [decision for _, decision in decided])
 
     def messages(self, before: ResourceState, decision: Decision) -> list[OutgoingMessage]:

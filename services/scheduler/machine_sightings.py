@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+import msgspec
+
 from services.scheduler.definitions import Sighting
 from services.scheduler.state import ResourceState
 from shared.contract.messages import (
@@ -26,8 +28,8 @@ from shared.contract.messages import (
 from shared.contract.problems import Problem, Reason
 from shared.contract.resources import Operation, Phase, Verb
 
-#: The step that offers the disks.
-TARGET = "target"
+#: The step that reserves a node, and the one that offers the disks.
+NODE, TARGET = "node", "target"
 #: The handle that says that its system is told to phone home.
 PHONES_HOME = "phones_home"
 #: The handles that say how far the boot has come, as far as was seen.
@@ -126,10 +128,18 @@ def booted(state: ResourceState, seen: Seen) -> Sighting:
     if up and state.handles.get(_DEPLOYED):
         return Sighting(done=True)
     if seen.systems and phones:
-        return Sighting(unproven=True, handles={_REACHED: "yes", _LOGGED_IN: "yes"})
+        return _unproven(state, _REACHED, _LOGGED_IN)
     if seen.initiators:
-        return Sighting(unproven=True, handles={_REACHED: "yes"})
-    return Sighting(unproven=bool(state.handles.get(_DEPLOYED)))
+        return _unproven(state, _REACHED)
+    return _unproven(state) if state.handles.get(_DEPLOYED) else Sighting()
+
+
+def _unproven(state: ResourceState, *came_to: str, **outputs: Any) -> Sighting:
+    """It has come so far, and no further: which is told once Ironic has switched it on."""
+    handles = dict.fromkeys(came_to, "yes")
+    now = msgspec.structs.replace(state, handles={**state.handles, **handles})
+    why = (Reason.NOT_BOOTED, so_far(now)) if now.handles.get(_DEPLOYED) else None
+    return Sighting(unproven=True, why=why, handles=handles, outputs=outputs)
 
 
 def _deployed(state: ResourceState, seen: MachineObserved) -> Sighting:
@@ -139,7 +149,7 @@ def _deployed(state: ResourceState, seen: MachineObserved) -> Sighting:
         )
         return Sighting(failed=(Reason.REMOVED_EXTERNALLY, problem))
     if seen.provision_state == "active":
-        return Sighting(unproven=True, handles={_DEPLOYED: "yes"}, outputs=outputs_of(state, seen))
+        return _unproven(state, _DEPLOYED, **outputs_of(state, seen))
     if seen.provision_state in _BROKEN:
         detail = seen.last_error or f"Ironic says {seen.provision_state} and gives no reason."
         problem = Problem(title="Deploy failed", detail=detail, retryable=True)

@@ -16,6 +16,7 @@ from services.scheduler.definitions import (
     WorkflowDefinition,
 )
 from services.scheduler.machine_sightings import (
+    NODE,
     PHONES_HOME,
     TARGET,
     booted,
@@ -173,7 +174,7 @@ MACHINE_WORKFLOW = WorkflowDefinition(
     worker=WORKER,
     steps=(
         StepDefinition(
-            name="node",
+            name=NODE,
             worker=WORKER,
             make=_reserve,
             made_by={NodeReserved: _reserved},
@@ -214,7 +215,7 @@ MACHINE_WORKFLOW = WorkflowDefinition(
             name="boot",
             worker=WORKER,
             # A floating IP that can't be had sends it back into the queue: not once it is on.
-            after=("node", TARGET, PORT, FLOATING_IP),
+            after=(NODE, TARGET, PORT, FLOATING_IP),
             make=_deploy,
             made_by={MachineDeployStarted: lambda _: Absorbed(done=False)},
             sees_made=booted,

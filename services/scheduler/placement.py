@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -85,6 +85,8 @@ class Wish:
     full: Mapping[str, tuple[Reason, str]] = field(default_factory=dict)
     again: Mapping[str, datetime] = field(default_factory=dict)
     left: Sequence[str] = ()
+    #: Metals that had no such node free when one was last tried for.
+    scarce: Collection[str] = ()
     sort: Sort = Sort.CLOUD
     #: It says something of networks, which not every metal has.
     networked: bool = False
@@ -102,6 +104,8 @@ class Judgement:
     words: str
     reason: Reason = Reason.NO_CAPACITY
     until: datetime | None = None
+    #: It may be tried, and may well refuse again.
+    scarce: bool = False
 
     @property
     def line(self) -> str:
@@ -129,6 +133,7 @@ class Choice:
 def place(candidates: Sequence[Candidate], wish: Wish | None = None) -> Choice:
     """Choose the cloud with the fewest recent failures, then the most room, then the first.
 
+    A metal that had no free node of late comes behind others that have failed no more often.
     One whose rest is over comes before all others, for the one request that tries it.
     """
     wish = wish or Wish()
@@ -144,9 +149,9 @@ def place(candidates: Sequence[Candidate], wish: Wish | None = None) -> Choice:
     return Choice(placement, others)
 
 
-def _preference(one: Judgement) -> tuple[bool, int, int]:
+def _preference(one: Judgement) -> tuple[bool, int, bool, int]:
     probe = one.standing is Standing.PROBE
-    return not probe, one.candidate.recent_failures, -one.candidate.free
+    return not probe, one.candidate.recent_failures, one.scarce, -one.candidate.free
 
 
 def _explain(one: Judgement, best: Judgement) -> str:
@@ -207,7 +212,9 @@ def judge(one: Candidate, wish: Wish) -> Judgement:
         f"room for {one.free} of {one.limit} builds, "
         f"{one.recent_failures} recent failure{'' if one.recent_failures == 1 else 's'}"
     )
-    return Judgement(one, Standing.FREE, words)
+    scarce = one.place in wish.scarce
+    words += ", had no free node of late" if scarce else ""
+    return Judgement(one, Standing.FREE, words, scarce=scarce)
 
 
 def _lacks(one: Candidate, arch: str) -> str | None:

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from services.scheduler.estimates import Return
 from services.scheduler.needs import NOTHING_NEEDED, Needs
 from shared.contract.kinds import KINDS, SIZES
 from shared.contract.problems import Problem, Reason
 from shared.contract.resources import Sort
+
+#: Refusals for want of a node, which no tenant has for itself.
+OF_NODES = frozenset({Reason.NO_FREE_NODE, Reason.NODE_MAINTENANCE})
+
+
+class Nodes(NamedTuple):
+    """The nodes among which a metal's Ironic chooses one for a machine; ``arch`` "": any."""
+
+    metal: str
+    flavor: str
+    arch: str = ""
 
 
 @dataclass(frozen=True)
@@ -26,6 +38,7 @@ class Waiting:
     tenant: str
     demand: Mapping[str, int]
     arch: str | None = None
+    flavor: str | None = None
     refusals: Mapping[str, Problem] = field(default_factory=dict)
     left: tuple[str, ...] = ()
     kind: str = "vm"
@@ -38,11 +51,16 @@ class Waiting:
         """The sort of place that it is put on."""
         return KINDS[self.kind].sort
 
+    def nodes(self, place: str) -> Nodes:
+        """What it would have of a place, where that is a metal."""
+        return Nodes(place, self.flavor or "", self.arch or "")
+
 
 @dataclass(frozen=True)
 class Gate:
-    """A cloud's own quota has refused this tenant; ``reason`` and ``words`` are the cloud's.
+    """A cloud's own quota has refused a tenant, or a metal has had no free node for anybody.
 
+    ``reason`` and ``words`` are the backend's.
     ``tries`` requests may try again now (one for each that ended there or found room since), and
     one more at ``not_before``: the quota may be used by others than us.
     """
@@ -57,6 +75,15 @@ class Gate:
     def open(self, now: datetime) -> bool:
         """Tell whether one may try."""
         return self.tries > 0 or (self.not_before <= now and not self.tried)
+
+    @property
+    def timely(self) -> bool:
+        """Whoever tries now does so because it is time."""
+        return self.tries == 0
+
+    def passed(self) -> Gate:
+        """It, when one more tries now."""
+        return replace(self, tried=True) if self.timely else replace(self, tries=self.tries - 1)
 
 
 @dataclass(frozen=True)

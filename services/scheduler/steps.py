@@ -177,7 +177,7 @@ def see(walk: Walk, step: StepDefinition, seen: Message) -> None:
     elif sighting.unproven:
         walk.keep(sighting.handles, sighting.outputs)
         walk.change_progress(step.name, unproven=True)
-        if sighting.why is not None and walk.state.phase is Phase.PROVISIONING:
+        if sighting.why and walk.state.phase is Phase.PROVISIONING and not _is_held_up(walk):
             walk.explain(*sighting.why)
 
 
@@ -203,10 +203,13 @@ def _finish(walk: Walk, step: StepDefinition, state: StepState) -> None:
 
 def _clear_passing_reason(walk: Walk) -> None:
     """What held the resource up is over, unless another step is still being held up."""
-    retrying = any(walk.progress(step.name).failures for step in walk.wanted())
-    if walk.state.phase in {Phase.PROVISIONING, Phase.DEPROVISIONING} and not retrying:
+    if walk.state.phase in {Phase.PROVISIONING, Phase.DEPROVISIONING} and not _is_held_up(walk):
         ending = walk.state.ending
         walk.explain(ending.reason if ending else None)
+
+
+def _is_held_up(walk: Walk) -> bool:
+    return any(walk.progress(step.name).failures for step in walk.wanted())
 
 
 def retry(walk: Walk, step: StepDefinition, resting: Collection[str] = ()) -> None:

@@ -50,6 +50,7 @@ class Reason(enum.StrEnum):
     NO_METAL = "no_metal"
     NO_FREE_NODE = "no_free_node"
     DEPLOY_FAILED = "deploy_failed"
+    NOT_BOOTED = "not_booted"
     NODE_MAINTENANCE = "node_maintenance"
     REFERENCE_NOT_FOUND = "reference_not_found"
     REFERENCE_NOT_READY = "reference_not_ready"

@@ -13,7 +13,7 @@ import pytest
 from colobus.client import Client
 from colobus.models import CreateVm, Phase, Reason, Resource
 from devcloud.components.catalog import COMPUTE_QUOTA
-from services.scheduler.full_clouds import WAITS
+from services.scheduler.gate_rows import WAITS
 from tests.end_to_end.two_clouds import ONE, SMALL, TWO, TwoClouds, cloud_of, delete_all, said_of
 from tests.support.cloud import NOTHING, Cloud
 from tests.support.conditions import eventually

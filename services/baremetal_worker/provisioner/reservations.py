@@ -40,7 +40,7 @@ async def reserve_node(
     node, allocation = await _chosen(metal, kit, allocation, time.monotonic() - began)
     if allocation.state == _ERROR:
         await metal.deallocate(allocation.id)  # else its name stays taken
-        raise why_none(wanted, await metal.nodes(wanted.resource_class), allocation.last_error)
+        raise why_none(wanted, await metal.nodes(wanted.resource_class), words_of(allocation))
     if node is None:
         detail = f"Ironic has not chosen a node yet; the allocation is {allocation.state}."
         raise TemporaryError(detail, reason=Reason.IN_USE, retry_after=2)
@@ -100,6 +100,11 @@ async def _chosen(
             raise TemporaryError(detail, reason=Reason.IN_USE, retry_after=1)
         allocation = found
     return None, allocation
+
+
+def words_of(failed: Allocation) -> str:
+    """Return Ironic's words without the allocation's id: other tenants' machines wait with them."""
+    return failed.last_error.rpartition(f"{failed.id}: ")[2]
 
 
 def why_none(wanted: NewAllocation, nodes: Sequence[Node], words: str) -> ColobusError:

@@ -6,7 +6,7 @@ import psycopg
 
 
 def test_there_is_nothing_that_nobody_uses(ledger_dsn: str) -> None:
-    """A cloud's refusals are in ``full_clouds``, not in what that took the place of."""
+    """Refusals are in ``full_clouds`` and ``scarce_nodes``, not in what those took the place of."""
     with psycopg.connect(ledger_dsn) as connection:
         rows = connection.execute(
             "SELECT table_name, column_name FROM information_schema.columns"
@@ -14,5 +14,6 @@ def test_there_is_nothing_that_nobody_uses(ledger_dsn: str) -> None:
         ).fetchall()
     columns = set(rows)
     assert ("full_clouds", "not_before") in columns
+    assert ("scarce_nodes", "not_before") in columns
     assert ("resources", "not_before") not in columns
     assert "releases" not in {table for table, _ in columns}

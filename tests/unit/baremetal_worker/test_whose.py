@@ -8,9 +8,15 @@ from typing import Any
 import pytest
 
 from services.baremetal_worker.marks import Marks, Owner
-from services.baremetal_worker.node_objects import Connector, NewAllocation, Node, Target
+from services.baremetal_worker.node_objects import (
+    Allocation,
+    Connector,
+    NewAllocation,
+    Node,
+    Target,
+)
 from services.baremetal_worker.provisioner.belonging import Disk, is_left_of, is_reserved_by
-from services.baremetal_worker.provisioner.reservations import why_none
+from services.baremetal_worker.provisioner.reservations import why_none, words_of
 from services.baremetal_worker.provisioner.taking_down import is_quarantined, quarantine_words
 from shared.contract.problems import Reason
 
@@ -96,6 +102,19 @@ def test_it_is_said_why_there_is_none(nodes: list[Node], reason: Reason, retryab
     assert (error.reason, error.retryable) == (reason, retryable)
     assert "no available nodes" in error.detail
     assert ("metal-2: a fan" in error.detail) is (reason == Reason.NODE_MAINTENANCE)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("Failed to process allocation a-1: no available nodes.", "no available nodes."),
+        ("Ironic was restarted", "Ironic was restarted"),
+        ("", ""),
+    ],
+)
+def test_the_allocation_that_failed_is_not_named(words: str, told: str) -> None:
+    """Whoever waits for such a node reads it; and else it would be news each time."""
+    assert words_of(Allocation("a-1", "machine-1", "error", last_error=words)) == told
 
 
 def test_a_quarantine_is_known_by_its_reason() -> None:

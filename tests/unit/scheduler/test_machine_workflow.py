@@ -229,11 +229,47 @@ def test_who_is_too_late_is_told_how_far_it_came(seen: tuple[str, ...], words: s
         machine.firmware()
     if "silent" in seen:
         machine.store(initiators=(INITIATOR,), systems=(INITIATOR,), phoned_home=False)
+    told_so = (Reason.NOT_BOOTED, words) if seen else (None, None)
+    assert (machine.reason(), machine.status.message) == told_so
     machine.ring("deadline")
     error = machine.state.ending
     assert error is not None
     assert error.problem is not None
     assert error.problem.detail == f"Not active within 60 s of the request. {words}"
+
+
+def test_what_is_told_of_a_boot_is_told_once_and_is_over_when_it_is_up() -> None:
+    """Each look at it that shows the same is no news."""
+    machine = Machine()
+    machine.work()
+    machine.ironic("active")
+    machine.firmware()
+    revision = machine.state.resource.revision
+    for _ in range(2):
+        machine.ironic("active")
+        machine.firmware()
+    assert machine.state.resource.revision == revision
+    machine.system()
+    assert (machine.phase(), machine.reason(), machine.status.message) == (
+        Phase.ACTIVE,
+        None,
+        None,
+    )
+
+
+def test_what_holds_a_boot_up_is_told_before_how_far_it_has_come() -> None:
+    """The gateway that lost its disk is away: the firmware's silence follows from it."""
+    machine = Machine()
+    machine.work()
+    machine.ironic("active")
+    machine.store(offered=False)
+    machine.fail(Reason.BACKEND_UNAVAILABLE, retryable=True, detail="away", command="ExportDisks")
+    machine.ironic("active")
+    assert (machine.reason(), machine.status.message) == (Reason.BACKEND_UNAVAILABLE, "away")
+    machine.ring("retry/target")
+    machine.work()
+    machine.ironic("active")
+    assert machine.reason() is Reason.NOT_BOOTED
 
 
 def test_a_deployment_that_fails_is_undone_from_the_end() -> None:
