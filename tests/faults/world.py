@@ -20,7 +20,7 @@ from services.admin.environment import environment_of
 from tests.faults.bare_metal import BareMetal
 from tests.faults.default_networks import default_networks, projects_of, wrong
 from tests.faults.plan import QUOTAS, Wares
-from tests.faults.schedule import CABLES, COMPONENTS
+from tests.faults.schedule import CABLES, COMPONENTS, PAIRS
 from tests.faults.trees import below, resume
 from tests.faults.works import Works
 from tests.support import devcloud
@@ -32,8 +32,6 @@ from tests.support.webhooks import Receiver, receiving
 
 #: What must run of the cloud, with what these require.
 PARTS = ("catalog", "nova", "rabbitmq", "postgresql")
-#: Two replicas of each service.
-PAIRS = (*SERVICES, *(f"{service}.2" for service in SERVICES))
 _DUPLICATES = "colobus_worker_duplicates_removed_total"
 #: Short enough that what a killed sender had claimed is tried again within the test's patience.
 _WEBHOOKS = {"COLOBUS_WEBHOOK_TIMEOUT": "4", "COLOBUS_WEBHOOK_LEASE": "8"}
