@@ -36,13 +36,15 @@ Ask = Callable[[str], Awaitable[None]]
 class Passages:
     """When each request was sent, and when its sender was told of its end. Pure.
 
-    All times are in seconds of one clock; ``until`` is when nobody waited any more.
+    All times are in seconds of one clock; ``until`` is when nobody waited any more. ``held``: from
+    when to when none was sent, nor on its way.
     """
 
     begun: float
     sent: dict[str, float] = field(default_factory=dict)
     told: dict[str, float] = field(default_factory=dict)
     until: float = 0
+    held: list[tuple[float, float]] = field(default_factory=list)
 
     @property
     def lost(self) -> list[str]:
@@ -58,9 +60,10 @@ class Passages:
 
     @property
     def silence(self) -> float:
-        """The longest time in which none was told."""
-        at = [self.begun, *sorted(self.told.values()), self.until]
-        return max(later - earlier for earlier, later in itertools.pairwise(at))
+        """The longest time in which none was told, but for when none was sent."""
+        at = sorted([self.begun, *self.told.values(), *itertools.chain(*self.held), self.until])
+        pauses = [pause for pause in itertools.pairwise(at) if pause not in self.held]
+        return max((later - earlier for earlier, later in pauses), default=0)
 
     def wrong(self, bound: float) -> Iterator[str]:
         """Yield what is too long, lost, or was never tried."""
@@ -84,6 +87,8 @@ class Probe:
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
         self._on_their_way: set[asyncio.Task[None]] = set()
+        self._goes_on = asyncio.Event()
+        self._goes_on.set()
         self.passages = Passages(time.monotonic())
 
     @asynccontextmanager
@@ -97,8 +102,7 @@ class Probe:
         try:
             async with meanwhile(self._go_on()):
                 yield
-            if self._on_their_way:
-                await asyncio.wait(self._on_their_way, timeout=LAST_NEWS)
+            await self._last_news()
         finally:
             passages.until = time.monotonic()
             for task in self._on_their_way:
@@ -108,8 +112,27 @@ class Probe:
             if isinstance(result, Exception):
                 raise result
 
+    @asynccontextmanager
+    async def quiet(self) -> AsyncIterator[None]:
+        """Wait for those that are on their way, and send none until the end."""
+        self._goes_on.clear()
+        try:
+            await self._last_news()
+            since = time.monotonic()
+            try:
+                yield
+            finally:
+                self.passages.held.append((since, time.monotonic()))
+        finally:
+            self._goes_on.set()
+
+    async def _last_news(self) -> None:
+        if self._on_their_way:
+            await asyncio.wait(self._on_their_way, timeout=LAST_NEWS)
+
     async def _go_on(self) -> None:
         while True:
+            await self._goes_on.wait()
             self._on_their_way.add(asyncio.create_task(self._send(str(uuid.uuid4()))))
             await asyncio.sleep(INTERVAL)
 
@@ -164,6 +187,12 @@ class Ways:
     reads: Pause
     writes: Probe
     bus: Probe
+
+    @asynccontextmanager
+    async def quiet(self) -> AsyncIterator[None]:
+        """Have no write on its way: no figure of a queue says whose messages are in it."""
+        async with self.writes.quiet(), self.bus.quiet():
+            yield
 
     def wrong(self, bound: float) -> list[str]:
         """Return where there was a pause of ``bound`` seconds, or something was lost."""

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -137,7 +137,9 @@ async def _run(world: World, plans: list[Plan], result: Result, bring: Bring) ->
                     result.note("all is gone" if unmade else "all is at rest")
                     await saboteur.mended(1 if unmade else MADE)
                 result.settled = max(0.0, at_rest - saboteur.last_mended)
-                judged = await _judged(burst, before, result.faults, unsettled, unmade=unmade)
+                # Only when all is unmade are the queues to be empty.
+                async with world.quiet() if unmade else nullcontext():
+                    judged = await _judged(burst, before, result.faults, unsettled, unmade=unmade)
                 result.findings += judge(judged)
                 result.note("the census is taken")
                 if not unmade:

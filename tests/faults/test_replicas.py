@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,11 +106,17 @@ def _plans(name: str, bigtop: int, openlab: int) -> list[Plan]:
     ]
 
 
-def _all_ways(pairs: Pairs) -> AbstractAsyncContextManager[Ways]:
+@asynccontextmanager
+async def _all_ways(pairs: Pairs) -> AsyncIterator[Ways]:
     """Reads and writes while something goes wrong."""
-    colobus = pairs.world.colobus
-    urls = _at_all_nodes(colobus.amqp_url(PROBER), pairs.brokers)
-    return all_ways(pairs.world.url, colobus.tokens, urls)
+    world = pairs.world
+    urls = _at_all_nodes(world.colobus.amqp_url(PROBER), pairs.brokers)
+    async with all_ways(world.url, world.colobus.tokens, urls) as ways:
+        world.quiet = ways.quiet
+        try:
+            yield ways
+        finally:
+            world.quiet = nullcontext
 
 
 def _judge(

@@ -6,8 +6,13 @@ import asyncio
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,7 +48,8 @@ class World:
 
     ``duplicates``: {what: how many second objects the workers have found and removed};
     ``gave_up``: the services that were to be killed, and had ended by themselves before. ``works``:
-    what makes something else than VMs; None where only those are made.
+    what makes something else than VMs; None where only those are made. ``quiet`` has nothing sent
+    beside the burst as long as it is entered.
     """
 
     colobus: Installation
@@ -54,6 +60,7 @@ class World:
     duplicates: Counter[str] = field(default_factory=Counter)
     gave_up: list[str] = field(default_factory=list)
     works: Works | None = None
+    quiet: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
     _abandoned: bool = False
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -46,6 +47,14 @@ def test_a_pause_of_all_is_told_wherever_it_was() -> None:
         assert _wrong(passages) == "for 31.0 s none came through"
 
 
+def test_while_none_was_sent_none_can_be_missed() -> None:
+    """But what was missed before and after it is."""
+    told = {"a": 1.0, "b": 52.0}
+    passages = Passages(0, sent={"a": 0.5, "b": 51.5}, told=told, until=53, held=[(2, 50)])
+    assert _wrong(passages) == ""
+    assert passages.silence == 2
+
+
 def test_nothing_sent_is_no_good_measure() -> None:
     """Else a probe that never began would find nothing wrong."""
     assert _wrong(Passages(0, until=1)) == "none was ever sent"
@@ -78,6 +87,40 @@ async def test_a_probe_sends_on_whatever_hangs_and_waits_for_it_at_the_end(
     assert list(probe.passages.sent) == asked
     assert probe.passages.lost == asked[:1]
     assert set(probe.passages.told) == set(asked[1:])
+
+
+@pytest.mark.asyncio
+async def test_a_probe_that_is_held_has_nothing_on_its_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was sent is told first; then nothing is sent until it goes on."""
+    monkeypatch.setattr("tests.faults.probes.INTERVAL", 0.01)
+    let_go = asyncio.Event()
+
+    async def ask(key: str) -> None:
+        assert key
+        await let_go.wait()
+
+    def more_than(count: int) -> Callable[[], Awaitable[bool]]:
+        async def sent() -> bool:
+            return len(probe.passages.sent) > count
+
+        return sent
+
+    probe = Probe(ask)
+    async with probe.measuring():
+        await eventually(more_than(2), what="some are sent")
+        assert not probe.passages.told
+        asyncio.get_running_loop().call_later(0.05, let_go.set)
+        async with probe.quiet():
+            sent = len(probe.passages.sent)
+            assert not probe.passages.lost
+            await asyncio.sleep(0.05)  # several more would be sent
+            assert len(probe.passages.sent) == sent
+        await eventually(more_than(sent), what="it goes on")
+    ((since, to),) = probe.passages.held
+    assert to - since >= 0.05
+    assert not any(since < at < to for at in probe.passages.sent.values())
 
 
 @pytest.mark.asyncio
