@@ -19,10 +19,6 @@ MACHINE_QUOTAS = {
     "openlab": {"machines": 5, "volume_gib": 100},
 }
 NODES = 9
-#: Whose requests go the whole way and hold nothing (`probes`): of a quota of none the scheduler
-#: itself ends each, whatever goes on in any cloud. Bursts, evidence and census leave it out.
-PROBER = "prober"
-PROBER_QUOTA = {"vms": 0}
 #: What a VM has to be ready in when Nova itself may lose its build, in seconds: nothing but a
 #: deadline ends the wait for a server that stays in BUILD for ever. What is ours must fit in, or it
 #: would be taken for Nova's: a lost answer costs three minutes, and may be that of the VM whose
@@ -43,6 +39,10 @@ _ORCHESTRATED = {
     "bigtop": {"stack": ("KEEP", "KEEP", "AT_ONCE", "IN_BUILD"), "cluster": ("KEEP", "IN_BUILD")},
     "openlab": {"stack": ("KEEP", "HURRY"), "cluster": ("KEEP",)},
 }
+#: Whose requests go the whole way and hold nothing (`probes`): of a quota of none the scheduler
+#: itself ends each, whatever goes on in any cloud. Bursts, evidence and census leave it out.
+PROBER = "prober"
+PROBER_QUOTA = {"vms": 0}
 
 
 class Ending(enum.StrEnum):
