@@ -84,11 +84,11 @@ test-fast: init ## unit, contract, and integration against RabbitMQ and PostgreS
 SEED ?= 1
 COUNT ?= 100
 OF ?= seeds
-faults: init ## a burst under the faults of one seed: make faults SEED=17 [OF=machines|stacks]
+faults: init ## a burst under the faults of one seed: make faults SEED=17 [OF=machines|stacks|replicas]
 	$(PY) -m tests.faults.schedule $(SEED) $(OF)
 	COLOBUS_FAULT_SEEDS=$(SEED) $(PY) -m pytest tests/faults/test_$(OF).py
 
-soak: init ## the same under a hundred seeds: make soak COUNT=100 [OF=machines|stacks]
+soak: init ## the same under a hundred seeds: make soak COUNT=100 [OF=machines|stacks|replicas]
 	COLOBUS_FAULT_SEEDS=1-$(COUNT) $(PY) -m pytest tests/faults/test_$(OF).py
 
 bench: init ## side-by-side measurements; NAME=accept for one, ROUNDS=5

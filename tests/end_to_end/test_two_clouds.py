@@ -6,7 +6,6 @@ import itertools
 import secrets
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
 
 import pytest
 
@@ -20,34 +19,17 @@ from tests.support.conditions import eventually
 from tests.support.installation import installation
 
 QUOTAS = {"bigtop": {"vms": 20, "floating_ips": 8}, "openlab": {"vms": 4}}
-SERVICE_USER = "colobus"
 #: A VM that goes to a second cloud is made twice, each time with a network of its own.
 pytestmark = pytest.mark.timeout(3600)
-
-
-@contextmanager
-def _project(cloud: Cloud) -> Iterator[str]:
-    """A project of the test's own on the first cloud: its quota is nobody else's."""
-    identity, network = cloud.admin.identity, cloud.admin.network
-    project = identity.create_project(
-        name=f"two-clouds-{secrets.token_hex(4)}", domain_id="default"
-    )
-    cloud.admin.compute.update_quota_set(project.id, **COMPUTE_QUOTA)
-    member = identity.find_role("member", ignore_missing=False)
-    identity.assign_project_role_to_user(project, identity.find_user(SERVICE_USER), member)
-    try:
-        yield project.id
-    finally:
-        for group in network.security_groups(project_id=project.id):
-            network.delete_security_group(group)
-        identity.delete_project(project)
 
 
 @pytest.fixture(scope="module")
 def two(both: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoClouds]:
     """An installation whose tenant bigtop is on both clouds, openlab on the first only."""
     folder = tmp_path_factory.mktemp("two")
-    with _project(Cloud(both, "nobody")) as own:
+    cloud = Cloud(both, "nobody")
+    with cloud.project("two-clouds") as own:  # its quota is nobody else's
+        cloud.admin.compute.update_quota_set(own, **COMPUTE_QUOTA)
         projects = {ONE: own, TWO: both["DEVCLOUD_TWO_PROJECT_ID_BIGTOP"]}
         archs = {ONE: ["x86_64"], TWO: ["aarch64"]}
         options = {"projects": {"bigtop": projects}, "archs": archs}

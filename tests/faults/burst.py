@@ -8,14 +8,12 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-import aiormq
-
 from colobus.client import Client
 from colobus.models import Phase, Resource, TimelineEvent
-from tests.faults.plan import PATIENCE_WITH_NOVA, Ending, Plan
+from tests.faults.plan import PATIENCE_WITH_NOVA, PROBER, Ending, Plan
 from tests.faults.schedule import MADE
 from tests.faults.world import World
-from tests.support.ci import CiSystem, accepted
+from tests.support.ci import CiSystem, accepted, until_done
 
 #: How long all requesters go on trying, and wait for their VMs to come to rest, in seconds: once
 #: for all that is made, and once for its deletion. Behind the deadline of a VM there is time enough
@@ -155,15 +153,14 @@ class Burst:
 
     async def _by_bus(self, plan: Plan) -> str:
         """Publish the same event until it is answered, which is all that a CI system has to do."""
-        url = self.world.colobus.amqp_url(plan.tenant)
         event = plan.event(self.world.receiver.url(), self.world.wares)
-        while True:
-            # TimeoutError is an OSError; how long this may go on is said for all of the VM's making
-            with contextlib.suppress(OSError, aiormq.AMQPError):
-                async with asyncio.timeout(10), CiSystem.of(plan.tenant, url) as ci:
-                    answer = await ci.ask(event, id=plan.key, source="/ci/faults")
-                    return str(accepted(answer)["id"])
-            await asyncio.sleep(0.5)
+
+        async def ask(ci: CiSystem) -> str:
+            answer = await ci.ask(event, id=plan.key, source="/ci/faults")
+            return str(accepted(answer)["id"])
+
+        # How long this may go on is said for all of the VM's making.
+        return await until_done(plan.tenant, [self.world.colobus.amqp_url(plan.tenant)], ask)
 
     async def _unmake(self, plan: Plan) -> None:
         vm = self.id_of(plan)
@@ -208,6 +205,7 @@ async def a_burst(
                 Client(world.url, token=token, retry_for=PATIENCE, timeout=10)
             )
             for tenant, token in world.colobus.tokens.items()
+            if tenant != PROBER
         }
         burst = Burst(world, plans, clients, Progress(len(plans)), positions, note)
         following = [asyncio.create_task(burst.follow(tenant)) for tenant in clients]

@@ -20,6 +20,7 @@ from tests.faults.burst import Burst
 from tests.faults.census import NETWORKED
 from tests.faults.default_networks import default_networks
 from tests.faults.facts import Evidence, Held, Instance, Reservation, Row, Told
+from tests.faults.plan import PROBER
 from tests.faults.queues import queued
 from tests.faults.schedule import Fault, losers
 from tests.faults.world import World
@@ -33,7 +34,13 @@ OUT = (
     SDKException,
     KeystoneClientException,
 )
-#: What should have passed when everything is at rest. ``$1``: ids of the seeds before.
+#: The requests of the `PROBER`: some are on their way whenever one looks.
+_PROBES = """
+    SELECT id FROM scheduler.resources WHERE tenant = $1
+    UNION SELECT id FROM front_door.resources WHERE tenant = $1
+    UNION SELECT resource_id FROM front_door.requests WHERE tenant = $1"""
+#: What should have passed when everything is at rest. ``$1``: ids of the seeds before, and of
+#: probes.
 _LEFT_OVER = {
     "timers of resources that rest": """
         SELECT count(*) FROM scheduler.timers t JOIN scheduler.resources r ON r.id = t.resource_id
@@ -46,7 +53,9 @@ _LEFT_OVER = {
         SELECT count(*) FROM scheduler.resources r,
             jsonb_array_elements(r.state->'resource'->'status'->'steps') s
         WHERE r.id <> ALL($1) AND s->>'state' IN ('running', 'retrying', 'undoing')""",
-    "rows in the scheduler's outbox": "SELECT count(*) FROM scheduler.outbox",
+    "rows in the scheduler's outbox": f"""
+        SELECT count(*) FROM scheduler.outbox
+        WHERE convert_from(body, 'UTF8')::json->>'tenant' IS DISTINCT FROM '{PROBER}'""",
     "rows in the webhook worker's outbox": "SELECT count(*) FROM webhook_worker.outbox",
     "requests without a confirm": """
         SELECT count(*) FROM front_door.requests
@@ -86,6 +95,45 @@ async def look_before(world: World) -> Before:
     )
 
 
+@dataclass(frozen=True)
+class Books:
+    """What PostgreSQL says, at one instant, without what is the prober's.
+
+    ``rows``: {row of the ledger: what it demands}; ``accepted``: {what its backend calls it:
+    resource}. ``usage`` is everybody's: the prober's requests must hold nothing.
+    """
+
+    rows: dict[Row, dict[str, int]]
+    read_model: tuple[Row, ...]
+    timeline: tuple[Told, ...]
+    usage: dict[tuple[str, str], int]
+    accepted: dict[str, str]
+    reservations: tuple[Reservation, ...]
+    networked: frozenset[str]
+    left_over: dict[str, int]
+
+
+async def look_into_books(dsn: str, before: Before) -> Books:
+    """Read the tables of all services in one snapshot: a probe is in all of them, or in none."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            probes = [row["id"] for row in await connection.fetch(_PROBES, PROBER)]
+            before = replace(before, ids=before.ids.union(probes))
+            return Books(
+                rows=await _resources(connection, before),
+                read_model=await _read_model(connection, before),
+                timeline=await _timeline(connection, before),
+                usage=await _usage(connection),
+                accepted=await _accepted(connection, before),
+                reservations=tuple(await _reservations(connection, before)),
+                networked=await _networked(connection),
+                left_over=await _left_over(connection, before),
+            )
+    finally:
+        await connection.close()
+
+
 async def gather(
     burst: Burst,
     before: Before,
@@ -96,19 +144,7 @@ async def gather(
 ) -> Evidence:
     """Return everything that there is to be judged."""
     world = burst.world
-    connection = await asyncpg.connect(_dsn(world))
-    try:
-        rows = await _resources(connection, before)
-        read_model = await _read_model(connection, before)
-        timeline = await _timeline(connection, before)
-        usage = await _usage(connection)
-        accepted = await _accepted(connection, before)
-        reservations = tuple(await _reservations(connection, before))
-        networked = await _networked(connection)
-        left = {what: await connection.fetchval(query, *([list(before.ids)] * ("$1" in query)))
-                for what, query in _LEFT_OVER.items()}  # fmt: skip
-    finally:
-        await connection.close()
+    said = await look_into_books(_dsn(world), before)
     return Evidence(
         plans=tuple(burst.plans),
         answers={key: tuple(ids) for key, ids in burst.answers.items()},
@@ -123,24 +159,32 @@ async def gather(
             one for one in await asyncio.to_thread(held, world) if one.id not in before.objects
         ),
         commons=tuple(await asyncio.to_thread(default_networks, world.cloud, world.projects)),
-        networked=networked,
-        left_over={**left, **await queued(world.colobus.admin, all_quiet=unmade)},
+        networked=said.networked,
+        left_over={**said.left_over, **await queued(world.colobus.admin, all_quiet=unmade)},
         unsettled=tuple(unsettled),
         ended=tuple(world.ended()),
-        instances=await asyncio.to_thread(_instances, world, list(rows), accepted, reservations),
-        reservations=reservations,
+        instances=await asyncio.to_thread(_instances, world, said),
+        reservations=said.reservations,
         losers=losers(faults),
         unmade=unmade,
-        ledger=tuple(rows),
-        demands={row.id: demand for row, demand in rows.items()},
-        read_model=read_model,
-        timeline=timeline,
-        usage=usage,
+        ledger=tuple(said.rows),
+        demands={row.id: demand for row, demand in said.rows.items()},
+        read_model=said.read_model,
+        timeline=said.timeline,
+        usage=said.usage,
     )
 
 
 def _dsn(world: World) -> str:
     return str.__str__(world.colobus.admin.admin_database_dsn)
+
+
+async def _left_over(connection: Any, before: Before) -> dict[str, int]:
+    ids = list(before.ids)
+    return {
+        what: await connection.fetchval(query, *([ids] * ("$1" in query)))
+        for what, query in _LEFT_OVER.items()
+    }
 
 
 async def _resources(connection: Any, before: Before) -> dict[Row, dict[str, int]]:
@@ -159,7 +203,9 @@ async def _resources(connection: Any, before: Before) -> dict[Row, dict[str, int
 async def _networked(connection: Any) -> frozenset[str]:
     """Return whose default network there may be, whichever seed it was made for."""
     rows = await connection.fetch(
-        "SELECT DISTINCT tenant FROM scheduler.resources WHERE kind = ANY($1)", list(NETWORKED)
+        "SELECT DISTINCT tenant FROM scheduler.resources WHERE kind = ANY($1) AND tenant <> $2",
+        list(NETWORKED),
+        PROBER,
     )
     return frozenset(row["tenant"] for row in rows)
 
@@ -214,17 +260,12 @@ def reserved(told: Iterable[tuple[str, dict[str, Any]]]) -> Iterable[Reservation
     return found
 
 
-def _instances(
-    world: World,
-    rows: list[Row],
-    accepted: dict[str, str],
-    reservations: Iterable[Reservation],
-) -> tuple[Instance, ...]:
-    ids = [row.id for row in rows]
-    found = tuple(nova.instances(world.supervisor.site, ids, accepted))
+def _instances(world: World, said: Books) -> tuple[Instance, ...]:
+    ids = [row.id for row in said.rows]
+    found = tuple(nova.instances(world.supervisor.site, ids, said.accepted))
     if world.works is None:
         return found
-    return (*found, *world.works.said(ids, accepted, reservations))
+    return (*found, *world.works.said(ids, said.accepted, said.reservations))
 
 
 async def _read_model(connection: Any, before: Before) -> tuple[Row, ...]:
@@ -243,7 +284,9 @@ def _row(id: str, tenant: str, resource: dict[str, Any]) -> Row:
 
 async def _timeline(connection: Any, before: Before) -> tuple[Told, ...]:
     rows = await connection.fetch(
-        "SELECT tenant, position, resource_id, sequence, phase FROM front_door.events"
+        """SELECT tenant, position, resource_id, sequence, phase FROM front_door.events
+        WHERE tenant <> $1""",
+        PROBER,
     )
     return tuple(
         Told(row["resource_id"], row["sequence"], Phase(row["phase"]))

@@ -37,6 +37,10 @@ _ORCHESTRATED = {
     "bigtop": {"stack": ("KEEP", "KEEP", "AT_ONCE", "IN_BUILD"), "cluster": ("KEEP", "IN_BUILD")},
     "openlab": {"stack": ("KEEP", "HURRY"), "cluster": ("KEEP",)},
 }
+#: Whose requests go the whole way and hold nothing (`probes`): of a quota of none the scheduler
+#: itself ends each, whatever goes on in any cloud. Bursts, evidence and census leave it out.
+PROBER = "prober"
+PROBER_QUOTA = {"vms": 0}
 
 
 class Ending(enum.StrEnum):

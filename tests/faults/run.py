@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -22,6 +22,7 @@ from tests.faults.queues import RENEWED
 from tests.faults.schedule import MADE, Fault
 from tests.faults.world import World
 from tests.support.conditions import eventually
+from tests.support.installation import service_of
 
 #: How long everything that is at rest may take to be all written down and delivered, in seconds.
 SETTLING = 120
@@ -70,19 +71,22 @@ Bring = Callable[[World, Fault], AbstractAsyncContextManager[None]]
 
 
 class Saboteur:
-    """Brings the faults of a schedule about, each when its share of the burst is done."""
+    """Brings the faults of a schedule about, each when its share of the burst is done.
+
+    Those of one service (or other target) in turn, so that of two replicas one is there all along.
+    """
 
     def __init__(self, world: World, result: Result, progress: Progress, bring: Bring) -> None:
         self._world, self._note, self._bring = world, result.note, bring
         faults = result.faults
         self._progress = progress
-        self._turns = {one.target: asyncio.Lock() for one in faults}
+        self._turns = {service_of(one.target): asyncio.Lock() for one in faults}
         self._tasks = {one: asyncio.create_task(self._play(one)) for one in faults}
         self.last_mended = time.monotonic()
 
     async def _play(self, what: Fault) -> None:
         await self._progress.reached(what.at)
-        async with self._turns[what.target]:
+        async with self._turns[service_of(what.target)]:
             self._note(f"begins: {what}")
             async with self._bring(self._world, what):
                 await asyncio.sleep(what.seconds)
@@ -133,7 +137,9 @@ async def _run(world: World, plans: list[Plan], result: Result, bring: Bring) ->
                     result.note("all is gone" if unmade else "all is at rest")
                     await saboteur.mended(1 if unmade else MADE)
                 result.settled = max(0.0, at_rest - saboteur.last_mended)
-                judged = await _judged(burst, before, result.faults, unsettled, unmade=unmade)
+                # Only when all is unmade are the queues to be empty.
+                async with world.quiet() if unmade else nullcontext():
+                    judged = await _judged(burst, before, result.faults, unsettled, unmade=unmade)
                 result.findings += judge(judged)
                 result.note("the census is taken")
                 if not unmade:

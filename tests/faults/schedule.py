@@ -44,6 +44,8 @@ STACK_CABLES = (
     *("stack_worker-broker", "stack_worker-heat"),
     *("k8s_worker-broker", "k8s_worker-magnum"),
 )
+#: Two replicas of each service.
+PAIRS = (*SERVICES, *(f"{service}.2" for service in SERVICES))
 #: All that is a component of devcloud's.
 ALL_COMPONENTS = frozenset({*COMPONENTS, *METAL_COMPONENTS, *ORCHESTRATORS})
 #: So many seeds share a hand of faults, in which nothing is missing.
@@ -109,8 +111,10 @@ STACKS = Deck(
     row=2,
     name="stacks ",
 )
+#: Each seed kills each replica once; the `Saboteur` has no two of one service down at once.
+REPLICAS = Deck({Kind.KILL: (len(PAIRS), PAIRS, (0.2, 5))}, row=1, name="replicas ")
 #: By what ``make faults OF=…`` calls them.
-DECKS = {"seeds": VMS, "machines": MACHINES, "stacks": STACKS}
+DECKS = {"seeds": VMS, "machines": MACHINES, "stacks": STACKS, "replicas": REPLICAS}
 #: Who loses what it is making, to which faults of which of its parts.
 _LOSERS: dict[str, tuple[tuple[str, ...], frozenset[Kind]]] = {
     "nova": (NOVA, frozenset({Kind.KILL, Kind.PAUSE})),
@@ -144,7 +148,7 @@ class Fault:
 
 
 def schedule(seed: int, deck: Deck = VMS) -> tuple[Fault, ...]:
-    """Return what goes wrong under ``seed``, in order of time: eight faults, or fourteen.
+    """Return what goes wrong under ``seed``, in order of time: eight faults, of stacks fourteen.
 
     The seeds of a row (1 to 10, 11 to 20, …) share a hand in which every kind of fault strikes
     everything that it may hit; dealt out in turns, each of them has about as much of each kind.

@@ -1,11 +1,15 @@
-"""Two replicas of each service and three brokers: any one may go, at any time."""
+"""Two replicas of each service and three brokers: any one may go, at any time.
+
+Reads and writes go on meanwhile, by HTTP and by bus. Of the replicas the seed says which are killed
+when: ``make faults SEED=2 OF=replicas`` plays it again, ``COLOBUS_FAULT_SEEDS`` names others.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import random
+import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,22 +17,25 @@ import pytest
 import pytest_asyncio
 
 from tests.faults.conftest import has_passed
-from tests.faults.plan import Ending, Plan
+from tests.faults.plan import PROBER, PROBER_QUOTA, QUOTAS, Ending, Plan
+from tests.faults.probes import Ways, all_ways
 from tests.faults.report import Report
 from tests.faults.run import LONGEST_TEST, Result, run
-from tests.faults.schedule import Fault, Kind
+from tests.faults.schedule import PAIRS, REPLICAS, Fault, Kind, schedule
 from tests.faults.shared import Shared, shared
-from tests.faults.watch import Pause
-from tests.faults.world import PAIRS, World, a_world_of_pairs, installed
+from tests.faults.world import World, a_world_of_pairs, installed
 from tests.support.broker_cluster import BrokerCluster, Node, broker_cluster
 from tests.support.cloud import Cloud
-from tests.support.installation import SERVICES, Installation
+from tests.support.installation import SERVICES, service_of
 
+_FIRST, _, _LAST = os.environ.get("COLOBUS_FAULT_SEEDS", "1").partition("-")
+SEEDS = range(int(_FIRST), int(_LAST or _FIRST) + 1)
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(LONGEST_TEST)]
 
 #: Nearly all are accepted, and their servers are about to be made.
 MID_BURST = 0.3
-#: How many servers of a burst may be made a second time, of which the first one's answer was lost.
+#: How many servers of a burst may be made a second time, of which the first one's answer was lost:
+#: by each fault that may lose any.
 FEW = 2
 #: The bound of an outage, and none of speed: in seconds.
 SECONDS_NOT_MINUTES = 30
@@ -54,17 +61,24 @@ async def _made(
     async with broker_cluster(folders.mktemp("brokers")) as brokers:
         first, here = brokers.amqp_urls.split(",")[0], brokers.management_url(brokers.nodes[0])
         where = {"DEVCLOUD_AMQP_URL": first, "DEVCLOUD_AMQP_MANAGEMENT_URL": here}
-        async with installed({**environment, **where}, folders.mktemp("pairs")) as colobus:
-            for service in SERVICES:
-                variables = colobus.extra.setdefault(service, {})
-                variables["COLOBUS_AMQP_URLS"] = _at_all_nodes(colobus, service, brokers)
-            async with a_world_of_pairs(colobus, Cloud(environment, colobus.name)) as world:
-                yield Pairs(brokers, world)
+        with Cloud(environment, "nobody").project(PROBER) as project:
+            async with installed(
+                {**environment, **where},
+                folders.mktemp("pairs"),
+                {**QUOTAS, PROBER: PROBER_QUOTA},
+                projects={PROBER: {"devcloud": project}},
+            ) as colobus:
+                for service in SERVICES:
+                    url = colobus.environment(service)["COLOBUS_AMQP_URLS"]
+                    variables = colobus.extra.setdefault(service, {})
+                    variables["COLOBUS_AMQP_URLS"] = ",".join(_at_all_nodes(url, brokers))
+                async with a_world_of_pairs(colobus, Cloud(environment, colobus.name)) as world:
+                    yield Pairs(brokers, world)
 
 
-def _at_all_nodes(colobus: Installation, service: str, brokers: BrokerCluster) -> str:
-    url, first = colobus.environment(service)["COLOBUS_AMQP_URLS"], brokers.nodes[0]
-    return ",".join(url.replace(f":{first.amqp}/", f":{node.amqp}/") for node in brokers.nodes)
+def _at_all_nodes(url: str, brokers: BrokerCluster) -> list[str]:
+    first = brokers.nodes[0]
+    return [url.replace(f":{first.amqp}/", f":{node.amqp}/") for node in brokers.nodes]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -92,52 +106,58 @@ def _plans(name: str, bigtop: int, openlab: int) -> list[Plan]:
     ]
 
 
-def _pause(pairs: Pairs) -> Pause:
-    return Pause(f"{pairs.world.url}/v1/vms?limit=1", pairs.world.colobus.tokens["bigtop"])
+@asynccontextmanager
+async def _all_ways(pairs: Pairs) -> AsyncIterator[Ways]:
+    """Reads and writes while something goes wrong."""
+    world = pairs.world
+    urls = _at_all_nodes(world.colobus.amqp_url(PROBER), pairs.brokers)
+    async with all_ways(world.url, world.colobus.tokens, urls) as ways:
+        world.quiet = ways.quiet
+        try:
+            yield ways
+        finally:
+            world.quiet = nullcontext
 
 
-def _judge(report: Report, name: str, result: Result, pause: Pause, wanted: int) -> None:
-    """All are active, hardly any server was made twice, and somebody answered all the while."""
-    report.notes.append(
-        f"{name}: no answer by HTTP for {pause.longest:.1f} s at most; "
-        f"{result.servers_made} servers for {wanted}"
-    )
+def _judge(
+    report: Report, name: str, result: Result, ways: Ways, wanted: int, doubles: int = FEW
+) -> None:
+    """All are active, hardly any server was made twice, and all ways were open all the while."""
+    report.notes.append(f"{name}: {ways}; {result.servers_made} servers for {wanted}")
     told = result.told()
     assert not result.findings, told
     assert result.phases == {"active": wanted}, told
-    assert result.servers_made <= wanted + FEW, told
-    assert pause.longest < SECONDS_NOT_MINUTES, told
+    assert result.servers_made <= wanted + doubles, told
+    assert not ways.wrong(SECONDS_NOT_MINUTES), told
 
 
-async def test_one_replica_of_each_dies_and_nothing_is_done_twice(
-    pairs: Pairs, report: Report, kept: Path
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_replicas_die_at_any_time_and_nothing_is_done_twice(
+    pairs: Pairs, report: Report, kept: Path, seed: int
 ) -> None:
-    """At some point of the burst one of each pair is killed, and comes back 5 s later."""
-    draw = random.Random("one of each pair")
-    faults = [
-        Fault(round(draw.uniform(0.1, 0.9), 2), Kind.KILL, draw.choice([name, f"{name}.2"]), 5)
-        for name in SERVICES
-    ]
-    pause = _pause(pairs)
-    name = "a replica of each is killed"
-    with report.record(name, kept, sorted(faults)) as result:
-        async with pause.measuring():
-            await run(pairs.world, _plans("replicas", 6, 4), result)
-    _judge(report, name, result, pause, wanted=10)
+    """Each of them once, and comes back some seconds later; never both of one service at once."""
+    faults = schedule(seed, REPLICAS)
+    (kept / "schedule.txt").write_text("\n".join(str(fault) for fault in faults))
+    name = f"replicas {seed}"
+    with report.record(name, kept, faults) as result:
+        result.note(f"logs: {kept}; again: make faults SEED={seed} OF=replicas")
+        async with _all_ways(pairs) as ways:
+            await run(pairs.world, _plans(f"replicas-{seed}", 6, 4), result)
+    workers = sum(service_of(fault.target) == "vm_worker" for fault in faults)
+    _judge(report, name, result, ways, wanted=10, doubles=FEW * workers)
 
 
 async def test_the_busiest_of_three_brokers_dies_and_nothing_is_lost(
     pairs: Pairs, report: Report, kept: Path
 ) -> None:
     """Publishers and consumers go on at the other two."""
-    pause = _pause(pairs)
     name = "one of three brokers is killed"
     faults = [Fault(MID_BURST, Kind.KILL, "the busiest broker", 5)]
     with report.record(name, kept, faults) as result:
-        async with pause.measuring():
+        async with _all_ways(pairs) as ways:
             plans = _plans("broker", 6, 4)
             await run(pairs.world, plans, result, lambda *_: _killed_busiest(pairs.brokers))
-    _judge(report, name, result, pause, wanted=10)
+    _judge(report, name, result, ways, wanted=10)
 
 
 @asynccontextmanager
@@ -156,9 +176,8 @@ async def test_a_rolling_restart_of_everything_under_load_loses_nothing(
     pairs: Pairs, report: Report, kept: Path
 ) -> None:
     """Each replica, each broker and PostgreSQL in turn, while VMs are made and deleted."""
-    pause = _pause(pairs)
     results: list[Result] = []
-    async with pause.measuring():
+    async with _all_ways(pairs) as ways:
         rolling = asyncio.create_task(_roll(pairs))
         try:
             while not rolling.done() or not results:
@@ -173,7 +192,7 @@ async def test_a_rolling_restart_of_everything_under_load_loses_nothing(
             rolling.cancel()
             await asyncio.gather(rolling, return_exceptions=True)
     for number, result in enumerate(results):
-        _judge(report, f"rolling restart, load {number}", result, pause, wanted=5)
+        _judge(report, f"rolling restart, load {number}", result, ways, wanted=5)
 
 
 async def _roll(pairs: Pairs) -> None:

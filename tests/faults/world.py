@@ -6,8 +6,13 @@ import asyncio
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +25,7 @@ from services.admin.environment import environment_of
 from tests.faults.bare_metal import BareMetal
 from tests.faults.default_networks import default_networks, projects_of, wrong
 from tests.faults.plan import QUOTAS, Wares
-from tests.faults.schedule import CABLES, COMPONENTS
+from tests.faults.schedule import CABLES, COMPONENTS, PAIRS
 from tests.faults.trees import below, resume
 from tests.faults.works import Works
 from tests.support import devcloud
@@ -32,8 +37,6 @@ from tests.support.webhooks import Receiver, receiving
 
 #: What must run of the cloud, with what these require.
 PARTS = ("catalog", "nova", "rabbitmq", "postgresql")
-#: Two replicas of each service.
-PAIRS = (*SERVICES, *(f"{service}.2" for service in SERVICES))
 _DUPLICATES = "colobus_worker_duplicates_removed_total"
 #: Short enough that what a killed sender had claimed is tried again within the test's patience.
 _WEBHOOKS = {"COLOBUS_WEBHOOK_TIMEOUT": "4", "COLOBUS_WEBHOOK_LEASE": "8"}
@@ -45,7 +48,8 @@ class World:
 
     ``duplicates``: {what: how many second objects the workers have found and removed};
     ``gave_up``: the services that were to be killed, and had ended by themselves before. ``works``:
-    what makes something else than VMs; None where only those are made.
+    what makes something else than VMs; None where only those are made. ``quiet`` has nothing sent
+    beside the burst as long as it is entered.
     """
 
     colobus: Installation
@@ -56,6 +60,7 @@ class World:
     duplicates: Counter[str] = field(default_factory=Counter)
     gave_up: list[str] = field(default_factory=list)
     works: Works | None = None
+    quiet: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
     _abandoned: bool = False
 
     @property

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import aiormq
@@ -16,10 +18,14 @@ from pamqp.commands import Basic
 
 from colobus.client import Client
 from colobus.errors import NotFound
+from shared.bus.connection import ChannelGone, ChannelRefused, broker_errors
 from shared.contract import topology
 from tests.support.conditions import eventually
 
 SPEC = {"image": "debian-12", "flavor": "small"}
+#: How long one try may take, of all that a program publishes until it is answered, in seconds.
+ONE_TRY = 10
+_T = TypeVar("_T")
 
 
 class CiSystem:
@@ -102,11 +108,17 @@ class CiSystem:
         return {name: value for name, value in event.items() if value is not None}
 
     async def answer(self, correlation: str, count: int = 1) -> dict[str, Any]:
-        """Wait for the ``count``-th answer under this correlation id."""
+        """Wait for the ``count``-th answer under this correlation id.
+
+        Raises `ConnectionError` when the connection is lost, and its queue with it.
+        """
 
         async def arrived() -> dict[str, Any] | None:
             answers = self.answers.get(correlation, [])
-            return answers[count - 1] if len(answers) >= count else None
+            if len(answers) < count:
+                self._check_connection()
+                return None
+            return answers[count - 1]
 
         return await eventually(arrived, within=60, what=f"answer {count} to {correlation}")
 
@@ -124,14 +136,24 @@ class CiSystem:
         return accepted(await self.ask({"verb": verb, "kind": "vm", "resource_id": vm, **fields}))
 
     async def until(self, vm: str, phase: str, within: float = 60) -> dict[str, Any]:
-        """Wait until a status message shows the VM in this phase; returns the resource."""
+        """Wait until a status message shows the VM in this phase; returns the resource.
+
+        Raises `ConnectionError` as `answer` does.
+        """
 
         async def reached() -> dict[str, Any] | None:
             shown = [one["data"]["resource"] for one in self.statuses if one["subject"] == vm]
-            last = max(shown, key=lambda one: int(one["revision"]), default=None)
-            return last if last is not None and last["status"]["phase"] == phase else None
+            last: dict[str, Any] = max(shown, key=lambda one: int(one["revision"]), default={})
+            if not last or last["status"]["phase"] != phase:
+                self._check_connection()
+                return None
+            return last
 
         return await eventually(reached, within=within, what=f"{vm} is {phase}")
+
+    def _check_connection(self) -> None:
+        if self._connection.is_closed:
+            raise ConnectionError("the broker is gone, and with it what would still come")
 
     async def _take(self, message: DeliveredMessage) -> None:
         event = json.loads(message.body)
@@ -140,6 +162,24 @@ class CiSystem:
             return
         correlation = message.header.properties.correlation_id or ""
         self.answers.setdefault(correlation, []).append(event)
+
+
+async def until_done(
+    tenant: str, urls: Iterable[str], do: Callable[[CiSystem], Awaitable[_T]]
+) -> _T:
+    """Do it at one broker after the other, for ever, until none was in the way; return what it did.
+
+    It may be done several times: what is published again is to be the same event.
+    """
+    for url in itertools.cycle(urls):
+        try:
+            async with asyncio.timeout(ONE_TRY), broker_errors(), CiSystem.of(tenant, url) as ci:
+                return await do(ci)
+        except (ChannelGone, ChannelRefused, aiormq.DeliveryError, TimeoutError) as error:
+            if isinstance(error.__cause__, AssertionError | LookupError):  # another answer
+                raise error.__cause__ from None
+        await asyncio.sleep(0.5)
+    raise AssertionError("there is no broker")
 
 
 def accepted(answer: dict[str, Any]) -> dict[str, Any]:

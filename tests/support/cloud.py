@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 import openstack
 
 from devcloud.api import Supervisor, open_devcloud
+from devcloud.tenants import SERVICE_USER
 from shared.worker.marks import Marks
 from tests.support.conditions import eventually_sync
 
@@ -87,6 +89,21 @@ class Cloud:
     def _is(self, thing: Any, resource_id: str | None) -> bool:
         owner = self.marks.resource_of(thing.tags or (), thing.description or "")
         return owner is not None if resource_id is None else owner == resource_id
+
+    @contextmanager
+    def project(self, name: str) -> Iterator[str]:
+        """Make a project in which Colobus may work; return its id. It must be empty at the end."""
+        identity, network = self.admin.identity, self.admin.network
+        named = f"{name}-{secrets.token_hex(4)}"
+        project = identity.create_project(name=named, domain_id="default")
+        member = identity.find_role("member", ignore_missing=False)
+        identity.assign_project_role_to_user(project, identity.find_user(SERVICE_USER), member)
+        try:
+            yield project.id
+        finally:
+            for group in network.security_groups(project_id=project.id):
+                network.delete_security_group(group)
+            identity.delete_project(project)
 
     @contextmanager
     def without(self, component: str) -> Iterator[None]:

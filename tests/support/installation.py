@@ -246,10 +246,13 @@ def installation(
     )
     for service, variables in (extra or {}).items():
         made.extra[service] = {**made.extra.get(service, {}), **variables}
-    first = {t: {"devcloud": cloud[f"DEVCLOUD_PROJECT_ID_{t.upper()}"]} for t in quotas}
-    _write_tenants(
-        made, {**first, **(projects or {})}, quotas, archs or {}, stores or {}, metals or {}
-    )
+    others = projects or {}
+    firsts = {
+        tenant: {"devcloud": cloud[f"DEVCLOUD_PROJECT_ID_{tenant.upper()}"]}
+        for tenant in quotas
+        if tenant not in others
+    }
+    _write_tenants(made, {**firsts, **others}, quotas, archs or {}, stores or {}, metals or {})
     if stores:
         path = folder / "stores.yaml"
         path.write_text(yaml.safe_dump({"stores": {name: dict(of) for name, of in stores.items()}}))

@@ -34,6 +34,31 @@ async def test_a_fault_waits_for_its_share_and_is_mended_before_the_census() -> 
 
 
 @pytest.mark.asyncio
+async def test_of_two_replicas_one_is_there_all_along() -> None:
+    """Both are due at once, as another service's is: that one is down beside the first of them."""
+    faults = [Fault(0.5, Kind.KILL, who, 0) for who in ("scheduler", "scheduler.2", "vm_worker")]
+    down: list[str] = []
+    together: set[frozenset[str]] = set()
+
+    @asynccontextmanager
+    async def bring(_world: World, fault: Fault) -> AsyncIterator[None]:
+        down.append(fault.target)
+        together.add(frozenset(down))
+        yield
+        await asyncio.sleep(0)  # it takes a while to come back
+        together.add(frozenset(down))
+        down.remove(fault.target)
+
+    progress = Progress(1)
+    saboteur = Saboteur(cast(World, None), Result(faults), progress, bring)
+    await progress.reach("vm-1", 3)
+    await saboteur.mended(up_to=1)
+    assert {"scheduler", "scheduler.2", "vm_worker"} == set[str]().union(*together)
+    assert frozenset({"scheduler", "vm_worker"}) in together
+    assert not any(down >= {"scheduler", "scheduler.2"} for down in together)
+
+
+@pytest.mark.asyncio
 async def test_what_could_not_be_mended_is_raised() -> None:
     """A part that doesn't come back ends the run, and isn't waited for."""
     progress = Progress(1)

@@ -26,6 +26,8 @@ from tests.faults.schedule import (
     METAL_COMPONENTS,
     METAL_SERVICES,
     ORCHESTRATORS,
+    PAIRS,
+    REPLICAS,
     ROW,
     STACK_CABLES,
     STACKS,
@@ -175,6 +177,27 @@ def test_stacks_and_clusters_are_asked_for_by_post_and_by_bus_and_what_is_kept_f
     quotas = {(tenant, name): n for tenant, of in STACK_QUOTAS.items() for name, n in of.items()}
     assert all(min(asked[key], kept[key] + 1) <= quotas[key] for key in asked)
     assert any(asked[key] > quotas[key] for key in asked)
+
+
+@pytest.mark.parametrize("seed", range(1, 11))
+def test_each_seed_kills_both_replicas_of_each_service_each_at_a_time_of_its_own(
+    seed: int,
+) -> None:
+    """Once each, within the burst, in order; nothing else is struck."""
+    faults = schedule(seed, REPLICAS)
+    assert faults == schedule(seed, REPLICAS) == tuple(sorted(faults))
+    assert faults != schedule(seed + 1, REPLICAS)
+    assert Counter((fault.kind, fault.target) for fault in faults) == Counter(
+        (Kind.KILL, f"{service}{replica}") for service in SERVICES for replica in ("", ".2")
+    )
+    assert set(PAIRS) == {fault.target for fault in faults}
+    assert all(0 < fault.at < 1 and fault.seconds > 0 for fault in faults)
+    assert losers(faults) == set()
+
+
+def test_the_replicas_that_are_always_killed_die_while_vms_are_made_and_unmade() -> None:
+    """In the seed that `make test` plays."""
+    assert {fault.at <= MADE for fault in schedule(1, REPLICAS)} == {True, False}
 
 
 def test_some_stacks_are_asked_for_by_bus() -> None:
