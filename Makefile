@@ -41,7 +41,8 @@ STORAGE := tests/integration/devcloud tests/integration/iscsi_worker tests/integ
 QUICK := -n 4 --dist loadfile $(STORAGE:%=--ignore %) tests/unit tests/contract tests/integration
 
 # Most of what these take is waiting, so they go side by side, each with a cloud of its own.
-METAL := tests/end_to_end/clusters tests/end_to_end/devcloud tests/end_to_end/machines \
+CLUSTERS := tests/end_to_end/clusters
+METAL := tests/end_to_end/devcloud tests/end_to_end/machines \
   tests/end_to_end/test_benchmarks.py tests/end_to_end/test_fifty.py tests/end_to_end/test_volumes.py
 METAL_FAULTS := tests/faults/test_machines.py
 METAL_STATE := $(STATE)-metal
@@ -54,10 +55,11 @@ test: init ## every test, on the real parts; sets them up; LANES=1 where memory 
 	@$(MAKE) --no-print-directory -j $(LANES) lane-metal lane-cloud lane-faults
 
 lane-cloud:
-	$(PY) -m pytest --maxfail=2 $(METAL:%=--ignore %) tests/end_to_end $(lane)
+	$(PY) -m pytest --maxfail=2 $(METAL:%=--ignore %) $(CLUSTERS:%=--ignore %) tests/end_to_end $(lane)
 
 lane-faults: export COLOBUS_DEVCLOUD_DIR := $(FAULTS_STATE)
 lane-faults:
+	$(PY) -m pytest --maxfail=2 $(CLUSTERS) $(lane)
 	$(PY) -m pytest --maxfail=2 $(METAL_FAULTS:%=--ignore %) tests/faults $(lane)
 
 lane-metal: export COLOBUS_DEVCLOUD_DIR := $(METAL_STATE)
