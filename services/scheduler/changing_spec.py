@@ -5,6 +5,7 @@ What is asked for becomes the spec only when it is done: a spec says what is the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -17,8 +18,10 @@ from shared.contract.messages import RequestSubmitted
 #: What a stack may have of parameters: as many as one request may name, and their size as JSON.
 MOST_PARAMETERS = 200
 MOST_BYTES = 256 * 1024
-#: How many boxes of secrets of ended changes are kept: what a backend says is about its newest.
-MOST_BEFORE = 4
+#: How large the boxes of secrets of ended changes may be that are kept, in characters.
+MOST_BEFORE = 64 * 1024
+#: Stands for boxes that are kept no longer: nobody can open it.
+FORGOTTEN = ""
 #: Fields of which one takes the place of the other.
 _INSTEAD = {"template": "template_name", "template_name": "template"}
 
@@ -84,6 +87,20 @@ def forget(walk: Walk, operation_id: str) -> None:
     if (ended := changes.pop(operation_id, None)) is None:
         return
     walk.change(changes=changes)
-    if ended.sealed and walk.definition.quotes_secrets:
+    operation = next(one for one in walk.state.resource.status.operations if one.id == operation_id)
+    began = operation.started_at is not None  # else its backend was never told
+    if began and ended.sealed and walk.definition.quotes_secrets:
         before = (*walk.state.sealed_before, *ended.sealed.values())
-        walk.change(sealed_before=before[-MOST_BEFORE:])
+        walk.change(sealed_before=bounded(before, MOST_BEFORE))
+
+
+def bounded(boxes: Sequence[str], most: int) -> tuple[str, ...]:
+    """Return the newest that fit, after `FORGOTTEN` where older ones don't: its backend may use
+    what an old change has brought for as long as it lives.
+    """
+    kept: list[str] = []
+    for box in reversed(boxes):
+        if box == FORGOTTEN or len(box) + sum(map(len, kept)) > most:
+            return (FORGOTTEN, *reversed(kept))
+        kept.append(box)
+    return tuple(boxes)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+from services.scheduler import changing_spec
 from services.scheduler.changing_spec import spec_after
 from services.scheduler.definitions import (
     Absorbed,
@@ -41,6 +42,9 @@ from shared.contract.resources import Operation
 WORKER = "stack_worker"
 STEP = "stack"
 _HIDDEN = "hidden_parameters"
+#: How large the boxes of one stack, and of all that one command looks at, may be, in characters:
+#: where they are larger, the worker tells no words of Heat's.
+MOST_OF_ONE, MOST_TOGETHER = 128 * 1024, 2 * 1024 * 1024
 #: Longer than Heat is given at most, in seconds.
 PATIENCE = 3900
 #: What is wrong with the parts so far, as far as `StepDefinition.so_far` can tell.
@@ -173,8 +177,26 @@ def _sealed_before(state: ResourceState) -> tuple[str, ...]:
 
 
 def _all_sealed(state: ResourceState) -> tuple[str, ...]:
-    changes = (one.sealed.get(_HIDDEN) for one in state.changes.values())
-    return (*_sealed_before(state), *(one for one in changes if one))
+    """With those of the change that Heat has been told of."""
+    running = [
+        state.changes[one.id].sealed.get(_HIDDEN)
+        for one in state.resource.status.operations
+        if one.id in state.changes and one.started_at is not None
+    ]
+    all_boxes = (*_sealed_before(state), *(one for one in running if one))
+    return changing_spec.bounded(all_boxes, MOST_OF_ONE)
+
+
+def _within_bounds(states: Sequence[ResourceState]) -> dict[str, tuple[str, ...]]:
+    """Return the boxes of each; of the largest none, where together they would be too large."""
+    boxes = {state.resource.id: _all_sealed(state) for state in states}
+    sizes = {id: sum(map(len, those)) for id, those in boxes.items()}
+    room = MOST_TOGETHER
+    for id in sorted(sizes, key=lambda one: sizes[one]):
+        room -= sizes[id]
+        if room < 0:
+            boxes[id] = (changing_spec.FORGOTTEN,)
+    return boxes
 
 
 def _changed(operation: Operation, seen: StackObserved) -> bool:
@@ -207,6 +229,7 @@ def condition(state: ResourceState, seen: StackObserved) -> tuple[Reason, str, b
 
 
 def _inspect(cloud: str, states: Sequence[ResourceState]) -> InspectStacks:
+    sealed = _within_bounds(states)
     return InspectStacks(
         cloud=cloud,
         stacks=tuple(
@@ -215,7 +238,7 @@ def _inspect(cloud: str, states: Sequence[ResourceState]) -> InspectStacks:
                 tenant=state.resource.tenant,
                 stack_id=state.handles.get("stack_id"),
                 with_times=wants_times(state.step(STEP), state),
-                sealed_hidden_parameters=_all_sealed(state),
+                sealed_hidden_parameters=sealed[state.resource.id],
             )
             for state in states
         ),

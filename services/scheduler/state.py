@@ -110,7 +110,8 @@ class ResourceState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     ending: Ending | None = None
     #: Of operations that have not ended, by their ids.
     changes: dict[str, SpecChange] = {}
-    #: Secrets that ended changes have brought, the newest last: its backend may still quote them.
+    #: Secrets that ended changes have brought, the newest last: its backend may quote them as long
+    #: as it lives.
     sealed_before: tuple[str, ...] = ()
     #: Clouds that can't take it, with their words, and the others that may still be tried.
     refusals: dict[str, Problem] = {}

@@ -92,7 +92,7 @@ def _conclude(walk: Walk) -> None:
         return
     walk.clear_timers()
     phase = Phase.DELETED if ending.goal is Goal.DELETE else Phase.FAILED
-    walk.change(sealed={})
+    walk.change(sealed={}, sealed_before=())
     walk.change_status(phase=phase, queue=None, error=ending.problem)
     message = ending.problem.detail if ending.problem else None
     walk.explain(ending.reason, message)

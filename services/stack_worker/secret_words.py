@@ -10,25 +10,28 @@ import html
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 #: What stands for a secret in Heat's words, as Heat itself writes it.
 MASK = "******"
 #: What is told where the words may still show a secret.
 WITHHELD = "Heat refused it in words that quote a hidden parameter, and are not told for that."
+#: What is told where nobody knows which secrets may be in them.
+UNTOLD = "What Heat says may quote hidden parameters that can't be read any more, and is not told."
 #: Shorter secrets are in every word: where they stand alone, no words are told.
 _SHORTEST = 3
 #: So long a piece of a secret is no chance.
 _PIECE = 8
 #: Of more secrets, or more characters of them, every word is in doubt: they would take too long.
-_MOST = 128 * 1024
+_MOST, _MOST_WRITTEN = 128 * 1024, 512 * 1024
 _MOST_LEAVES = 1000
 _SEPARATORS = re.compile(r"[,\s]+")
 
 
 def withheld(words: str) -> str:
     """Return no words, where nobody knows which secrets may be in them."""
-    return WITHHELD if words else words
+    return UNTOLD if words else words
 
 
 class Mask:
@@ -39,21 +42,42 @@ class Mask:
 
     def __call__(self, words: str) -> str:
         """Return the words masked, or `WITHHELD` where a piece of a secret may be left in them."""
+        if self._leaves is None or self._written is None:
+            return WITHHELD
+        for form in self._written:
+            words = words.replace(form, MASK)
+        left = any(one in self._pieces for one in _pieces(words))
+        return WITHHELD if left or _has_word(words, self._short) else words
+
+    @cached_property
+    def _leaves(self) -> set[str] | None:
+        """None: too many."""
         leaves = set(_leaves(self._secrets))
         # A list of Heat's may be one string, and is quoted item by item.
         leaves |= {part for one in leaves for part in _SEPARATORS.split(one) if part}
-        if sum(map(len, leaves)) > _MOST or len(leaves) > _MOST_LEAVES:
-            return WITHHELD
-        written = {form for one in leaves for form in _forms(one) if len(one) >= _SHORTEST}
-        for form in sorted(written, key=len, reverse=True):
-            words = words.replace(form, MASK)
-        short = {one for one in leaves if len(one) < _SHORTEST}
-        return WITHHELD if _has_piece(words, written) or _has_word(words, short) else words
+        too_many = sum(map(len, leaves)) > _MOST or len(leaves) > _MOST_LEAVES
+        return None if too_many else leaves
 
+    @cached_property
+    def _written(self) -> list[str] | None:
+        """All forms of them, the longest first; None: too many."""
+        written: set[str] = set()
+        size = 0
+        for one in self._leaves or ():
+            forms = _forms(one) - written if len(one) >= _SHORTEST else set()
+            size += sum(map(len, forms))
+            if size > _MOST_WRITTEN:
+                return None
+            written |= forms
+        return sorted(written, key=len, reverse=True)
 
-def _has_piece(words: str, written: set[str]) -> bool:
-    pieces = {one for form in written for one in _pieces(form)}
-    return any(one in pieces for one in _pieces(words))
+    @cached_property
+    def _pieces(self) -> set[str]:
+        return {one for form in self._written or () for one in _pieces(form)}
+
+    @cached_property
+    def _short(self) -> set[str]:
+        return {one for one in self._leaves or () if len(one) < _SHORTEST}
 
 
 def _pieces(text: str) -> Iterator[str]:

@@ -13,6 +13,7 @@ from services.baremetal_worker.marks import Owner
 from services.baremetal_worker.node_objects import Allocation, NewAllocation, Node, State
 from services.baremetal_worker.provisioner.belonging import own_allocation
 from services.baremetal_worker.provisioner.kit import Kit
+from services.baremetal_worker.provisioner.taking_down import is_quarantined
 from shared.contract.messages import ReserveNode
 from shared.contract.problems import Reason
 from shared.runtime.deadline import Deadline
@@ -119,7 +120,14 @@ def why_none(wanted: NewAllocation, nodes: Sequence[Node], words: str) -> Colobu
         detail = f"None of {len(usable)} such nodes is free. Ironic: {words}"
         return RefusedForNow(detail, reason=Reason.NO_FREE_NODE)
     if known:
-        reasons = "; ".join(f"{one.name}: {one.maintenance_reason or 'no reason'}" for one in known)
+        reasons = "; ".join(f"{one.name}: {_why(one)}" for one in known)
         detail = f"All such nodes are in maintenance ({reasons}). Ironic: {words}"
         return RefusedForNow(detail, reason=Reason.NODE_MAINTENANCE)
     return PermanentError(words, reason=Reason.NO_VALID_HOST)
+
+
+def _why(node: Node) -> str:
+    """Why a node is in maintenance; a quarantine's reason names whose machine it was."""
+    return (
+        "put aside by Colobus" if is_quarantined(node) else node.maintenance_reason or "no reason"
+    )

@@ -17,7 +17,8 @@ from devcloud.components.colobus_services import Process
 from devcloud.demo.telling import LABELS
 from tests.support import devcloud
 
-pytestmark = pytest.mark.timeout(1200)
+#: As long as all of it may take where Kubernetes isn't built yet, and others build theirs.
+pytestmark = pytest.mark.timeout(2700)
 #: What goes on after it; what needs another is first.
 ORDER = ("app", "cluster", "stack", "machine", "attachment", "volume", "vm")
 ACTIVE = dict.fromkeys(ORDER, Phase.ACTIVE)

@@ -26,6 +26,11 @@ PLACES = {
     "metals": {"lab": {"store": "rack", "cloud": "devcloud", "archs": ["aarch64", "x86_64"]}},
 }
 TENANTS: dict[str, dict[str, int]] = {"bigtop": {}, "openlab": {}}
+#: Of this database: other modules' tests have theirs on the same server.
+_WAITS = """
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 
 
 @pytest.fixture
@@ -239,8 +244,7 @@ async def test_the_nodes_lock_is_taken_when_no_tenants_is_waited_for_any_more(la
         answers = asyncio.create_task(one_replica.answer(sent))
 
         async def one_waits() -> bool:
-            query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-            return bool(await tx.fetchval(query))
+            return bool(await tx.fetchval(_WAITS))
 
         await eventually(one_waits, within=60, what="the batch waits for a tenant")
         assert await tx.fetchval("SELECT pg_try_advisory_xact_lock($1)", scarce_nodes._LOCK)

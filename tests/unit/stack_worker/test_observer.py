@@ -18,7 +18,7 @@ from services.stack_worker.observer import (
     observation_of,
 )
 from services.stack_worker.provisioner import Kit
-from services.stack_worker.secret_words import MASK, WITHHELD
+from services.stack_worker.secret_words import MASK, UNTOLD
 from services.stack_worker.templates import Templates
 from shared.contract.codec import envelope_for
 from shared.contract.messages import (
@@ -226,10 +226,11 @@ async def test_no_word_of_heats_quotes_a_hidden_parameter() -> None:
     assert (told.status_reason, told.parts[0].reason) == (masked, masked[:500])
 
 
-async def test_where_nobody_knows_what_is_secret_no_words_are_told() -> None:
-    """A box that was sealed to a key of before; the state is told all the same."""
+@pytest.mark.parametrize("forgotten", [False, True])
+async def test_where_nobody_knows_what_is_secret_no_words_are_told(forgotten: bool) -> None:
+    """A box sealed to a key of before, or kept no longer; the state is told all the same."""
     heat = Listing(Stack("heat-1", "s1", "CREATE_FAILED", "hush not found", MARKS.tags("s1")))
-    lost = seal(SealingKey.generate().public_key, b"{}")
+    lost = "" if forgotten else seal(SealingKey.generate().public_key, b"{}")
     told = (await heat.inspected(ask("s1", sealed=[lost])))["s1"]
-    assert (told.stack_status, told.status_reason) == ("CREATE_FAILED", WITHHELD)
-    assert told.parts[0].reason == WITHHELD
+    assert (told.stack_status, told.status_reason) == ("CREATE_FAILED", UNTOLD)
+    assert told.parts[0].reason == UNTOLD

@@ -74,3 +74,8 @@ def test_where_a_short_secret_stands_alone_no_words_are_told(secret: Any) -> Non
     mask = Mask({"secret": secret})
     assert mask(f"The value {secret if secret in ('x',) else 7} is out of range.") == WITHHELD
     assert mask("Fixed 1234567 of extra.") == "Fixed 1234567 of extra."
+
+
+def test_a_secret_of_many_ways_to_be_written_costs_no_more_than_its_words() -> None:
+    """Each escape doubles with each layer of writing; so much is looked for in vain."""
+    assert Mask({"a": "\"\\'\n" * 25_000})("no quote of it") == WITHHELD
