@@ -25,7 +25,9 @@ from tests.support.conditions import eventually
 from tests.support.installation import service_of
 
 #: How long everything that is at rest may take to be all written down and delivered, in seconds.
-SETTLING = 120
+#: Longer than two censuses of a minute and what they take: what a lost order made after its undo
+#: goes by these.
+SETTLING = 240
 #: The longest that a seed may take: both halves of the burst, both censuses, and all that is
 #: started again meanwhile. In seconds.
 LONGEST = 2 * (PATIENCE + SETTLING) + 260
