@@ -18,7 +18,7 @@ from tests.faults.probes import Ways, all_ways
 from tests.support.balancer import Balancer
 from tests.support.ci import SPEC, CiSystem, accepted, until_done
 from tests.support.conditions import eventually
-from tests.support.installation import Installation, installation
+from tests.support.installation import NO_CLOUD, Installation, installation
 from tests.support.proxy import Proxy
 
 
@@ -27,16 +27,10 @@ def colobus(
     basics: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
     """An installation of which nothing runs yet, and whose cloud nobody asks."""
-    nowhere = {
-        "DEVCLOUD_AUTH_URL": "http://127.0.0.1:1/v3",
-        "OS_CLIENT_CONFIG_FILE": "none",
-        "DEVCLOUD_PROJECT_ID_BIGTOP": "project-1",
-        "DEVCLOUD_PROJECT_ID_OPENLAB": "project-2",
-    }
     quotas = {**QUOTAS, PROBER: PROBER_QUOTA}
     projects = {PROBER: {"devcloud": "project-3"}}
     folder: Path = tmp_path_factory.mktemp("probes")
-    with installation({**basics, **nowhere}, folder, quotas, projects=projects) as made:
+    with installation({**basics, **NO_CLOUD}, folder, quotas, projects=projects) as made:
         yield made
 
 

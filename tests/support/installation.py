@@ -43,6 +43,13 @@ INSTALL_SECONDS = 120
 #: What the tests' own servers listen on.
 PORTS = range(16_000, 21_000)
 SERVICES = ("scheduler", "vm_worker", "webhook_worker", "front_door")
+#: Of a cloud that nobody asks, where what runs needs none.
+NO_CLOUD = {
+    "DEVCLOUD_AUTH_URL": "http://127.0.0.1:1/v3",
+    "OS_CLIENT_CONFIG_FILE": "none",
+    "DEVCLOUD_PROJECT_ID_BIGTOP": "project-1",
+    "DEVCLOUD_PROJECT_ID_OPENLAB": "project-2",
+}
 
 
 @dataclass(frozen=True)

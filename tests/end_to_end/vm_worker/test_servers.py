@@ -8,11 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from devcloud.api import open_devcloud
-from devcloud.components.mariadb import query
 from services.vm_worker.provisioner.servers import AFTER_ANOTHER
 from services.vm_worker.user_data import render
-from shared.contract.messages import DeprovisionVm, RemoveOrphan, VmDeletionStarted, VmDeprovisioned
+from shared.contract.messages import DeprovisionVm, VmDeletionStarted, VmDeprovisioned
 from shared.contract.problems import Reason
 from shared.runtime.deadline import DeadlineExpired
 from shared.runtime.errors import OutcomeUnknown, PermanentError, TemporaryError
@@ -370,39 +368,6 @@ async def test_deprovision_vm_removes_every_server_of_the_vm(
     await vm.by(other_replica).do(DeprovisionVm(cloud=CLOUD, server_id=vm.server_id))
     await vm.until(lambda seen: seen.gone)
     assert await replica.held(vm) == ["port"]
-
-
-@pytest.mark.parametrize("again", ["deleted", "made", "removed as an orphan"])
-async def test_a_server_whose_host_died_just_before_it_was_gone_is_deleted_again(
-    world: World, replica: Replica, again: str
-) -> None:
-    """Nova shows it as DELETED for ever, on no host, until it is asked once more."""
-    vm = replica.vm()
-    await vm.port()
-    server_id = (await vm.server()).server_id
-    await vm.active()
-    _leave_half_deleted(world, vm)
-    left = world.admin.compute.get_server(server_id)
-    assert (left.status, left.task_state) == ("DELETED", None)
-    if again == "deleted":
-        order = DeprovisionVm(cloud=CLOUD, server_id=server_id)
-        only(await vm.do(order, repeated=True), VmDeletionStarted)
-    elif again == "made":
-        with pytest.raises(TemporaryError, match="still being removed"):
-            await vm.server(repeated=True)
-    else:
-        orphan = RemoveOrphan(place=CLOUD, what="server", object_id=server_id, resource_id=vm.id)
-        assert await vm.do(orphan) == []
-    await vm.until(lambda seen: seen.gone)
-    await vm.remove()
-    assert await replica.held(vm) == []
-
-
-def _leave_half_deleted(world: World, vm: Vm) -> None:
-    """As nova-compute has it when it dies between its last two writes (`_delete_instance`)."""
-    state = "vm_state = 'deleted', task_state = NULL, host = NULL, node = NULL"
-    query(open_devcloud().site, f"UPDATE nova.instances SET {state} WHERE uuid = '{vm.server_id}'")
-    world.admin.network.update_port(vm.port_id, device_id="", device_owner="")
 
 
 async def test_servers_of_others_are_never_touched(world: World, other_replica: Replica) -> None:

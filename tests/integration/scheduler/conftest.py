@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.scheduler.desk import ledger_database
 from tests.integration.scheduler.neighbours import Neighbours
-from tests.support.installation import Installation, installation
+from tests.support.installation import NO_CLOUD, Installation, installation
 
 
 @pytest.fixture(scope="module")
@@ -17,15 +17,9 @@ def scheduled(
     basics: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
     """An installation of which only the scheduler runs."""
-    nowhere = {
-        "DEVCLOUD_AUTH_URL": "http://127.0.0.1:1/v3",
-        "OS_CLIENT_CONFIG_FILE": "none",
-        "DEVCLOUD_PROJECT_ID_BIGTOP": "project-1",
-        "DEVCLOUD_PROJECT_ID_OPENLAB": "project-2",
-    }
     folder: Path = tmp_path_factory.mktemp("scheduler")
     quotas = {"bigtop": {"vms": 1000}, "openlab": {"vms": 2}}
-    with installation({**nowhere, **basics}, folder, quotas) as made:
+    with installation({**NO_CLOUD, **basics}, folder, quotas) as made:
         made.start("scheduler")
         yield made
 
