@@ -35,6 +35,9 @@ from shared.worker.turns import turn_of
 #: How long a command waits for a place on its backend, in seconds. After that it is given back to
 #: the scheduler, whose pauses between attempts take no place here.
 PATIENCE = 10.0
+#: How many events of one command are on their way to the broker at once. One that looks at a
+#: thousand resources has as many: what others tell meanwhile must not stand behind all of them.
+PUBLISHED_AT_ONCE = 8
 
 C = TypeVar("C")
 _log = structlog.stdlib.get_logger(__name__)
@@ -152,7 +155,9 @@ class CommandWorker(Generic[C]):
         self, command: Command[Message], answers: Sequence[Answer], *, repeated: bool
     ) -> None:
         messages = outcome.events(self._name, self._kind, command, answers)
-        await asyncio.gather(*(self._bus.publish(one, repeated=repeated) for one in messages))
+        for first in range(0, len(messages), PUBLISHED_AT_ONCE):
+            some = messages[first : first + PUBLISHED_AT_ONCE]
+            await asyncio.gather(*(self._bus.publish(one, repeated=repeated) for one in some))
 
     def _count(self, command: Command[Message], result: str) -> None:
         COMMANDS.labels(self._name, command.envelope.message_name, result).inc()
