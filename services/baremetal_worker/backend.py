@@ -37,6 +37,10 @@ class Metal(Protocol):
     def flavor(self, name: str) -> Flavor:
         """Return what a flavor means; raises `NotFound` (flavor_not_found)."""
 
+    @property
+    def flavors(self) -> Mapping[str, Flavor] | None:
+        """What each flavor means; None: each resource class is one."""
+
     async def nodes(self, resource_class: str | None = None) -> list[Node]:
         """Return all nodes, or those of one class, without their storage interface."""
 

@@ -1,4 +1,4 @@
-"""What a metal holds of this installation: allocations, targets, connectors.
+"""What a metal holds of this installation: allocations, targets, connectors; and what it has.
 
 What is left on a node that is put aside is not told: it can't be taken away before its operator has
 mended the node.
@@ -6,19 +6,20 @@ mended the node.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 
 from services.baremetal_worker.backend import Metal, Metals
+from services.baremetal_worker.inventory import stocks_of
 from services.baremetal_worker.marks import Marks
-from services.baremetal_worker.node_objects import Allocation, Connector, Target
+from services.baremetal_worker.node_objects import Allocation, Connector, Node, Target
 from services.baremetal_worker.provisioner.orphans import (
     ALLOCATION,
     VOLUME_CONNECTOR,
     VOLUME_TARGET,
 )
 from services.baremetal_worker.provisioner.taking_down import is_quarantined
-from shared.contract.messages import Holding, TakeCensus
+from shared.contract.messages import Holding, InventoryTaken, TakeCensus
 from shared.runtime.deadline import Deadline
 from shared.worker.census import census_taken
 from shared.worker.command import Command, Observation
@@ -31,21 +32,29 @@ LIFE = 120.0
 async def answer_census(
     metals: Metals, marks: Marks, command: Command[TakeCensus]
 ) -> list[Observation]:
-    """Return the census in parts, all of them; raises when something could not be asked."""
+    """Return the census in parts, all of them, and the inventory.
+
+    Raises `TemporaryError` when something could not be asked.
+    """
     # Before the first question: what is listed was there then or later.
     taken_at = datetime.now(UTC)
     metal = metals.metal(command.message.place, Deadline.after(LIFE))
-    return census_taken(command, taken_at, await take_census(metal, marks))
+    nodes = await metal.nodes()
+    stocks = stocks_of(metal.flavors, nodes)
+    inventory = InventoryTaken(metal=metal.name, taken_at=taken_at, stocks=stocks)
+    told = Observation(command.resource_id, command.tenant, inventory)
+    holdings = await take_census(metal, marks, nodes)
+    return [told, *census_taken(command, taken_at, holdings)]
 
 
-async def take_census(metal: Metal, marks: Marks) -> list[Holding]:
-    """Return every allocation, target and connector of ours on one metal.
+async def take_census(metal: Metal, marks: Marks, nodes: Iterable[Node]) -> list[Holding]:
+    """Return every allocation, target and connector of ours on one metal, which has these nodes.
 
     Raises `TemporaryError` when one of them can't be asked: half a census would look like a loss.
     """
     allocations = await metal.allocations()
     targets, connectors = await metal.targets(), await metal.connectors()
-    aside = {node.id for node in await metal.states() if is_quarantined(node)}
+    aside = {node.id for node in nodes if is_quarantined(node)}
     return [
         *_holdings(metal.name, marks, ALLOCATION, allocations, aside),
         *_holdings(metal.name, marks, VOLUME_TARGET, targets, aside),

@@ -56,6 +56,11 @@ class IronicMetal:
             raise NotFound(detail, reason=Reason.FLAVOR_NOT_FOUND)
         return found
 
+    @property
+    def flavors(self) -> Mapping[str, Flavor] | None:
+        """As the metals file says."""
+        return self.access.flavors
+
     async def nodes(self, resource_class: str | None = None) -> list[Node]:
         """GET /v1/nodes."""
         found = await self.calls.read(

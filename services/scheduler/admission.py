@@ -9,14 +9,14 @@ next of all tenants in the same order, and who waits for one lets those pass who
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from services.scheduler.estimates import quota_starts, shown_start
 from services.scheduler.placement import Candidate, Choice, Wish, place
-from services.scheduler.queues import OF_NODES, Gate, Held, Nodes, Share, Waiting
+from services.scheduler.queues import OF_NODES, Gate, Held, Inventory, Nodes, Share, Waiting
 from shared.contract.problems import Reason
 
 #: What its tenant alone can end: such a request stands in its tenant's queue.
@@ -36,6 +36,8 @@ class Admission:
     tried: tuple[tuple[str, str, bool], ...] = ()
     #: The same of each that tries for a node of which there was none free.
     tried_nodes: tuple[tuple[Nodes, bool], ...] = ()
+    #: How many machines are sent for which nodes.
+    sent: Mapping[Nodes, int] = field(default_factory=dict)
     #: Clouds whose rest is over, and which one request now tries.
     probed: tuple[str, ...] = ()
 
@@ -46,6 +48,7 @@ class _Round:
     clouds: dict[str, Candidate]
     now: datetime
     scarce: dict[Nodes, Gate] = field(default_factory=dict)
+    inventories: dict[str, Inventory] = field(default_factory=dict)
     admitted: list[tuple[str, Choice]] = field(default_factory=list)
     hopeless: list[tuple[str, Choice]] = field(default_factory=list)
     too_large: list[tuple[str, str]] = field(default_factory=list)
@@ -53,6 +56,7 @@ class _Round:
     held: list[Held] = field(default_factory=list)
     tried: list[tuple[str, str, bool]] = field(default_factory=list)
     tried_nodes: list[tuple[Nodes, bool]] = field(default_factory=list)
+    sent: Counter[Nodes] = field(default_factory=Counter)
     probed: list[str] = field(default_factory=list)
 
     def neediest(self, tenants: Sequence[str]) -> str:
@@ -92,6 +96,11 @@ class _Round:
             again={c: gate.not_before for c, gate in closed.items() if not gate.tried},
             left=one.left,
             scarce=scarce.keys(),
+            stocks={
+                name: self.inventories[name].of(one.nodes(name))
+                for name in names
+                if name in self.inventories
+            },
             sort=one.sort,
             networked=one.networked,
         )
@@ -129,6 +138,10 @@ class _Round:
         self.tried.append((tenant, cloud, gate.timely))
 
     def _try_nodes(self, nodes: Nodes) -> None:
+        inventory = self.inventories.get(nodes.metal)
+        if inventory is not None:
+            self.inventories[nodes.metal] = inventory.without(nodes)
+            self.sent[nodes] += 1
         gate = self.scarce.get(nodes)
         if gate is not None:
             self.scarce[nodes] = gate.passed()
@@ -186,12 +199,13 @@ def admit(
     clouds: Mapping[str, Candidate],
     now: datetime,
     scarce: Mapping[Nodes, Gate] | None = None,
+    inventories: Mapping[str, Inventory] | None = None,
 ) -> Admission:
     """Decide who starts now, who can't start anywhere, and why the others wait.
 
-    ``scarce``: nodes of which there was none free.
+    ``scarce``: nodes of which there was none free; ``inventories``: what is known of metals' nodes.
     """
-    this = _Round(dict(shares), dict(clouds), now, dict(scarce or {}))
+    this = _Round(dict(shares), dict(clouds), now, dict(scarce or {}), dict(inventories or {}))
     queues: dict[str, deque[Waiting]] = {}
     positions: dict[str, int] = dict.fromkeys(shares, 0)
     for one in waiting:
@@ -209,6 +223,7 @@ def admit(
         held=tuple(this.held),
         tried=tuple(this.tried),
         tried_nodes=tuple(this.tried_nodes),
+        sent=this.sent,
         probed=tuple(this.probed),
     )
 

@@ -10,6 +10,7 @@ import contextlib
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from itertools import groupby
 from typing import Any, NoReturn
@@ -17,7 +18,14 @@ from typing import Any, NoReturn
 import msgspec
 import structlog
 
-from services.scheduler import admission, cloud_health, full_clouds, scarce_nodes, workflow
+from services.scheduler import (
+    admission,
+    cloud_health,
+    full_clouds,
+    inventories,
+    scarce_nodes,
+    workflow,
+)
 from services.scheduler.admission import Admission
 from services.scheduler.cloud_health import Health
 from services.scheduler.context import Context, Recording
@@ -45,6 +53,8 @@ LIMIT = 1000
 #: Of all time, rounds take half at most: with many in the queue one costs, and each event asks for
 #: one. This is the longest pause that follows from it (s).
 LONGEST_PAUSE = 1.0
+#: What an inventory says counts until so many further ones should have come.
+_CENSUSES = 3
 #: What will be the same next time.
 _FOR_GOOD = frozenset({Reason.NO_CLOUD, Reason.NO_STORE, Reason.REFERENCE_NOT_FOUND})
 #: The words of a spec that are about networks.
@@ -109,9 +119,11 @@ async def hold_round(context: Context) -> None:
         shares = await _shares(tx, context, waiting)
         known = [one for one in waiting if one.tenant in shares]
         clouds, scarce = await candidates(tx, context), await scarce_nodes.gates(tx)
+        fresh = timedelta(seconds=_CENSUSES * context.settings.census_seconds)
+        nodes = await inventories.inventories(tx, fresh)
         faulty: list[ResourceState] = []
         while True:
-            outcome = admission.admit(known, shares, clouds, utc_now(), scarce)
+            outcome = admission.admit(known, shares, clouds, utc_now(), scarce, nodes)
             leaving = _leaving(outcome)
             made, broken = await _decide(recording, context, leaving)
             faulty += broken
@@ -126,6 +138,7 @@ async def hold_round(context: Context) -> None:
         recording.send(await record_all(tx, context.ledger, [*made, *held, *explained]))
         await full_clouds.note_tries(tx, outcome.tried)
         await scarce_nodes.note_tries(tx, outcome.tried_nodes)
+        await inventories.note_taken(tx, outcome.sent)
         await cloud_health.note_probes(tx, outcome.probed, utc_now())
 
 

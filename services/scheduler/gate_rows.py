@@ -64,6 +64,14 @@ class GateRows:
             *key,
         )
 
+    async def open_again(self, tx: Connection, key: Key, at: datetime) -> None:
+        """There was room ``at`` that time: if it was refused before, one may try now."""
+        await tx.execute(
+            f"UPDATE {self._table} SET tries = greatest(tries, 1)"  # noqa: S608 - our own words
+            f" WHERE closed_at < $1 AND {self._is(2)}",
+            *(at, *key),
+        )
+
     async def had_room(self, tx: Connection, key: Key, since: datetime, *, wanted: bool) -> None:
         """There was room for what was begun ``since``, after the refusal: perhaps there is more.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from services.scheduler import census, cloud_health, push, workflow
+from services.scheduler import census, cloud_health, inventories, push, workflow
 from services.scheduler.changing import Change, Lesson
 from services.scheduler.context import Context
 from services.scheduler.leaving import is_left_behind
@@ -39,6 +39,7 @@ from shared.contract.messages import (
     DisksWithdrawn,
     FloatingIpAssociated,
     FloatingIpReleased,
+    InventoryTaken,
     MachineDeployStarted,
     MachineInspectionFailed,
     MachineObserved,
@@ -155,6 +156,15 @@ async def note_notifications(
             await push.note_silence(tx, event.cloud)
 
 
+async def note_inventory(delivery: Delivery, event: InventoryTaken, context: Context) -> None:
+    """A metal's nodes, counted: whoever waits for some may go on."""
+    del delivery
+    inventories.check(event)
+    async with context.database.transaction() as tx:
+        await inventories.note(tx, event)
+    context.admission_wanted.set()
+
+
 async def note_failed_inspection(
     delivery: Delivery, event: InspectionFailed, context: Context
 ) -> None:
@@ -239,6 +249,7 @@ EVENT_HANDLERS: dict[type[Message], Handler] = {
     ClusterInspectionFailed: note_failed_inspection,
     AppInspectionFailed: note_failed_inspection,
     CensusTaken: census.absorb_census,
+    InventoryTaken: note_inventory,
     OrphanRemoved: census.note_removal,
 }
 

@@ -17,6 +17,8 @@ from services.scheduler.ledger import utc_now
 from services.scheduler.metrics import (
     CENSUS_AGE,
     HOLDINGS,
+    NODES,
+    NODES_FREE,
     OLDEST_WAITING,
     ORPHANS,
     RESOURCES,
@@ -46,6 +48,7 @@ async def measure(context: Context) -> None:
     async with context.database.connection() as connection:
         await _measure_resources(connection)
         await _measure_censuses(connection)
+        await _measure_nodes(connection)
         for cloud, health in (await cloud_health.healths(connection)).items():
             RESTING.labels(cloud).set(health.rest(utc_now()) is not None)
 
@@ -82,3 +85,13 @@ async def _measure_censuses(connection: Connection) -> None:
         HOLDINGS.labels(row["place"], row["what"]).inc(row["n"])
         if row["verdict"] is not None:
             ORPHANS.labels(row["place"], row["what"], row["verdict"]).set(row["n"])
+
+
+async def _measure_nodes(connection: Connection) -> None:
+    rows = await connection.fetch("SELECT metal, flavor, arch, total, free FROM node_stocks")
+    NODES.clear()
+    NODES_FREE.clear()
+    for row in rows:
+        labels = row["metal"], row["flavor"], row["arch"]
+        NODES.labels(*labels).set(row["total"])
+        NODES_FREE.labels(*labels).set(row["free"])

@@ -57,6 +57,18 @@ CENSUS_AGE = Gauge(
     ["place"],
     registry=REGISTRY,
 )
+NODES = Gauge(
+    "colobus_nodes",
+    "Nodes in service of each metal, flavor and arch (empty: any), by its newest inventory",
+    ["metal", "flavor", "arch"],
+    registry=REGISTRY,
+)
+NODES_FREE = Gauge(
+    "colobus_nodes_free",
+    "Those of them that were free, less those that machines were sent for since",
+    ["metal", "flavor", "arch"],
+    registry=REGISTRY,
+)
 CENSUSES_FAILED = Counter(
     "colobus_censuses_failed", "Censuses that could not be taken", ["reason"], registry=REGISTRY
 )

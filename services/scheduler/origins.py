@@ -28,6 +28,7 @@ from shared.contract.messages import (
     ClusterInspectionFailed,
     ClusterResizeStarted,
     CommandFailed,
+    InventoryTaken,
     MachineInspectionFailed,
     MachinePowerChangeStarted,
     Message,
@@ -54,6 +55,7 @@ _HANDS: dict[str, frozenset[str]] = {
 _BESIDE: Mapping[type[Message], frozenset[str]] = {
     CommandFailed: WORKERS,
     CensusTaken: WORKERS,
+    InventoryTaken: frozenset({MACHINE_WORKFLOW.worker}),
     OrphanRemoved: WORKERS,
     VmPowerChangeStarted: frozenset({VM_WORKFLOW.worker}),
     VmInspectionFailed: frozenset({VM_WORKFLOW.worker}),

@@ -9,6 +9,7 @@ from datetime import datetime
 
 import msgspec
 
+from services.scheduler.queues import Stock
 from shared.contract.problems import Problem, Reason
 from shared.contract.resources import Placement, Sort
 
@@ -87,6 +88,8 @@ class Wish:
     left: Sequence[str] = ()
     #: Metals that had no such node free when one was last tried for.
     scarce: Collection[str] = ()
+    #: How many such nodes metals have, where that is known.
+    stocks: Mapping[str, Stock] = field(default_factory=dict)
     sort: Sort = Sort.CLOUD
     #: It says something of networks, which not every metal has.
     networked: bool = False
@@ -104,8 +107,10 @@ class Judgement:
     words: str
     reason: Reason = Reason.NO_CAPACITY
     until: datetime | None = None
-    #: It may be tried, and may well refuse again.
+    #: It may be tried, and may well refuse.
     scarce: bool = False
+    #: How many more such things it has room for.
+    room: int = 0
 
     @property
     def line(self) -> str:
@@ -133,7 +138,7 @@ class Choice:
 def place(candidates: Sequence[Candidate], wish: Wish | None = None) -> Choice:
     """Choose the cloud with the fewest recent failures, then the most room, then the first.
 
-    A metal that had no free node of late comes behind others that have failed no more often.
+    A metal that seems to have no free node comes behind others that have failed no more often.
     One whose rest is over comes before all others, for the one request that tries it.
     """
     wish = wish or Wish()
@@ -151,7 +156,7 @@ def place(candidates: Sequence[Candidate], wish: Wish | None = None) -> Choice:
 
 def _preference(one: Judgement) -> tuple[bool, int, bool, int]:
     probe = one.standing is Standing.PROBE
-    return not probe, one.candidate.recent_failures, one.scarce, -one.candidate.free
+    return not probe, one.candidate.recent_failures, one.scarce, -one.room
 
 
 def _explain(one: Judgement, best: Judgement) -> str:
@@ -212,9 +217,12 @@ def judge(one: Candidate, wish: Wish) -> Judgement:
         f"room for {one.free} of {one.limit} builds, "
         f"{one.recent_failures} recent failure{'' if one.recent_failures == 1 else 's'}"
     )
-    scarce = one.place in wish.scarce
+    scarce, room = one.place in wish.scarce, one.free
     words += ", had no free node of late" if scarce else ""
-    return Judgement(one, Standing.FREE, words, scarce=scarce)
+    if (stock := wish.stocks.get(one.place)) is not None:
+        words += f", {stock.free} of {stock.total} such nodes free"
+        scarce, room = scarce or not stock.free, min(room, stock.free) or room
+    return Judgement(one, Standing.FREE, words, scarce=scarce, room=room)
 
 
 def _lacks(one: Candidate, arch: str) -> str | None:

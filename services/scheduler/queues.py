@@ -26,6 +26,33 @@ class Nodes(NamedTuple):
     arch: str = ""
 
 
+class Stock(NamedTuple):
+    """How many such nodes are in service, and how many of them were free a moment ago."""
+
+    total: int
+    free: int
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What nodes one metal has."""
+
+    stocks: Mapping[Nodes, Stock]
+
+    def of(self, nodes: Nodes) -> Stock:
+        """Return how many of such nodes there are."""
+        return self.stocks.get(nodes, Stock(0, 0))
+
+    def without(self, nodes: Nodes) -> Inventory:
+        """It, when one such node is taken: that is also one of any arch."""
+        fewer = {
+            one: Stock(total, max(0, free - 1))
+            for one, (total, free) in self.stocks.items()
+            if one in {nodes, nodes._replace(arch="")}
+        }
+        return Inventory({**self.stocks, **fewer})
+
+
 @dataclass(frozen=True)
 class Waiting:
     """A resource that waits, in the order of arrival.

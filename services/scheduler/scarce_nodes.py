@@ -36,7 +36,7 @@ async def follow(tx: Connection, changed: Iterable[tuple[ResourceState, Resource
             continue
         nodes, had = _nodes(before), _has_node(before)
         if (refusal := _refusal(before, after)) is not None:
-            await _lock(tx)
+            await lock(tx)
             await _ROWS.close(tx, nodes, *refusal)
         elif had and not _has_node(after):
             await _given_back(tx, nodes)
@@ -69,7 +69,7 @@ async def _given_back(tx: Connection, nodes: Nodes) -> None:
     archs = [row["arch"] for row in kindred if _may_be_one(row["arch"], nodes.arch)]
     if not archs:
         return
-    await _lock(tx)
+    await lock(tx)
     for arch in archs:
         await _ROWS.allow_one(tx, nodes._replace(arch=arch))
 
@@ -81,13 +81,20 @@ def _may_be_one(wanted: str, given: str) -> bool:
 async def _found(tx: Connection, nodes: Nodes, since: datetime | None) -> None:
     if since is None or not await _ROWS.exists(tx, nodes):
         return
-    await _lock(tx)
+    await lock(tx)
     wanted = await tx.fetchval(_WANTED, nodes.flavor, nodes.arch)
     await _ROWS.had_room(tx, nodes, since, wanted=wanted)
 
 
-async def _lock(tx: Connection) -> None:
+async def lock(tx: Connection) -> None:
+    """Take the lock under which all that is told of nodes is changed."""
     await tx.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+
+
+async def seen_free(tx: Connection, free: Iterable[Nodes], at: datetime) -> None:
+    """Such nodes were seen free ``at`` that time: where none was before it, one may try."""
+    for nodes in sorted(free):
+        await _ROWS.open_again(tx, nodes, at)
 
 
 async def gates(tx: Connection) -> dict[Nodes, Gate]:
@@ -98,6 +105,6 @@ async def gates(tx: Connection) -> dict[Nodes, Gate]:
 async def note_tries(tx: Connection, tried: Sequence[tuple[Nodes, bool]]) -> None:
     """One was admitted for each (nodes, it was time). Takes the nodes' lock."""
     if tried:
-        await _lock(tx)
+        await lock(tx)
     for nodes, timely in tried:
         await _ROWS.note_try(tx, nodes, timely=timely)

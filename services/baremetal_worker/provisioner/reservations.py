@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 
 from services.baremetal_worker.backend import Metal
+from services.baremetal_worker.inventory import arch_trait
 from services.baremetal_worker.marks import Owner
 from services.baremetal_worker.node_objects import Allocation, NewAllocation, Node, State
 from services.baremetal_worker.provisioner.belonging import own_allocation
@@ -52,8 +53,7 @@ def wanted_allocation(metal: Metal, kit: Kit, command: Command[ReserveNode]) -> 
     """Return what is to be reserved. Pure but for the metals file."""
     order = command.message
     flavor = metal.flavor(order.flavor)
-    # As os-traits names architectures.
-    arch = {f"HW_ARCH_{order.arch.upper()}"} if order.arch else set()
+    arch = {arch_trait(order.arch)} if order.arch else set()
     return NewAllocation(
         name=command.resource_id,
         resource_class=flavor.resource_class,

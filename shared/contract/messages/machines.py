@@ -141,6 +141,29 @@ class MachineObserved(Message, frozen=True):
     last_error: str | None = None
 
 
+class NodeStock(Message, frozen=True):
+    """How many nodes of a flavor and arch ("": any) are in service, and how many of these are free.
+
+    In service: enrolled, and not in maintenance. Free: Ironic could choose it now.
+    """
+
+    flavor: str
+    arch: str
+    total: int
+    free: int
+
+
+class InventoryTaken(Message, frozen=True):
+    """The nodes that ``metal`` had at ``taken_at``, for placement; told with each census.
+
+    A flavor and arch that is not in ``stocks`` there are no nodes of.
+    """
+
+    metal: str
+    taken_at: Moment
+    stocks: tuple[NodeStock, ...]
+
+
 class MachineInspectionFailed(Message, frozen=True):
     """Ironic could not be asked about these machines."""
 

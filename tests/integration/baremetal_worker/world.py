@@ -36,6 +36,7 @@ from shared.contract.messages import (
     DeployMachine,
     Holding,
     InspectMachines,
+    InventoryTaken,
     MachineDeployStarted,
     MachineInspection,
     MachineObserved,
@@ -46,6 +47,7 @@ from shared.contract.messages import (
     ReleaseNode,
     RemoveOrphan,
     ReserveNode,
+    TakeCensus,
     UndeployMachine,
 )
 from shared.contract.resources import Verb
@@ -186,7 +188,16 @@ class Replica:
     async def census(self) -> list[Holding]:
         """All that the metal holds of the tests' installation."""
         metal = self.context.metals.metal(METAL, Deadline.after(60))
-        return await take_census(metal, self.context.kit.marks)
+        return await take_census(metal, self.context.kit.marks, await metal.nodes())
+
+    async def stock(self, flavor: str, arch: str = "") -> tuple[int, int]:
+        """What the inventory that comes with a census says of a flavor: (in service, free)."""
+        told = await self.do(f"baremetal_worker/{METAL}", TakeCensus(place=METAL))
+        messages = [one.message for one in told if isinstance(one, Observation)]
+        (inventory,) = [one for one in messages if isinstance(one, InventoryTaken)]
+        assert inventory.metal == METAL
+        (stock,) = [one for one in inventory.stocks if (one.flavor, one.arch) == (flavor, arch)]
+        return stock.total, stock.free
 
     async def remove(self, holding: Holding, resource_id: str) -> list[Answer]:
         """Remove an orphan."""

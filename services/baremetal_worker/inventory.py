@@ -1,0 +1,63 @@
+"""How many nodes of each flavor and arch a metal has, and how many Ironic could choose. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from services.baremetal_worker.metals_file import Flavor
+from services.baremetal_worker.node_objects import Node, State
+from shared.contract.messages import NodeStock
+
+#: As os-traits names architectures.
+ARCH_TRAIT = "HW_ARCH_"
+
+
+def arch_trait(arch: str) -> str:
+    """Return the trait of nodes of an arch in Nova's words: ``aarch64`` → HW_ARCH_AARCH64."""
+    return f"{ARCH_TRAIT}{arch.upper()}"
+
+
+def stocks_of(flavors: Mapping[str, Flavor] | None, nodes: Sequence[Node]) -> tuple[NodeStock, ...]:
+    """Return what there is of each flavor of any arch, and of each that its nodes are of.
+
+    ``flavors`` of None: each resource class is one, as in the metals file.
+    """
+    if flavors is None:
+        classes = sorted({node.resource_class for node in nodes if node.resource_class})
+        flavors = {name: Flavor(resource_class=name) for name in classes}
+    stocks: list[NodeStock] = []
+    for name, flavor in flavors.items():
+        suitable = [node for node in nodes if _suits(node, flavor)]
+        archs = {arch for node in suitable for arch in _archs(node)}
+        for arch in ["", *sorted(archs)]:
+            stocks.append(_stock(name, arch, suitable))
+    return tuple(stocks)
+
+
+def _suits(node: Node, flavor: Flavor) -> bool:
+    return node.resource_class == flavor.resource_class and set(flavor.traits) <= node.traits
+
+
+def _archs(node: Node) -> set[str]:
+    return {
+        trait.removeprefix(ARCH_TRAIT).lower()
+        for trait in node.traits
+        if trait.startswith(ARCH_TRAIT)
+    }
+
+
+def _stock(flavor: str, arch: str, suitable: Sequence[Node]) -> NodeStock:
+    serving = [
+        node
+        for node in suitable
+        if (not arch or arch_trait(arch) in node.traits)
+        and node.provision_state != State.ENROLL
+        and not node.maintenance
+    ]
+    free = [node for node in serving if _is_free(node)]
+    return NodeStock(flavor=flavor, arch=arch, total=len(serving), free=len(free))
+
+
+def _is_free(node: Node) -> bool:
+    """As Ironic chooses for an allocation (``ironic.conductor.allocations``)."""
+    return node.provision_state == State.AVAILABLE and node.instance_id is None
