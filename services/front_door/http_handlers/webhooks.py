@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
-from ulid import ULID
 
 from services.front_door.answers import json_answer, secret_answer
 from services.front_door.bodies import Check, read_body, read_no_body, read_optional_body
@@ -25,7 +24,7 @@ from shared.contract.http import (
     WebhookPage,
     WebhookWithSecret,
 )
-from shared.contract.identifiers import new_ulid
+from shared.contract.identifiers import new_ulid, ulid_of
 from shared.contract.kinds import KINDS
 from shared.contract.messages import (
     CallbackSecretIssued,
@@ -175,7 +174,7 @@ def _new_webhook_id(request: web.Request) -> str:
         return f"wh-{new_ulid()}"
     name = f"{caller(request).tenant} {key}".encode()
     digest = hmac.digest(front_door(request).webhook_id_key, name, hashlib.sha256)
-    return f"wh-{str(ULID.from_bytes(digest[:16])).lower()}"
+    return f"wh-{ulid_of(digest[:16])}"
 
 
 def _webhook_id(request: web.Request) -> str:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from shared.contract.identifiers import created_at, is_id, new_id, new_ulid
+from shared.contract.identifiers import created_at, is_id, new_id, new_ulid, ulid_of
 
 
 def test_new_ids_are_of_their_kind_and_unique() -> None:
@@ -47,6 +47,13 @@ def test_an_id_tells_when_it_was_given() -> None:
     before = time.time()
     assert before - 0.001 <= (created_at(new_id("vm")) or 0.0) <= time.time()
     assert created_at(f"vm-{ULID.upper()}") is created_at("vm_worker/devcloud") is None
+
+
+def test_bytes_are_written_as_the_specification_has_it() -> None:
+    """The first character holds three bits alone (github.com/ulid/spec)."""
+    assert ulid_of(bytes(16)) == "0" * 26
+    assert ulid_of(b"\xff" * 16) == "7" + "z" * 25
+    assert ulid_of((1469918176385).to_bytes(6, "big") + bytes(10)) == "01aryz6s41" + "0" * 16
 
 
 def test_a_new_ulid_is_lower_case() -> None:

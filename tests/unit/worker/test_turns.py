@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from ulid import ULID
+from ulid_transform import ulid_at_time
 
 from shared.contract.codec import Envelope, envelope_for
 from shared.contract.messages import DeprovisionVm
@@ -29,7 +29,7 @@ def of(subject: str, sent: float = 0.0, step: str | None = "server") -> Envelope
 
 def born(seconds: float) -> str:
     """The id of a VM that was asked for so many seconds after now."""
-    return f"vm-{ULID.from_datetime(NOW + timedelta(seconds=seconds))}".lower()
+    return f"vm-{ulid_at_time((NOW + timedelta(seconds=seconds)).timestamp())}".lower()
 
 
 def test_the_next_step_of_an_older_one_goes_before_the_first_of_a_younger() -> None:
