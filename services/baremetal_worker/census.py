@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 
 from services.baremetal_worker.backend import Metal, Metals
-from services.baremetal_worker.inventory import stocks_of
 from services.baremetal_worker.marks import Marks
+from services.baremetal_worker.node_inventory import capacities_of
 from services.baremetal_worker.node_objects import Allocation, Connector, Node, Target
 from services.baremetal_worker.provisioner.orphans import (
     ALLOCATION,
@@ -19,7 +19,7 @@ from services.baremetal_worker.provisioner.orphans import (
     VOLUME_TARGET,
 )
 from services.baremetal_worker.provisioner.taking_down import is_quarantined
-from shared.contract.messages import Holding, InventoryTaken, TakeCensus
+from shared.contract.messages import Holding, NodeInventoryTaken, TakeCensus
 from shared.runtime.deadline import Deadline
 from shared.worker.census import census_taken
 from shared.worker.command import Command, Observation
@@ -32,7 +32,7 @@ LIFE = 120.0
 async def answer_census(
     metals: Metals, marks: Marks, command: Command[TakeCensus]
 ) -> list[Observation]:
-    """Return the census in parts, all of them, and the inventory.
+    """Return the census in parts, all of them, and the inventory of a metal that shows nodes.
 
     Raises `TemporaryError` when something could not be asked.
     """
@@ -40,11 +40,12 @@ async def answer_census(
     taken_at = datetime.now(UTC)
     metal = metals.metal(command.message.place, Deadline.after(LIFE))
     nodes = await metal.nodes()
-    stocks = stocks_of(metal.flavors, nodes)
-    inventory = InventoryTaken(metal=metal.name, taken_at=taken_at, stocks=stocks)
-    told = Observation(command.resource_id, command.tenant, inventory)
-    holdings = await take_census(metal, marks, nodes)
-    return [told, *census_taken(command, taken_at, holdings)]
+    holdings = census_taken(command, taken_at, await take_census(metal, marks, nodes))
+    if not nodes:  # also what a user sees that has lost its role on the system
+        return holdings
+    capacities = capacities_of(metal.flavors, nodes)
+    inventory = NodeInventoryTaken(metal=metal.name, taken_at=taken_at, capacities=capacities)
+    return [Observation(command.resource_id, command.tenant, inventory), *holdings]
 
 
 async def take_census(metal: Metal, marks: Marks, nodes: Iterable[Node]) -> list[Holding]:

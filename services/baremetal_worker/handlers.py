@@ -78,7 +78,7 @@ async def inspect_machines(command: Command[InspectMachines], context: Context) 
 
 
 async def take_census(command: Command[TakeCensus], context: Context) -> Sequence[Answer]:
-    """→ `CensusTaken`, in as many parts as it takes, and `InventoryTaken`."""
+    """→ `CensusTaken`, in as many parts as it takes, and `NodeInventoryTaken`."""
     return await census.answer_census(context.metals, context.kit.marks, command)
 
 

@@ -16,7 +16,7 @@ from datetime import datetime
 
 from services.scheduler.estimates import quota_starts, shown_start
 from services.scheduler.placement import Candidate, Choice, Wish, place
-from services.scheduler.queues import OF_NODES, Gate, Held, Inventory, Nodes, Share, Waiting
+from services.scheduler.queues import OF_NODES, Gate, Held, NodeInventory, Nodes, Share, Waiting
 from shared.contract.problems import Reason
 
 #: What its tenant alone can end: such a request stands in its tenant's queue.
@@ -48,7 +48,7 @@ class _Round:
     clouds: dict[str, Candidate]
     now: datetime
     scarce: dict[Nodes, Gate] = field(default_factory=dict)
-    inventories: dict[str, Inventory] = field(default_factory=dict)
+    inventories: dict[str, NodeInventory] = field(default_factory=dict)
     admitted: list[tuple[str, Choice]] = field(default_factory=list)
     hopeless: list[tuple[str, Choice]] = field(default_factory=list)
     too_large: list[tuple[str, str]] = field(default_factory=list)
@@ -96,7 +96,7 @@ class _Round:
             again={c: gate.not_before for c, gate in closed.items() if not gate.tried},
             left=one.left,
             scarce=scarce.keys(),
-            stocks={
+            capacities={
                 name: self.inventories[name].of(one.nodes(name))
                 for name in names
                 if name in self.inventories
@@ -199,7 +199,7 @@ def admit(
     clouds: Mapping[str, Candidate],
     now: datetime,
     scarce: Mapping[Nodes, Gate] | None = None,
-    inventories: Mapping[str, Inventory] | None = None,
+    inventories: Mapping[str, NodeInventory] | None = None,
 ) -> Admission:
     """Decide who starts now, who can't start anywhere, and why the others wait.
 

@@ -10,7 +10,6 @@ import contextlib
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from functools import partial
 from itertools import groupby
 from typing import Any, NoReturn
@@ -22,7 +21,7 @@ from services.scheduler import (
     admission,
     cloud_health,
     full_clouds,
-    inventories,
+    node_inventories,
     scarce_nodes,
     workflow,
 )
@@ -53,8 +52,6 @@ LIMIT = 1000
 #: Of all time, rounds take half at most: with many in the queue one costs, and each event asks for
 #: one. This is the longest pause that follows from it (s).
 LONGEST_PAUSE = 1.0
-#: What an inventory says counts until so many further ones should have come.
-_CENSUSES = 3
 #: What will be the same next time.
 _FOR_GOOD = frozenset({Reason.NO_CLOUD, Reason.NO_STORE, Reason.REFERENCE_NOT_FOUND})
 #: The words of a spec that are about networks.
@@ -119,8 +116,7 @@ async def hold_round(context: Context) -> None:
         shares = await _shares(tx, context, waiting)
         known = [one for one in waiting if one.tenant in shares]
         clouds, scarce = await candidates(tx, context), await scarce_nodes.gates(tx)
-        fresh = timedelta(seconds=_CENSUSES * context.settings.census_seconds)
-        nodes = await inventories.inventories(tx, fresh)
+        nodes = await node_inventories.known(tx, node_inventories.lifetime(context.settings))
         faulty: list[ResourceState] = []
         while True:
             outcome = admission.admit(known, shares, clouds, utc_now(), scarce, nodes)
@@ -137,8 +133,7 @@ async def hold_round(context: Context) -> None:
         explained = _explain([*faulty, *broken], context)
         recording.send(await record_all(tx, context.ledger, [*made, *held, *explained]))
         await full_clouds.note_tries(tx, outcome.tried)
-        await scarce_nodes.note_tries(tx, outcome.tried_nodes)
-        await inventories.note_taken(tx, outcome.sent)
+        await scarce_nodes.note_tries(tx, outcome.tried_nodes, outcome.sent)
         await cloud_health.note_probes(tx, outcome.probed, utc_now())
 
 

@@ -7,11 +7,11 @@ resource.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
-from services.scheduler import holdings
+from services.scheduler import holdings, scarce_nodes
 from services.scheduler.context import Context, Recording
 from services.scheduler.holdings import Scope
 from services.scheduler.inspections import SHORTEST_LIFE
@@ -21,7 +21,7 @@ from services.scheduler.metrics import (
     ORPHAN_REMOVALS_FAILED,
     ORPHANS_REMOVED,
 )
-from services.scheduler.origins import speaker
+from services.scheduler.origins import check_taken_at, speaker
 from services.scheduler.orphans import Known, Seen, Verdict, judge, order_again, removable
 from services.scheduler.workflows import WORKFLOWS, places_of
 from shared.bus import Delivery, RejectedMessage
@@ -47,11 +47,9 @@ ORDER_LIFE = timedelta(seconds=60)
 ORDERS_AT_ONCE = 50
 #: How many ids one line of the log names.
 _NAMED = 20
-#: Bounds of what a census may say; a worker's clock may be so far ahead.
+#: Bounds of what a census may say.
 _MOST_PARTS = 10_000
 _LONGEST = 255
-_AHEAD = timedelta(minutes=10)
-_FIRST = datetime(2020, 1, 1, tzinfo=UTC)
 #: {kind: {what: how it is held}}, each in the order of removal.
 HOLDS = {kind: definition.holds for kind, definition in WORKFLOWS.items()}
 #: The worker that each sort of place is first of all the business of: its census tells of all that
@@ -96,6 +94,7 @@ async def order_censuses(context: Context) -> None:
     async with context.recording() as recording:
         known = [name for worker, place in asked for name in (place, series(worker, place))]
         await holdings.forget_other_places(recording.tx, known)
+        await scarce_nodes.forget_other_metals(recording.tx, known)
         idle = await _idle_guests(recording.tx)
         for worker, place in asked:
             if worker in idle:
@@ -165,8 +164,7 @@ async def absorb_census(delivery: Delivery, event: CensusTaken, context: Context
 def _check(event: CensusTaken) -> None:
     if not 1 <= event.part <= event.parts <= _MOST_PARTS:
         raise RejectedMessage("part and parts are out of bounds")
-    if not _FIRST < event.taken_at < datetime.now(UTC) + _AHEAD:
-        raise RejectedMessage("taken_at is no time that a census can have been taken")
+    check_taken_at(event.taken_at)
     if len(event.left_out) > _MOST_PARTS:
         raise RejectedMessage("left_out is too long")
     texts = [event.place, *event.left_out]

@@ -47,7 +47,7 @@ class GateRows:
             f"INSERT INTO {self._table} AS f (reason, words, not_before, {self._key})"  # noqa: S608 - our own words
             f" VALUES ($1, $2, now() + $3::interval, {self._values(4)})"
             f" ON CONFLICT ({self._key}) DO UPDATE"
-            " SET reason = EXCLUDED.reason, words = EXCLUDED.words,"
+            " SET reason = EXCLUDED.reason, words = EXCLUDED.words, refused_at = now(),"
             " not_before = greatest(f.not_before, EXCLUDED.not_before)",
             *(reason.value, problem.detail or problem.title, timedelta(seconds=WAITS[0]), *key),
         )
@@ -65,10 +65,10 @@ class GateRows:
         )
 
     async def open_again(self, tx: Connection, key: Key, at: datetime) -> None:
-        """There was room ``at`` that time: if it was refused before, one may try now."""
+        """There was room ``at`` that time: if nobody was refused since, one may try now."""
         await tx.execute(
             f"UPDATE {self._table} SET tries = greatest(tries, 1)"  # noqa: S608 - our own words
-            f" WHERE closed_at < $1 AND {self._is(2)}",
+            f" WHERE refused_at < $1 AND {self._is(2)}",
             *(at, *key),
         )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from services.scheduler import census, cloud_health, inventories, push, workflow
+from services.scheduler import census, cloud_health, node_inventories, push, scarce_nodes, workflow
 from services.scheduler.changing import Change, Lesson
 from services.scheduler.context import Context
 from services.scheduler.leaving import is_left_behind
@@ -39,7 +39,6 @@ from shared.contract.messages import (
     DisksWithdrawn,
     FloatingIpAssociated,
     FloatingIpReleased,
-    InventoryTaken,
     MachineDeployStarted,
     MachineInspectionFailed,
     MachineObserved,
@@ -47,6 +46,7 @@ from shared.contract.messages import (
     MachineUndeployed,
     MachineUndeployStarted,
     Message,
+    NodeInventoryTaken,
     NodeReleased,
     NodeReserved,
     OrphanRemoved,
@@ -156,12 +156,12 @@ async def note_notifications(
             await push.note_silence(tx, event.cloud)
 
 
-async def note_inventory(delivery: Delivery, event: InventoryTaken, context: Context) -> None:
+async def note_inventory(delivery: Delivery, event: NodeInventoryTaken, context: Context) -> None:
     """A metal's nodes, counted: whoever waits for some may go on."""
     del delivery
-    inventories.check(event)
+    node_inventories.check(event)
     async with context.database.transaction() as tx:
-        await inventories.note(tx, event)
+        await scarce_nodes.take_inventory(tx, event)
     context.admission_wanted.set()
 
 
@@ -249,7 +249,7 @@ EVENT_HANDLERS: dict[type[Message], Handler] = {
     ClusterInspectionFailed: note_failed_inspection,
     AppInspectionFailed: note_failed_inspection,
     CensusTaken: census.absorb_census,
-    InventoryTaken: note_inventory,
+    NodeInventoryTaken: note_inventory,
     OrphanRemoved: census.note_removal,
 }
 

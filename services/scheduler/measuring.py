@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import structlog
 
-from services.scheduler import cloud_health
+from services.scheduler import cloud_health, node_inventories
 from services.scheduler.context import Context
 from services.scheduler.ledger import utc_now
 from services.scheduler.metrics import (
@@ -48,7 +48,7 @@ async def measure(context: Context) -> None:
     async with context.database.connection() as connection:
         await _measure_resources(connection)
         await _measure_censuses(connection)
-        await _measure_nodes(connection)
+        await _measure_nodes(connection, context)
         for cloud, health in (await cloud_health.healths(connection)).items():
             RESTING.labels(cloud).set(health.rest(utc_now()) is not None)
 
@@ -87,11 +87,12 @@ async def _measure_censuses(connection: Connection) -> None:
             ORPHANS.labels(row["place"], row["what"], row["verdict"]).set(row["n"])
 
 
-async def _measure_nodes(connection: Connection) -> None:
-    rows = await connection.fetch("SELECT metal, flavor, arch, total, free FROM node_stocks")
+async def _measure_nodes(connection: Connection, context: Context) -> None:
+    within = node_inventories.lifetime(context.settings)
+    inventories = await node_inventories.known(connection, within)
     NODES.clear()
     NODES_FREE.clear()
-    for row in rows:
-        labels = row["metal"], row["flavor"], row["arch"]
-        NODES.labels(*labels).set(row["total"])
-        NODES_FREE.labels(*labels).set(row["free"])
+    for inventory in inventories.values():
+        for nodes, capacity in inventory.capacities.items():
+            NODES.labels(*nodes).set(capacity.total)
+            NODES_FREE.labels(*nodes).set(capacity.free)

@@ -9,6 +9,7 @@ the key was looked at by the broker is seen to by the bus, which refuses what ca
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 
 from services.scheduler.app_workflow import APP_WORKFLOW
 from services.scheduler.cluster_workflow import CLUSTER_WORKFLOW
@@ -28,10 +29,10 @@ from shared.contract.messages import (
     ClusterInspectionFailed,
     ClusterResizeStarted,
     CommandFailed,
-    InventoryTaken,
     MachineInspectionFailed,
     MachinePowerChangeStarted,
     Message,
+    NodeInventoryTaken,
     OrphanRemoved,
     StackChangeStarted,
     StackInspectionFailed,
@@ -55,7 +56,7 @@ _HANDS: dict[str, frozenset[str]] = {
 _BESIDE: Mapping[type[Message], frozenset[str]] = {
     CommandFailed: WORKERS,
     CensusTaken: WORKERS,
-    InventoryTaken: frozenset({MACHINE_WORKFLOW.worker}),
+    NodeInventoryTaken: frozenset({MACHINE_WORKFLOW.worker}),
     OrphanRemoved: WORKERS,
     VmPowerChangeStarted: frozenset({VM_WORKFLOW.worker}),
     VmInspectionFailed: frozenset({VM_WORKFLOW.worker}),
@@ -70,6 +71,8 @@ _BESIDE: Mapping[type[Message], frozenset[str]] = {
     StackInspectionFailed: frozenset({STACK_WORKFLOW.worker}),
     CloudNotificationsChanged: frozenset({VM_WORKFLOW.worker}),
 }
+#: Between when a worker may say that it looked at something: a clock may be so far ahead.
+_FIRST, _AHEAD = datetime(2020, 1, 1, tzinfo=UTC), timedelta(minutes=10)
 #: How a command ends that its worker never answered: its process died over it again and again.
 _DIED_OF = "delivery_limit"
 
@@ -92,6 +95,12 @@ def _said() -> Iterator[tuple[type[Message], str]]:
 SAID_BY: dict[type[Message], frozenset[str]] = {
     event: frozenset(worker for one, worker in _said() if one is event) for event, _ in _said()
 }
+
+
+def check_taken_at(moment: datetime) -> None:
+    """Raise `RejectedMessage` for what can't be a worker's clock; one may be minutes ahead."""
+    if not _FIRST < moment < datetime.now(UTC) + _AHEAD:
+        raise RejectedMessage("taken_at is no time at which anything can have been looked at")
 
 
 def check_event(delivery: Delivery) -> None:

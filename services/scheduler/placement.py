@@ -9,9 +9,17 @@ from datetime import datetime
 
 import msgspec
 
-from services.scheduler.queues import Stock
+from services.scheduler.queues import Capacity
 from shared.contract.problems import Problem, Reason
 from shared.contract.resources import Placement, Sort
+
+
+class FreeNodes(enum.IntEnum):
+    """Whether a metal has a node for one request, as far as is known; the best comes first."""
+
+    SOME = enum.auto()
+    UNKNOWN = enum.auto()
+    NONE = enum.auto()
 
 
 class Standing(enum.Enum):
@@ -89,7 +97,7 @@ class Wish:
     #: Metals that had no such node free when one was last tried for.
     scarce: Collection[str] = ()
     #: How many such nodes metals have, where that is known.
-    stocks: Mapping[str, Stock] = field(default_factory=dict)
+    capacities: Mapping[str, Capacity] = field(default_factory=dict)
     sort: Sort = Sort.CLOUD
     #: It says something of networks, which not every metal has.
     networked: bool = False
@@ -107,10 +115,9 @@ class Judgement:
     words: str
     reason: Reason = Reason.NO_CAPACITY
     until: datetime | None = None
-    #: It may be tried, and may well refuse.
-    scarce: bool = False
     #: How many more such things it has room for.
     room: int = 0
+    free_nodes: FreeNodes = FreeNodes.UNKNOWN
 
     @property
     def line(self) -> str:
@@ -138,7 +145,8 @@ class Choice:
 def place(candidates: Sequence[Candidate], wish: Wish | None = None) -> Choice:
     """Choose the cloud with the fewest recent failures, then the most room, then the first.
 
-    A metal that seems to have no free node comes behind others that have failed no more often.
+    Of metals that have failed no more often one that is known to have a free node comes first, and
+    one that seems to have none comes last.
     One whose rest is over comes before all others, for the one request that tries it.
     """
     wish = wish or Wish()
@@ -154,9 +162,9 @@ def place(candidates: Sequence[Candidate], wish: Wish | None = None) -> Choice:
     return Choice(placement, others)
 
 
-def _preference(one: Judgement) -> tuple[bool, int, bool, int]:
+def _preference(one: Judgement) -> tuple[bool, int, FreeNodes, int]:
     probe = one.standing is Standing.PROBE
-    return not probe, one.candidate.recent_failures, one.scarce, -one.room
+    return not probe, one.candidate.recent_failures, one.free_nodes, -one.room
 
 
 def _explain(one: Judgement, best: Judgement) -> str:
@@ -212,17 +220,19 @@ def judge(one: Candidate, wish: Wish) -> Judgement:
         words = f"{one.building} of {one.limit} builds under way"
         return Judgement(one, Standing.BUSY, words)
     if one.rest is not None:
-        return Judgement(one, Standing.PROBE, one.rest.words)
+        return Judgement(one, Standing.PROBE, one.rest.words, room=one.free)
     words = (
         f"room for {one.free} of {one.limit} builds, "
         f"{one.recent_failures} recent failure{'' if one.recent_failures == 1 else 's'}"
     )
-    scarce, room = one.place in wish.scarce, one.free
-    words += ", had no free node of late" if scarce else ""
-    if (stock := wish.stocks.get(one.place)) is not None:
-        words += f", {stock.free} of {stock.total} such nodes free"
-        scarce, room = scarce or not stock.free, min(room, stock.free) or room
-    return Judgement(one, Standing.FREE, words, scarce=scarce, room=room)
+    room, refused = one.free, one.place in wish.scarce
+    words += ", had no free node of late" if refused else ""
+    free_nodes = FreeNodes.NONE if refused else FreeNodes.UNKNOWN
+    if (capacity := wish.capacities.get(one.place)) is not None:
+        words += f", {capacity.free} of {capacity.total} such nodes free"
+        free_nodes = FreeNodes.SOME if capacity.free else FreeNodes.NONE
+        room = min(room, capacity.free) or room
+    return Judgement(one, Standing.FREE, words, room=room, free_nodes=free_nodes)
 
 
 def _lacks(one: Candidate, arch: str) -> str | None:

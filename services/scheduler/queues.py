@@ -26,7 +26,7 @@ class Nodes(NamedTuple):
     arch: str = ""
 
 
-class Stock(NamedTuple):
+class Capacity(NamedTuple):
     """How many such nodes are in service, and how many of them were free a moment ago."""
 
     total: int
@@ -34,23 +34,23 @@ class Stock(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Inventory:
+class NodeInventory:
     """What nodes one metal has."""
 
-    stocks: Mapping[Nodes, Stock]
+    capacities: Mapping[Nodes, Capacity]
 
-    def of(self, nodes: Nodes) -> Stock:
+    def of(self, nodes: Nodes) -> Capacity:
         """Return how many of such nodes there are."""
-        return self.stocks.get(nodes, Stock(0, 0))
+        return self.capacities.get(nodes, Capacity(0, 0))
 
-    def without(self, nodes: Nodes) -> Inventory:
+    def without(self, nodes: Nodes) -> NodeInventory:
         """It, when one such node is taken: that is also one of any arch."""
         fewer = {
-            one: Stock(total, max(0, free - 1))
-            for one, (total, free) in self.stocks.items()
+            one: Capacity(total, max(0, free - 1))
+            for one, (total, free) in self.capacities.items()
             if one in {nodes, nodes._replace(arch="")}
         }
-        return Inventory({**self.stocks, **fewer})
+        return NodeInventory({**self.capacities, **fewer})
 
 
 @dataclass(frozen=True)

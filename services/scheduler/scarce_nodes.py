@@ -1,5 +1,8 @@
 """Nodes of which a metal had none free, and who of all tenants' queues may try again when.
 
+What else is known of metals' nodes (`node_inventories`) changes here, too: a refusal says that
+there is none, and an inventory that there are some again.
+
 A node serves whoever gets it, so these gates are one for all tenants, and one for each flavor and
 arch, so that who waits for large nodes holds up nobody who wants small ones.
 
@@ -9,13 +12,15 @@ It comes after all tenants' locks, however many are concerned, and before clouds
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
+from services.scheduler import node_inventories
 from services.scheduler.gate_rows import GateRows
 from services.scheduler.machine_sightings import NODE
 from services.scheduler.queues import OF_NODES, Gate, Nodes
 from services.scheduler.state import Goal, Progress, ResourceState
+from shared.contract.messages import NodeInventoryTaken
 from shared.contract.problems import Problem, Reason
 from shared.storage import Connection
 
@@ -36,8 +41,9 @@ async def follow(tx: Connection, changed: Iterable[tuple[ResourceState, Resource
             continue
         nodes, had = _nodes(before), _has_node(before)
         if (refusal := _refusal(before, after)) is not None:
-            await lock(tx)
+            await _lock(tx)
             await _ROWS.close(tx, nodes, *refusal)
+            await node_inventories.note_none_left(tx, nodes)
         elif had and not _has_node(after):
             await _given_back(tx, nodes)
         elif not had and _has_node(after):
@@ -69,7 +75,7 @@ async def _given_back(tx: Connection, nodes: Nodes) -> None:
     archs = [row["arch"] for row in kindred if _may_be_one(row["arch"], nodes.arch)]
     if not archs:
         return
-    await lock(tx)
+    await _lock(tx)
     for arch in archs:
         await _ROWS.allow_one(tx, nodes._replace(arch=arch))
 
@@ -81,20 +87,29 @@ def _may_be_one(wanted: str, given: str) -> bool:
 async def _found(tx: Connection, nodes: Nodes, since: datetime | None) -> None:
     if since is None or not await _ROWS.exists(tx, nodes):
         return
-    await lock(tx)
+    await _lock(tx)
     wanted = await tx.fetchval(_WANTED, nodes.flavor, nodes.arch)
     await _ROWS.had_room(tx, nodes, since, wanted=wanted)
 
 
-async def lock(tx: Connection) -> None:
-    """Take the lock under which all that is told of nodes is changed."""
+async def take_inventory(tx: Connection, event: NodeInventoryTaken) -> None:
+    """A metal's nodes were counted: where some are free, one that waits may try.
+
+    Takes the nodes' lock.
+    """
+    await _lock(tx)
+    for nodes in sorted(await node_inventories.replace(tx, event)):
+        await _ROWS.open_again(tx, nodes, event.taken_at)
+
+
+async def forget_other_metals(tx: Connection, metals: Collection[str]) -> None:
+    """Forget the nodes of metals that are not among these. Takes the nodes' lock."""
+    await _lock(tx)
+    await node_inventories.forget_others(tx, metals)
+
+
+async def _lock(tx: Connection) -> None:
     await tx.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-
-
-async def seen_free(tx: Connection, free: Iterable[Nodes], at: datetime) -> None:
-    """Such nodes were seen free ``at`` that time: where none was before it, one may try."""
-    for nodes in sorted(free):
-        await _ROWS.open_again(tx, nodes, at)
 
 
 async def gates(tx: Connection) -> dict[Nodes, Gate]:
@@ -102,9 +117,16 @@ async def gates(tx: Connection) -> dict[Nodes, Gate]:
     return {Nodes(*key): gate for key, gate in (await _ROWS.gates(tx)).items()}
 
 
-async def note_tries(tx: Connection, tried: Sequence[tuple[Nodes, bool]]) -> None:
-    """One was admitted for each (nodes, it was time). Takes the nodes' lock."""
-    if tried:
-        await lock(tx)
+async def note_tries(
+    tx: Connection, tried: Sequence[tuple[Nodes, bool]], sent: Mapping[Nodes, int]
+) -> None:
+    """Note who was admitted. Takes the nodes' lock.
+
+    ``tried``: those of which there was none free, each (nodes, it was time); ``sent``: how many in
+    all, by what is known of the nodes.
+    """
+    if tried or sent:
+        await _lock(tx)
+    await node_inventories.note_sent(tx, sent)
     for nodes, timely in tried:
         await _ROWS.note_try(tx, nodes, timely=timely)

@@ -78,7 +78,7 @@ _EVENTS = (
     *(m.ClusterResizeStarted, m.ClusterObserved, m.ClusterInspectionFailed),
     *(m.AppApplied, m.AppChangeStarted, m.AppDeletionStarted, m.AppDeprovisioned),
     *(m.AppObserved, m.AppInspectionFailed),
-    *(m.CensusTaken, m.InventoryTaken, m.OrphanRemoved, m.CloudNotificationsChanged),
+    *(m.CensusTaken, m.NodeInventoryTaken, m.OrphanRemoved, m.CloudNotificationsChanged),
 )
 _QUERIES = (
     *(m.GetQuota, m.GetCapacity, m.GetVmCatalog, m.CreateWebhook, m.ListWebhooks, m.GetWebhook),

@@ -9,8 +9,8 @@ import time
 from collections.abc import Sequence
 
 from services.baremetal_worker.backend import Metal
-from services.baremetal_worker.inventory import arch_trait
 from services.baremetal_worker.marks import Owner
+from services.baremetal_worker.node_inventory import arch_trait
 from services.baremetal_worker.node_objects import Allocation, NewAllocation, Node, State
 from services.baremetal_worker.provisioner.belonging import own_allocation
 from services.baremetal_worker.provisioner.kit import Kit

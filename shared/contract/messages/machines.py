@@ -141,7 +141,7 @@ class MachineObserved(Message, frozen=True):
     last_error: str | None = None
 
 
-class NodeStock(Message, frozen=True):
+class NodeCapacity(Message, frozen=True):
     """How many nodes of a flavor and arch ("": any) are in service, and how many of these are free.
 
     In service: enrolled, and not in maintenance. Free: Ironic could choose it now.
@@ -153,15 +153,15 @@ class NodeStock(Message, frozen=True):
     free: int
 
 
-class InventoryTaken(Message, frozen=True):
+class NodeInventoryTaken(Message, frozen=True):
     """The nodes that ``metal`` had at ``taken_at``, for placement; told with each census.
 
-    A flavor and arch that is not in ``stocks`` there are no nodes of.
+    A flavor and arch that is not in ``capacities`` there are no nodes of.
     """
 
     metal: str
     taken_at: Moment
-    stocks: tuple[NodeStock, ...]
+    capacities: tuple[NodeCapacity, ...]
 
 
 class MachineInspectionFailed(Message, frozen=True):

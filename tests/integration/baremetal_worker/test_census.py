@@ -79,13 +79,13 @@ async def test_with_a_census_comes_how_many_nodes_are_free(world: World, replica
     """A reserved one serves, one in maintenance doesn't; each arch is counted by itself."""
     with world.nodes(3) as flavor:
         nodes = world.of_class(flavor)
-        assert await replica.stock(flavor) == (3, 3)
+        assert await replica.capacity(flavor) == (3, 3)
         world.ironic.add_node_trait(nodes[0], "HW_ARCH_AARCH64")
-        assert await replica.stock(flavor, "aarch64") == (1, 1)
+        assert await replica.capacity(flavor, "aarch64") == (1, 1)
         machine = await replica.machine(flavor)
-        assert await replica.stock(flavor) == (3, 2)
+        assert await replica.capacity(flavor) == (3, 2)
         other = next(node for node in nodes if node.id != machine.node_id)
         world.ironic.set_node_maintenance(other, "its fan is broken")
-        assert await replica.stock(flavor) == (2, 1)
+        assert await replica.capacity(flavor) == (2, 1)
         await machine.release()
-        assert await replica.stock(flavor) == (2, 2)
+        assert await replica.capacity(flavor) == (2, 2)

@@ -36,12 +36,12 @@ from shared.contract.messages import (
     DeployMachine,
     Holding,
     InspectMachines,
-    InventoryTaken,
     MachineDeployStarted,
     MachineInspection,
     MachineObserved,
     MachineUndeployed,
     Message,
+    NodeInventoryTaken,
     NodeReleased,
     NodeReserved,
     ReleaseNode,
@@ -190,14 +190,16 @@ class Replica:
         metal = self.context.metals.metal(METAL, Deadline.after(60))
         return await take_census(metal, self.context.kit.marks, await metal.nodes())
 
-    async def stock(self, flavor: str, arch: str = "") -> tuple[int, int]:
+    async def capacity(self, flavor: str, arch: str = "") -> tuple[int, int]:
         """What the inventory that comes with a census says of a flavor: (in service, free)."""
         told = await self.do(f"baremetal_worker/{METAL}", TakeCensus(place=METAL))
         messages = [one.message for one in told if isinstance(one, Observation)]
-        (inventory,) = [one for one in messages if isinstance(one, InventoryTaken)]
+        (inventory,) = [one for one in messages if isinstance(one, NodeInventoryTaken)]
         assert inventory.metal == METAL
-        (stock,) = [one for one in inventory.stocks if (one.flavor, one.arch) == (flavor, arch)]
-        return stock.total, stock.free
+        (capacity,) = [
+            one for one in inventory.capacities if (one.flavor, one.arch) == (flavor, arch)
+        ]
+        return capacity.total, capacity.free
 
     async def remove(self, holding: Holding, resource_id: str) -> list[Answer]:
         """Remove an orphan."""

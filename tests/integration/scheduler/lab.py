@@ -28,6 +28,11 @@ from tests.integration.scheduler.test_machines import answer
 from tests.unit.scheduler.test_machine_workflow import ANSWERS
 
 NONE_FREE = "None of 3 such nodes is free. Ironic: no available nodes match"
+#: How many wait for a lock of this database: other modules' tests have theirs on the same server.
+WAITS = """
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 
 
 @dataclass

@@ -17,7 +17,7 @@ from shared.contract.messages import CommandFailed
 from shared.contract.problems import Problem, Reason
 from shared.contract.resources import Phase, Queue
 from tests.integration.scheduler.desk import desk
-from tests.integration.scheduler.lab import NONE_FREE, Lab
+from tests.integration.scheduler.lab import NONE_FREE, WAITS, Lab
 from tests.integration.scheduler.test_machines import answer
 from tests.support.conditions import eventually
 
@@ -26,11 +26,6 @@ PLACES = {
     "metals": {"lab": {"store": "rack", "cloud": "devcloud", "archs": ["aarch64", "x86_64"]}},
 }
 TENANTS: dict[str, dict[str, int]] = {"bigtop": {}, "openlab": {}}
-#: Of this database: other modules' tests have theirs on the same server.
-_WAITS = """
-SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
-AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-"""
 
 
 @pytest.fixture
@@ -244,7 +239,7 @@ async def test_the_nodes_lock_is_taken_when_no_tenants_is_waited_for_any_more(la
         answers = asyncio.create_task(one_replica.answer(sent))
 
         async def one_waits() -> bool:
-            return bool(await tx.fetchval(_WAITS))
+            return bool(await tx.fetchval(WAITS))
 
         await eventually(one_waits, within=60, what="the batch waits for a tenant")
         assert await tx.fetchval("SELECT pg_try_advisory_xact_lock($1)", scarce_nodes._LOCK)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -47,6 +48,14 @@ def test_an_id_tells_when_it_was_given() -> None:
     before = time.time()
     assert before - 0.001 <= (created_at(new_id("vm")) or 0.0) <= time.time()
     assert created_at(f"vm-{ULID.upper()}") is created_at("vm_worker/devcloud") is None
+
+
+def test_ids_of_one_process_are_in_the_order_in_which_they_were_given() -> None:
+    """Also within a millisecond, and whichever thread asks: none is given twice."""
+    with ThreadPoolExecutor(4) as threads:
+        series = list(threads.map(lambda _: [new_ulid() for _ in range(2000)], range(8)))
+    assert all(ids == sorted(ids) for ids in series)
+    assert len({one for ids in series for one in ids}) == 16_000
 
 
 def test_bytes_are_written_as_the_specification_has_it() -> None:

@@ -20,6 +20,13 @@ def cloud(name: str = "c", **fields: object) -> Candidate:
     return Candidate(Placement(cloud=name), **{"building": 0, "limit": 9, **fields})  # type: ignore[arg-type]
 
 
+def test_of_clouds_whose_rest_is_over_the_roomier_is_tried() -> None:
+    """As of those that never rested."""
+    choice = place([cloud("small", building=8, rest=OVER), cloud("large", rest=OVER)])
+    assert choice.placement is not None
+    assert choice.placement.cloud == "large"
+
+
 def test_the_healthy_then_the_roomy_then_the_first() -> None:
     """And the explanation has a line per candidate."""
     sick, full = cloud("sick", recent_failures=2), cloud("full", building=9)

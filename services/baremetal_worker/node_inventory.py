@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from services.baremetal_worker.metals_file import Flavor
 from services.baremetal_worker.node_objects import Node, State
-from shared.contract.messages import NodeStock
+from shared.contract.messages import NodeCapacity
 
 #: As os-traits names architectures.
 ARCH_TRAIT = "HW_ARCH_"
@@ -17,7 +17,9 @@ def arch_trait(arch: str) -> str:
     return f"{ARCH_TRAIT}{arch.upper()}"
 
 
-def stocks_of(flavors: Mapping[str, Flavor] | None, nodes: Sequence[Node]) -> tuple[NodeStock, ...]:
+def capacities_of(
+    flavors: Mapping[str, Flavor] | None, nodes: Sequence[Node]
+) -> tuple[NodeCapacity, ...]:
     """Return what there is of each flavor of any arch, and of each that its nodes are of.
 
     ``flavors`` of None: each resource class is one, as in the metals file.
@@ -25,13 +27,13 @@ def stocks_of(flavors: Mapping[str, Flavor] | None, nodes: Sequence[Node]) -> tu
     if flavors is None:
         classes = sorted({node.resource_class for node in nodes if node.resource_class})
         flavors = {name: Flavor(resource_class=name) for name in classes}
-    stocks: list[NodeStock] = []
+    capacities: list[NodeCapacity] = []
     for name, flavor in flavors.items():
         suitable = [node for node in nodes if _suits(node, flavor)]
         archs = {arch for node in suitable for arch in _archs(node)}
         for arch in ["", *sorted(archs)]:
-            stocks.append(_stock(name, arch, suitable))
-    return tuple(stocks)
+            capacities.append(_capacity(name, arch, suitable))
+    return tuple(capacities)
 
 
 def _suits(node: Node, flavor: Flavor) -> bool:
@@ -46,7 +48,7 @@ def _archs(node: Node) -> set[str]:
     }
 
 
-def _stock(flavor: str, arch: str, suitable: Sequence[Node]) -> NodeStock:
+def _capacity(flavor: str, arch: str, suitable: Sequence[Node]) -> NodeCapacity:
     serving = [
         node
         for node in suitable
@@ -55,9 +57,10 @@ def _stock(flavor: str, arch: str, suitable: Sequence[Node]) -> NodeStock:
         and not node.maintenance
     ]
     free = [node for node in serving if _is_free(node)]
-    return NodeStock(flavor=flavor, arch=arch, total=len(serving), free=len(free))
+    return NodeCapacity(flavor=flavor, arch=arch, total=len(serving), free=len(free))
 
 
 def _is_free(node: Node) -> bool:
-    """As Ironic chooses for an allocation (``ironic.conductor.allocations``)."""
-    return node.provision_state == State.AVAILABLE and node.instance_id is None
+    """As Ironic chooses for an allocation (``_candidate_nodes`` of its conductor)."""
+    known = node.power_state is not None
+    return known and node.provision_state == State.AVAILABLE and node.instance_id is None

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.scheduler import inventories
+from services.scheduler import node_inventories
 from services.scheduler.admission import Admission, admit
 from services.scheduler.placement import Candidate
-from services.scheduler.queues import Gate, Inventory, Nodes, Share, Stock, Waiting
+from services.scheduler.queues import Capacity, Gate, NodeInventory, Nodes, Share, Waiting
 from shared.bus import RejectedMessage
-from shared.contract.messages import InventoryTaken, NodeStock
+from shared.contract.messages import NodeCapacity, NodeInventoryTaken
 from shared.contract.problems import Reason
 from shared.contract.resources import Placement, Sort
 
@@ -32,10 +32,12 @@ def machines(count: int, flavor: str = "big", arch: str | None = None) -> list[W
     ]
 
 
-def known(**metals: dict[tuple[str, str], tuple[int, int]]) -> dict[str, Inventory]:
+def known(**metals: dict[tuple[str, str], tuple[int, int]]) -> dict[str, NodeInventory]:
     return {
-        metal: Inventory({Nodes(metal, *key): Stock(*stock) for key, stock in stocks.items()})
-        for metal, stocks in metals.items()
+        metal: NodeInventory(
+            {Nodes(metal, *key): Capacity(*capacity) for key, capacity in capacities.items()}
+        )
+        for metal, capacities in metals.items()
     }
 
 
@@ -66,9 +68,9 @@ def test_each_that_is_sent_leaves_one_less_for_those_behind_it() -> None:
 
 def test_one_of_an_arch_is_also_one_of_any() -> None:
     """Of another arch as many are left."""
-    stocks = {("big", ""): (2, 2), ("big", "x86_64"): (1, 1), ("big", "aarch64"): (1, 1)}
-    left = known(lab=stocks)["lab"].without(Nodes("lab", "big", "x86_64"))
-    assert left == known(lab={**stocks, ("big", ""): (2, 1), ("big", "x86_64"): (1, 0)})["lab"]
+    capacities = {("big", ""): (2, 2), ("big", "x86_64"): (1, 1), ("big", "aarch64"): (1, 1)}
+    left = known(lab=capacities)["lab"].without(Nodes("lab", "big", "x86_64"))
+    assert left == known(lab={**capacities, ("big", ""): (2, 1), ("big", "x86_64"): (1, 0)})["lab"]
 
 
 def test_a_metal_of_which_nothing_is_known_is_not_taken_for_empty() -> None:
@@ -77,6 +79,16 @@ def test_a_metal_of_which_nothing_is_known_is_not_taken_for_empty() -> None:
     nodes = known(barn={("small", ""): (5, 5)}, lab={("big", ""): (1, 1)})
     assert places(admit(machines(1), SHARES, METALS, NOW, {}, nodes)) == ["lab"]
     assert places(admit(machines(1, "small"), SHARES, METALS, NOW, {}, nodes)) == ["barn"]
+
+
+def test_a_free_node_counts_for_more_than_that_there_was_none_before() -> None:
+    """Its metal's gate has been opened for one: better than one that is empty, or says nothing."""
+    due = Gate(Reason.NO_FREE_NODE, "None is free.", NOW + timedelta(seconds=9), tries=1)
+    gates = {Nodes("lab", "big"): due}
+    mended = {("big", ""): (3, 1)}
+    for nodes in (known(lab=mended, barn={("big", ""): (9, 0)}), known(lab=mended)):
+        assert places(admit(machines(1), SHARES, METALS, NOW, gates, nodes)) == ["lab"]
+    assert places(admit(machines(1), SHARES, METALS, NOW, gates, {})) == ["barn"]
 
 
 def test_one_that_keeps_failing_comes_behind_one_that_seems_to_be_empty() -> None:
@@ -97,6 +109,15 @@ def test_a_closed_gate_stays_closed_whatever_the_inventory_says() -> None:
 
 
 @pytest.mark.parametrize(
+    "at", [datetime(2019, 12, 31, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)]
+)
+def test_an_inventory_of_no_possible_time_is_refused(at: datetime) -> None:
+    """One from the future would be the newest for ever."""
+    with pytest.raises(RejectedMessage, match="no time"):
+        node_inventories.check(NodeInventoryTaken(metal="lab", taken_at=at, capacities=()))
+
+
+@pytest.mark.parametrize(
     ("fields", "words"),
     [
         ({"free": 3}, "out of bounds"),
@@ -108,6 +129,8 @@ def test_a_closed_gate_stays_closed_whatever_the_inventory_says() -> None:
 )
 def test_what_can_not_be_an_inventory_is_refused(fields: dict[str, object], words: str) -> None:
     """Nothing of it is kept."""
-    stock = NodeStock(**{"flavor": "big", "arch": "", "total": 2, "free": 1, **fields})  # type: ignore[arg-type]
+    capacity = NodeCapacity(**{"flavor": "big", "arch": "", "total": 2, "free": 1, **fields})  # type: ignore[arg-type]
     with pytest.raises(RejectedMessage, match=words):
-        inventories.check(InventoryTaken(metal="lab", taken_at=NOW, stocks=(stock,)))
+        node_inventories.check(
+            NodeInventoryTaken(metal="lab", taken_at=NOW, capacities=(capacity,))
+        )

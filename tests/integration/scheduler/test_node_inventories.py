@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -10,13 +11,14 @@ from pathlib import Path
 import pytest
 from prometheus_client import generate_latest
 
-from services.scheduler import gate_rows, inventories, measuring
-from services.scheduler.queues import Inventory, Nodes, Stock
-from shared.contract.messages import InventoryTaken, NodeStock
+from services.scheduler import census, gate_rows, measuring, node_inventories, scarce_nodes
+from services.scheduler.queues import Capacity, NodeInventory, Nodes
+from shared.contract.messages import NodeCapacity, NodeInventoryTaken
 from shared.contract.resources import Phase
 from shared.runtime.metrics import REGISTRY
 from tests.integration.scheduler.desk import desk
-from tests.integration.scheduler.lab import Lab
+from tests.integration.scheduler.lab import WAITS, Lab
+from tests.support.conditions import eventually
 
 PLACES = {
     "stores": {"rack": {}},
@@ -38,17 +40,17 @@ async def lab(
 
 
 async def tell(
-    lab: Lab, metal: str, *stocks: tuple[str, str, int, int], at: datetime | None = None
+    lab: Lab, metal: str, *capacities: tuple[str, str, int, int], at: datetime | None = None
 ) -> None:
     """The worker tells of a metal's nodes: (flavor, arch, total, free)."""
-    told = tuple(NodeStock(flavor=f, arch=a, total=t, free=n) for f, a, t, n in stocks)
-    taken = InventoryTaken(metal=metal, taken_at=at or datetime.now(UTC), stocks=told)
+    told = tuple(NodeCapacity(flavor=f, arch=a, total=t, free=n) for f, a, t, n in capacities)
+    taken = NodeInventoryTaken(metal=metal, taken_at=at or datetime.now(UTC), capacities=told)
     await lab.desk.event(taken, f"baremetal_worker/{metal}", "colobus", word="machine")
 
 
-async def known(lab: Lab, within: timedelta = timedelta(minutes=3)) -> dict[str, Inventory]:
+async def known(lab: Lab, within: timedelta = timedelta(minutes=3)) -> dict[str, NodeInventory]:
     async with lab.desk.database.connection() as connection:
-        return await inventories.inventories(connection, within)
+        return await node_inventories.known(connection, within)
 
 
 async def metal_of(lab: Lab, machine: str) -> str | None:
@@ -65,9 +67,9 @@ async def test_a_machine_is_sent_where_nodes_are_free_and_takes_one(lab: Lab) ->
     machine = await lab.create("bigtop", "big", arch="x86_64")
     await lab.go_on()
     assert await metal_of(lab, machine) == "lab"
-    none = Stock(2, 0)
+    none = Capacity(2, 0)
     left = {Nodes("lab", "big"): none, Nodes("lab", "big", "x86_64"): none}
-    assert (await known(lab))["lab"] == Inventory(left)
+    assert (await known(lab))["lab"] == NodeInventory(left)
 
 
 async def test_only_the_newest_inventory_counts_and_not_for_ever(lab: Lab) -> None:
@@ -78,11 +80,70 @@ async def test_only_the_newest_inventory_counts_and_not_for_ever(lab: Lab) -> No
     await tell(lab, "lab", ("big", "", 9, 8), at=now)
     await tell(lab, "barn", at=now)
     big, small = Nodes("lab", "big"), Nodes("lab", "small")
-    stocks = Inventory({big: Stock(2, 1), small: Stock(5, 5)})
-    assert await known(lab) == {"lab": stocks, "barn": Inventory({})}
+    capacities = NodeInventory({big: Capacity(2, 1), small: Capacity(5, 5)})
+    assert await known(lab) == {"lab": capacities, "barn": NodeInventory({})}
     await tell(lab, "lab", ("big", "", 1, 0), at=now + timedelta(seconds=1))
-    assert (await known(lab))["lab"] == Inventory({big: Stock(1, 0)})
+    assert (await known(lab))["lab"] == NodeInventory({big: Capacity(1, 0)})
     assert await known(lab, timedelta()) == {}
+
+
+async def test_an_inventory_that_is_not_renewed_counts_no_more(lab: Lab) -> None:
+    """Neither for placement nor for the metrics."""
+    await tell(lab, "barn", ("big", "", 9, 0))
+    await tell(lab, "lab", ("big", "", 2, 1))
+    lifetime = node_inventories.lifetime(lab.desk.context.settings)
+    async with lab.desk.database.connection() as connection:
+        await connection.execute(
+            "UPDATE node_inventories SET heard_at = now() - $1::interval", lifetime
+        )
+    await measuring.measure(lab.desk.context)
+    assert "colobus_nodes{" not in generate_latest(REGISTRY).decode()
+    lab.free.update(big=1)
+    machine = await lab.create("bigtop", "big")
+    await lab.go_on()
+    assert await metal_of(lab, machine) == "barn"
+
+
+async def test_a_metal_that_is_no_more_is_forgotten(lab: Lab) -> None:
+    """With all that was known of its nodes."""
+    await tell(lab, "attic", ("big", "", 2, 1))
+    await tell(lab, "lab", ("big", "", 2, 1))
+    await census.order_censuses(lab.desk.context)
+    assert (await known(lab)).keys() == {"lab"}
+
+
+async def test_what_is_known_of_nodes_changes_under_the_nodes_lock(lab: Lab) -> None:
+    """An inventory waits for a round that sends machines, and the other way round."""
+    async with lab.desk.database.transaction() as tx:
+        await tx.execute("SELECT pg_advisory_xact_lock($1)", scarce_nodes._LOCK)
+        telling = asyncio.create_task(tell(lab, "lab", ("big", "", 2, 1)))
+
+        async def it_waits() -> bool:
+            return bool(await tx.fetchval(WAITS))
+
+        await eventually(it_waits, within=60, what="the inventory waits for the lock")
+        assert await known(lab) == {}
+    await telling
+    assert (await known(lab)).keys() == {"lab"}
+
+
+async def test_a_refusal_is_newer_than_the_inventory_before_it(lab: Lab) -> None:
+    """None is free of what was refused; and an older look, told late, lets nobody try."""
+    await tell(lab, "lab", ("big", "", 3, 2), ("big", "x86_64", 3, 2), ("small", "", 1, 1))
+    looked = datetime.now(UTC)
+    for _ in range(2):
+        machine = await lab.create("bigtop", "big")
+        await lab.go_on()
+        async with lab.desk.database.connection() as connection:
+            await connection.execute("UPDATE scarce_nodes SET not_before = now(), waits = 0")
+    assert await lab.phase(machine) is Phase.WAITING
+    assert (await known(lab))["lab"].capacities == {
+        Nodes("lab", "big"): Capacity(3, 0),
+        Nodes("lab", "big", "x86_64"): Capacity(3, 0),
+        Nodes("lab", "small"): Capacity(1, 1),
+    }
+    await tell(lab, "lab", ("big", "", 3, 2), at=looked)
+    assert (await lab.gate("big")).tries == 0
 
 
 async def test_nodes_that_came_back_without_a_word_are_tried_for(lab: Lab) -> None:
