@@ -25,7 +25,7 @@ from tests.support.installation import Installation, installation
 #: Each test makes and removes VMs, and waits for removals one after the other.
 pytestmark = pytest.mark.timeout(3600)
 #: Censuses are taken so often, and judged so soon after an end, that a test can wait for some.
-QUICK = {"scheduler": {"COLOBUS_CENSUS_SECONDS": "2", "COLOBUS_ORPHAN_MARGIN_SECONDS": "1"}}
+QUICK = {"scheduler": {"COLOBUS_CENSUS_SECONDS": "5", "COLOBUS_ORPHAN_MARGIN_SECONDS": "1"}}
 #: How long the removal of an orphan may take, in seconds: an order that fails is given again after
 #: three minutes, and then after five.
 IN_TIME = (ORDER_AGAIN[0] + ORDER_AGAIN[1]).total_seconds() + 120

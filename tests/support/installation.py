@@ -334,7 +334,8 @@ def _write_tenants(
 def _common_settings(cloud: Mapping[str, str]) -> dict[str, dict[str, str]]:
     return {
         "scheduler": {
-            "COLOBUS_INSPECT_SLOW_SECONDS": "3",
+            # Often enough for tests to wait for it, and not so that looking is what clouds do most.
+            "COLOBUS_INSPECT_SLOW_SECONDS": "8",
             "COLOBUS_WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
         },
         "vm_worker": {

@@ -130,7 +130,7 @@ def house(
     extra = {
         "k8s_worker": {"COLOBUS_CLUSTER_TEMPLATES_FILE": str(recipes)},
         "scheduler": {
-            "COLOBUS_CENSUS_SECONDS": "2",
+            "COLOBUS_CENSUS_SECONDS": "5",
             "COLOBUS_ORPHAN_MARGIN_SECONDS": "1",
             "COLOBUS_INSPECT_PUSHED_SECONDS": "10",
         },
