@@ -86,6 +86,9 @@ class Networking(Protocol):
     ) -> list[Port]:
         """Return the project's ports, those of these ids or of this name."""
 
+    async def free_port(self, port_id: str) -> None:
+        """Take the port off the server that it is on, whatever becomes of that; gone is fine."""
+
     async def delete_port(self, port_id: str) -> bool:
         """Delete; False when there is none of that id."""
 

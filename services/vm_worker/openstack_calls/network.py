@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -125,6 +126,13 @@ class OpenStackNetwork(NetworkParts):
         filters = self.filters(id=ids, name=name)
         found = await self.calls(lambda cloud: list(cloud.network.ports(**filters)))
         return [_port(one) for one in found]
+
+    async def free_port(self, port_id: str) -> None:
+        """PUT /ports/{id}."""
+        with contextlib.suppress(NotFound):
+            await self.calls(
+                lambda cloud: cloud.network.update_port(port_id, device_id="", device_owner="")
+            )
 
     async def delete_port(self, port_id: str) -> bool:
         """DELETE /ports/{id}."""

@@ -145,6 +145,10 @@ async def _keep_one(project: Project, kit: Kit, command: Command[ProvisionVm]) -
         await project.compute.delete_server(living[0].id)
         raise _replacing("Nova has taken the port off the server, which is being replaced.")
     if len(found) == 1 and living[0].status == "ERROR":
+        if holder == living[0].id:
+            # When its host died over it before it had noted its ports, Nova takes them for ports
+            # that it made itself, and deletes them with it (`deallocate_for_instance`).
+            await project.network.free_port(command.message.port_id)
         await project.compute.delete_server(living[0].id)
         raise _replacing("An earlier server of this VM could not be built and is being replaced.")
     # A port serves one server: that one can live, the other can't.
