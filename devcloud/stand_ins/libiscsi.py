@@ -49,13 +49,14 @@ class Session:
 
     def __init__(self, disk: BootDisk, alias: str) -> None:
         self.disk = disk
+        self._alias = alias.encode()
         self.logged_in = False
         self.failure: str | None = None
         self._answered = _CALLBACK(self._on_answer)  # must live as long as it may be called
         library = _library()
         self._context = library.iscsi_create_context(disk.initiator.encode())
         library.iscsi_set_targetname(self._context, disk.target.encode())
-        library.iscsi_set_alias(self._context, alias.encode())
+        library.iscsi_set_alias(self._context, self._alias)
         library.iscsi_set_session_type(self._context, _NORMAL_SESSION)
         library.iscsi_set_timeout(self._context, _ANSWER_SECONDS)
         login = (disk.username.encode(), disk.password.encode())
@@ -72,7 +73,13 @@ class Session:
 
     def serve(self, events: int) -> None:
         """Let it go on: with what has happened on its descriptor, or (0) with time alone."""
-        if self.failure is None and _library().iscsi_service(self._context, events) < 0:
+        if self.failure is not None:
+            return
+        library = _library()
+        # What logs in again after its target was away has forgotten it (libiscsi 1.19's
+        # `iscsi_reconnect`), which no system has; while it is logged in, this changes nothing.
+        library.iscsi_set_alias(self._context, self._alias)
+        if library.iscsi_service(self._context, events) < 0:
             self._fail()
 
     def close(self) -> None:
