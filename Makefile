@@ -41,10 +41,9 @@ STORAGE := tests/integration/devcloud tests/integration/iscsi_worker tests/integ
 QUICK := -n 4 --dist loadfile $(STORAGE:%=--ignore %) tests/unit tests/contract tests/integration
 
 # Most of what these take is waiting, so they go side by side, each with a cloud of its own.
-CLUSTERS := tests/end_to_end/clusters tests/end_to_end/devcloud/balancers \
-  tests/end_to_end/devcloud/test_magnum.py
-METAL := tests/end_to_end/devcloud/test_bare_metal.py tests/end_to_end/devcloud/test_demo.py \
-  tests/end_to_end/machines tests/end_to_end/test_benchmarks.py tests/end_to_end/test_fifty.py tests/end_to_end/test_volumes.py
+CLUSTERS := tests/end_to_end/clusters
+METAL := tests/end_to_end/devcloud tests/end_to_end/machines \
+  tests/end_to_end/test_benchmarks.py tests/end_to_end/test_fifty.py tests/end_to_end/test_volumes.py
 METAL_FAULTS := tests/faults/test_machines.py
 METAL_STATE := $(STATE)-metal
 FAULTS_STATE := $(STATE)-faults
