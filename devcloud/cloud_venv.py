@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+import devcloud.plugins
 from devcloud.packages import missing
 from devcloud.site import Site
 
@@ -17,6 +18,8 @@ LOCK_FILE = Path(__file__).with_name("requirements.lock")
 PYTHON = "/usr/bin/python3"  # the distribution's: the daemons' user must reach it
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 COMPILED = "uwsgi"  # has no wheel: built against this very Python, needs a compiler first
+#: What the site module imports as soon as any of the cloud's Pythons starts.
+SETTINGS = Path(devcloud.plugins.__file__).with_name("sitecustomize.py")
 BUILD_PACKAGES = ("gcc", "libc6-dev", "python3-dev", "python3-venv")
 
 
@@ -44,21 +47,28 @@ def split_lock(text: str, alone: str) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class CloudVenv:
-    """The locked requirements, installed and compiled to bytecode."""
+    """The locked requirements, installed and compiled to bytecode, and how Python is set there."""
 
     name: ClassVar[str] = "openstack-venv"
 
     def installed(self, site: Site) -> bool:
         """Tell whether the environment is complete."""
-        return venv_path(site).is_dir()
+        copy = site.paths.plugins / SETTINGS.name
+        set_up = copy.exists() and copy.read_text() == SETTINGS.read_text()
+        return set_up and venv_path(site).is_dir()
 
     def install(self, site: Site) -> None:
+        """Build it, unless another cloud of this machine has, and set Python for this cloud."""
+        site.install_plugin(SETTINGS)
+        self._build(site)
+
+    def _build(self, site: Site) -> None:
         """Build it under another name and rename it, so a broken attempt is never used."""
         final = venv_path(site)
         building = final.with_name(final.name + ".building")
         with (site.paths.cache / "venv.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if self.installed(site):
+            if final.is_dir():
                 return
             shutil.rmtree(building, ignore_errors=True)
             self._uv(site, "venv", "--relocatable", "--python", PYTHON, str(building))

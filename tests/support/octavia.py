@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import openstack
+
+from devcloud.components.mariadb import client
+from devcloud.site import Site
 
 
 @dataclass(frozen=True)
@@ -97,3 +103,22 @@ def credentials(connection: Any, cluster: str = "") -> list[str]:
     """Return the names of the user's application credentials: of one cluster, or all."""
     found = connection.identity.application_credentials(connection.current_user_id)
     return [one.name for one in found if cluster in one.name]
+
+
+@contextmanager
+def unfinished(site: Site, balancer_id: str) -> Iterator[None]:
+    """Hold a load balancer's row, so that nobody can finish it however fast the machine is.
+
+    Octavia waits for it for 50 s, as InnoDB does by default.
+    """
+    held = f"SELECT id FROM octavia.load_balancer WHERE id = '{balancer_id}' FOR UPDATE"
+    argv = [*client(site), "--skip-column-names", "--batch", "--unbuffered"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True) as session:
+        assert session.stdin
+        assert session.stdout
+        session.stdin.write(f"BEGIN; {held};\n")
+        session.stdin.flush()
+        assert session.stdout.readline().strip() == balancer_id
+        yield
+        session.stdin.close()

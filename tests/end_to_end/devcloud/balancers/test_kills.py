@@ -13,7 +13,7 @@ from kubernetes_asyncio.client.api_client import ApiClient
 from devcloud.api import Supervisor
 from tests.support.conditions import eventually, eventually_sync
 from tests.support.ingresses import WITHIN, address_of, apply_ingress, delete_ingress, is_gone
-from tests.support.octavia import TenantNetwork
+from tests.support.octavia import TenantNetwork, unfinished
 
 pytestmark = pytest.mark.timeout(1800)  # where Kubernetes isn't built yet
 #: More than Octavia's worker makes at once, so that some wait while others are begun.
@@ -77,9 +77,10 @@ async def test_octavias_worker_is_killed_with_a_backlog(
         eventually_sync(
             lambda: len(pending()) == BACKLOG, within=WITHIN, what="Octavia's API has made all rows"
         )
-        await asyncio.to_thread(supervisor.resume, "octavia-worker")
-        eventually_sync(lambda: len(pending()) < BACKLOG, within=WITHIN, what="it has ended one")
-        await asyncio.to_thread(supervisor.kill, "octavia-worker")
+        with unfinished(supervisor.site, min(pending())):
+            await asyncio.to_thread(supervisor.resume, "octavia-worker")
+            eventually_sync(lambda: len(pending()) < BACKLOG, within=WITHIN, what="one has ended")
+            await asyncio.to_thread(supervisor.kill, "octavia-worker")
         left = pending()
         assert left
     finally:
