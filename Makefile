@@ -40,8 +40,8 @@ format: init ## let ruff format and fix what it can
 STORAGE := tests/integration/devcloud tests/integration/iscsi_worker tests/integration/baremetal_worker
 QUICK := -n 4 --dist loadfile $(STORAGE:%=--ignore %) tests/unit tests/contract tests/integration
 
-# Left out of `make test` (decision 0058): those who stand in for what is not there, by themselves
-# (the kinds that rest on them are), the benchmarks' own run, and kills that seeds bring about too.
+# Left out of `make test` (decision 0058): devcloud's own stand-ins by themselves (clusters and apps
+# use them there), whether benchmarks run, and kills in mid-burst.
 EXTENDED := tests/integration/devcloud/test_kubernetes_clusters.py \
   tests/end_to_end/devcloud/balancers tests/end_to_end/devcloud/test_magnum.py \
   tests/end_to_end/test_benchmarks.py tests/faults/test_mid_burst.py
@@ -56,7 +56,7 @@ FAULTS_STATE := $(STATE)-faults
 LANES ?= 3
 lane = --durations=40 --durations-min=5 2>&1 | sed -u 's/^/$@: /'
 
-test: init ## all that is promised, on the real parts; sets them up; LANES=1 where memory is short
+test: init ## what every change is tested by, on the real parts; sets them up; LANES=1 where memory is short
 	$(PY) -m pytest $(QUICK)
 	@$(MAKE) --no-print-directory -j $(LANES) lane-metal lane-cloud lane-faults
 

@@ -52,7 +52,7 @@ class CloudVenv:
     name: ClassVar[str] = "openstack-venv"
 
     def installed(self, site: Site) -> bool:
-        """Tell whether the environment is complete."""
+        """Tell whether the environment is complete, and this cloud's settings are of this code."""
         copy = site.paths.plugins / SETTINGS.name
         set_up = copy.exists() and copy.read_text() == SETTINGS.read_text()
         return set_up and venv_path(site).is_dir()

@@ -1,6 +1,6 @@
 """How the cloud's Pythons are set, before anything else is imported (docs.python.org, `site`).
 
-What is changed costs nothing of what OpenStack does, only of how long that takes.
+None of it changes what OpenStack does, only how long it takes.
 """
 
 import functools
@@ -16,8 +16,12 @@ gc.set_threshold(50_000, 20, 100)
 _hashed = functools.lru_cache(maxsize=256)(hashlib.pbkdf2_hmac)
 
 
+def _plain(buffer):
+    return memoryview(buffer).tobytes()
+
+
 def _pbkdf2_hmac(hash_name, password, salt, iterations, dklen=None):
-    return _hashed(hash_name, bytes(password), bytes(salt), iterations, dklen)
+    return _hashed(hash_name, _plain(password), _plain(salt), iterations, dklen)
 
 
 hashlib.pbkdf2_hmac = _pbkdf2_hmac

@@ -121,4 +121,3 @@ def unfinished(site: Site, balancer_id: str) -> Iterator[None]:
         session.stdin.flush()
         assert session.stdout.readline().strip() == balancer_id
         yield
-        session.stdin.close()

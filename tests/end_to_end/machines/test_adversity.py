@@ -24,7 +24,7 @@ from tests.support.machines import BOOTS_WITHIN, fails, leaves_nothing, machine_
 from tests.support.waiting import waited
 
 #: Long enough for Ironic's word and the firmware's, in seconds.
-DEADLINE = 90
+DEADLINE = 120
 
 
 async def test_a_blank_disk_never_makes_a_machine_active(

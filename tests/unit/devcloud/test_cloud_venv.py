@@ -1,4 +1,4 @@
-"""How the cloud's Pythons are set: every one of them, and no result is another for it."""
+"""How the cloud's Pythons are set: no result is another for it."""
 
 from __future__ import annotations
 
