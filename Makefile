@@ -48,8 +48,9 @@ EXTENDED := tests/integration/devcloud/test_kubernetes_clusters.py \
 
 # The lanes go side by side, each with a cloud of its own. Together they keep two cores busy: what
 # takes less of a processor ends sooner, what merely waits does not.
-METAL := tests/end_to_end/clusters tests/end_to_end/devcloud tests/end_to_end/machines \
-  tests/end_to_end/test_fifty.py tests/end_to_end/test_volumes.py
+CLUSTERS := tests/end_to_end/clusters
+METAL := tests/end_to_end/devcloud tests/end_to_end/machines tests/end_to_end/test_fifty.py \
+  tests/end_to_end/test_volumes.py
 METAL_FAULTS := tests/faults/test_machines.py
 METAL_STATE := $(STATE)-metal
 FAULTS_STATE := $(STATE)-faults
@@ -63,10 +64,11 @@ test: init ## what every change is tested by, on the real parts; sets them up; L
 without = $(patsubst %,--ignore %,$(1) $(EXTENDED))
 
 lane-cloud:
-	$(PY) -m pytest --maxfail=2 $(call without,$(METAL)) tests/end_to_end $(lane)
+	$(PY) -m pytest --maxfail=2 $(call without,$(METAL) $(CLUSTERS)) tests/end_to_end $(lane)
 
 lane-faults: export COLOBUS_DEVCLOUD_DIR := $(FAULTS_STATE)
 lane-faults:
+	$(PY) -m pytest --maxfail=2 $(CLUSTERS) $(lane)
 	$(PY) -m pytest --maxfail=2 $(call without,$(METAL_FAULTS)) tests/faults $(lane)
 
 lane-metal: export COLOBUS_DEVCLOUD_DIR := $(METAL_STATE)
