@@ -41,10 +41,10 @@ STORAGE := tests/integration/devcloud tests/integration/iscsi_worker tests/integ
 QUICK := -n 4 --dist loadfile $(STORAGE:%=--ignore %) tests/unit tests/contract tests/integration
 
 # Left out of `make test` (decision 0058): devcloud's own stand-ins by themselves (clusters and apps
-# use them there), whether benchmarks run, and kills in mid-burst.
+# use them there), whether benchmarks run, and kills of one after the other, and in mid-burst.
 EXTENDED := tests/integration/devcloud/test_kubernetes_clusters.py \
   tests/end_to_end/devcloud/balancers tests/end_to_end/devcloud/test_magnum.py \
-  tests/end_to_end/test_benchmarks.py tests/faults/test_mid_burst.py
+  tests/end_to_end/test_benchmarks.py tests/end_to_end/test_crashes.py tests/faults/test_mid_burst.py
 
 # The lanes go side by side, each with a cloud of its own. Together they keep two cores busy: what
 # takes less of a processor ends sooner, what merely waits does not.
@@ -77,7 +77,7 @@ lane-metal:
 	$(PY) -m pytest --maxfail=2 $(call without) $(METAL) $(lane)
 	$(PY) -m pytest --maxfail=2 $(METAL_FAULTS) $(lane)
 
-test-extended: init ## stand-ins for Kubernetes and load balancers by themselves, benchmarks, kills in mid-burst
+test-extended: init ## stand-ins for Kubernetes and load balancers by themselves, benchmarks, single kills
 	$(PY) -m pytest $(EXTENDED)
 
 test-storage: init ## Ceph, the iSCSI target, Kubernetes, Ironic, and the workers that own them
