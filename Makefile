@@ -46,12 +46,12 @@ EXTENDED := tests/integration/devcloud/test_kubernetes_clusters.py \
   tests/end_to_end/devcloud/balancers tests/end_to_end/devcloud/test_magnum.py \
   tests/end_to_end/test_benchmarks.py tests/end_to_end/test_crashes.py tests/faults/test_mid_burst.py
 
-# The lanes go side by side, each with a cloud of its own. Together they keep two cores busy: what
-# takes less of a processor ends sooner, what merely waits does not.
+# The lanes go side by side, each with a cloud of its own, and are about as long. They keep two cores
+# busy: what takes less of a processor ends sooner, what merely waits does not.
 CLUSTERS := tests/end_to_end/clusters
 METAL := tests/end_to_end/devcloud tests/end_to_end/machines tests/end_to_end/test_fifty.py \
   tests/end_to_end/test_volumes.py
-METAL_FAULTS := tests/faults/test_machines.py
+METAL_FAULTS := tests/faults/test_machines.py tests/faults/test_replicas.py
 METAL_STATE := $(STATE)-metal
 FAULTS_STATE := $(STATE)-faults
 LANES ?= 3

@@ -1,15 +1,10 @@
 """How the cloud's Pythons are set, before anything else is imported (docs.python.org, `site`).
 
-None of it changes what OpenStack does, only how long it takes.
+It changes nothing of what OpenStack does, only how long it takes.
 """
 
 import functools
-import gc
 import hashlib
-
-# Services hold some hundred thousand objects that live as long as they do. Looking through them
-# for cycles as often as Python does by itself takes a tenth of Neutron's time.
-gc.set_threshold(50_000, 20, 100)
 
 # Ironic hashes a board's password each time before it talks to it, which takes longer than to talk:
 # half a processor for three nodes that idle.

@@ -21,8 +21,8 @@ def test_a_password_has_the_same_hash_each_time(tmp_path: Path) -> None:
         [
             sys.executable,
             "-c",
-            f"import gc, hashlib, sitecustomize as ours; print({HASHED}, "
-            f"{HASHED}, ours._hashed.cache_info().misses, *gc.get_threshold())",
+            f"import hashlib, sitecustomize as ours; print({HASHED}, {HASHED}, "
+            "ours._hashed.cache_info().misses)",
         ],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
@@ -30,7 +30,7 @@ def test_a_password_has_the_same_hash_each_time(tmp_path: Path) -> None:
         check=True,
     )
     expected = hashlib.pbkdf2_hmac("sha512", b"secret", b"salt" * 4, 1000).hex()
-    assert told.stdout.split() == [expected, expected, "1", "50000", "20", "100"]
+    assert told.stdout.split() == [expected, expected, "1"]
 
 
 def test_a_cloud_that_was_set_up_by_older_code_is_set_anew(tmp_path: Path) -> None:
