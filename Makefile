@@ -51,6 +51,7 @@ EXTENDED := tests/integration/devcloud/test_kubernetes_clusters.py \
 CLUSTERS := tests/end_to_end/clusters
 METAL := tests/end_to_end/devcloud tests/end_to_end/machines tests/end_to_end/test_fifty.py \
   tests/end_to_end/test_volumes.py
+# Those of machines need its cloud; for those of replicas it has the time.
 METAL_FAULTS := tests/faults/test_machines.py tests/faults/test_replicas.py
 METAL_STATE := $(STATE)-metal
 FAULTS_STATE := $(STATE)-faults

@@ -7,7 +7,7 @@ import functools
 import hashlib
 
 # Ironic hashes a board's password each time before it talks to it, which takes longer than to talk:
-# half a processor for three nodes that idle.
+# half a processor for three nodes.
 _hashed = functools.lru_cache(maxsize=256)(hashlib.pbkdf2_hmac)
 
 
