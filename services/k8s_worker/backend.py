@@ -154,9 +154,6 @@ class Project(Protocol):
     async def create_template(self, body: Mapping[str, Any]) -> Template:
         """Make a cluster template; ``body`` is in Magnum's words."""
 
-    async def delete_template(self, template_id: str) -> bool:
-        """Remove a template that no cluster uses; False when there is none."""
-
     async def authority(self, cluster_id: str) -> str:
         """Return the certificate of the cluster's authority, in PEM."""
 

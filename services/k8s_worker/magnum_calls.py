@@ -55,10 +55,10 @@ class MagnumProject:
             return answer_of(raw(cloud, MAGNUM).get(f"/clusters/{cluster_id}"))
 
         try:
-            shown = await self.calls.unless_gone(get)
+            return _cluster(await self.calls(get))
         except Refused as error:
-            raise _in_between(error) from error
-        return None if shown is None else _cluster(shown)
+            _check_gone(error)
+            return None
 
     async def create_cluster(self, new: NewCluster) -> str:
         """POST /clusters: Magnum looks at flavors and images before it answers."""
@@ -93,7 +93,17 @@ class MagnumProject:
 
     async def delete_cluster(self, cluster_id: str) -> bool:
         """DELETE /clusters/{id}."""
-        return await self._delete(f"/clusters/{cluster_id}")
+
+        def delete(cloud: Any) -> None:
+            # Its 204 has a body, which is no JSON.
+            check(raw(cloud, MAGNUM).delete(f"/clusters/{cluster_id}"))
+
+        try:
+            await self.calls(delete)
+        except NotFound as error:
+            _check_gone(error)
+            return False
+        return True
 
     async def templates(self) -> list[Template]:
         """GET /clustertemplates/detail: those of the project, and public ones."""
@@ -107,10 +117,6 @@ class MagnumProject:
             return answer_of(raw(cloud, MAGNUM).post("/clustertemplates", json=dict(body)))
 
         return _template(await self.calls(post))
-
-    async def delete_template(self, template_id: str) -> bool:
-        """DELETE /clustertemplates/{id}."""
-        return await self._delete(f"/clustertemplates/{template_id}")
 
     async def authority(self, cluster_id: str) -> str:
         """GET /certificates/{cluster id}."""
@@ -131,13 +137,6 @@ class MagnumProject:
 
         return str((await self.calls(post))["pem"])
 
-    async def _delete(self, path: str) -> bool:
-        def delete(cloud: Any) -> bool:
-            check(raw(cloud, MAGNUM).delete(path))  # its 204 has a body, which is no JSON
-            return True
-
-        return await self.calls.unless_gone(delete) or False
-
 
 def _all(path: str, name: str, cloud: Any) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
@@ -157,12 +156,20 @@ def _missed(error: Refused) -> Refused:
     return NotFound(error.detail, reason=Reason.TEMPLATE_NOT_FOUND, code=error.code)
 
 
-def _in_between(error: Refused) -> Exception:
-    """While a cluster begins or ends Magnum has it without its groups of nodes, and answers 400."""
-    if isinstance(error, NotFound):
-        return error
+def _in_between(error: Refused) -> TemporaryError:
+    """That Magnum can't show what there is.
+
+    While a cluster begins or ends it has it without its groups of nodes, and answers 400; one whose
+    template is gone it can't show at all, and answers 404 for that.
+    """
     detail = f"Magnum can't show its clusters now: {error}"
     return TemporaryError(detail, reason=Reason.BACKEND_REFUSED, retry_after=1)
+
+
+def _check_gone(error: Refused) -> None:
+    """Raise `TemporaryError` unless the cluster itself is what is not there."""
+    if not isinstance(error, NotFound) or _NO_TEMPLATE.search(error.detail):
+        raise _in_between(error) from error
 
 
 @contextmanager

@@ -8,7 +8,7 @@ there are two, the oldest stays.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from services.k8s_worker import templates
@@ -25,6 +25,7 @@ from shared.contract.messages import (
 from shared.contract.problems import Reason
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import OutcomeUnknown, TemporaryError
+from shared.runtime.locks import KeyedLocks
 from shared.worker.command import Command
 from shared.worker.duplicates import keep_first, oldest_first
 from shared.worker.errors import NotFound, Refused
@@ -48,6 +49,8 @@ class Kit:
 
     marks: Marks
     recipes: tuple[Recipe, ...]
+    #: Of templates: requests that come at once make one.
+    making: KeyedLocks = field(default_factory=KeyedLocks)
 
     def labels(self, resource_id: str) -> dict[str, str]:
         """Return the labels that say whose a cluster is."""
@@ -83,7 +86,7 @@ async def provision_cluster(
         raise OutcomeUnknown(detail, retry_after=AFTER_ANOTHER)
     _let_appear(command.message.look_until)
     message = command.message
-    chosen = await templates.choose(project, kit.recipes, kit.marks, message)
+    chosen = await templates.choose(project, kit.recipes, kit.marks, kit.making, message)
     new = NewCluster(
         name=command.resource_id,
         template_id=chosen.template_id,
@@ -101,7 +104,7 @@ async def provision_cluster(
 
 
 async def _created(project: Project, new: NewCluster, chosen: templates.Chosen) -> str:
-    """Another request may just have removed this template as the second of its name."""
+    """Somebody may just have removed this template; another one is made then."""
     try:
         return await project.create_cluster(new)
     except NotFound as error:

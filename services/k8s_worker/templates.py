@@ -2,22 +2,26 @@
 
 Templates of recipes are made when first needed, once per project: their name follows from all that
 they say, so a recipe that was changed gets another one and clusters that live keep theirs.
+
+None is ever removed, not even the second of a name that another replica has made at the same time:
+Magnum looks for clusters of it, but not for orders of clusters that are on their way, and one that
+comes to live without its template spoils Magnum's lists and its conductor's rounds for good.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from typing import Any
 
 from services.k8s_worker.backend import Project, Template
 from services.k8s_worker.templates_file import Recipe
 from shared.contract.kinds import is_version
 from shared.contract.messages import ProvisionCluster
 from shared.contract.problems import Reason
-from shared.worker.duplicates import keep_first, oldest_first
-from shared.worker.errors import NotFound, Refused
+from shared.runtime.locks import KeyedLocks
+from shared.worker.duplicates import oldest_first
+from shared.worker.errors import NotFound
 from shared.worker.marks import Marks
 
 #: The label that says which Kubernetes a template makes (Magnum's user guide).
@@ -38,18 +42,20 @@ async def choose(
     project: Project,
     recipes: Sequence[Recipe],
     marks: Marks,
+    making: KeyedLocks,
     message: ProvisionCluster,
 ) -> Chosen:
     """Return the template for this request, made when there is none.
 
-    Raises `NotFound` (version_not_found) naming the versions that there are.
+    ``making`` is this process's, so that requests which come at once share one. Raises `NotFound`
+    (version_not_found) naming the versions that there are.
     """
     if message.template is not None:
         return Chosen(message.template, flavor=message.flavor)
     recipe = _recipe(recipes, message)
     templates = await project.templates()
     if recipe is not None:
-        return await _of_recipe(project, recipe, marks, message.flavor, templates)
+        return await _of_recipe(project, recipe, marks, making, message.flavor, templates)
     public = [one for one in templates if _makes(one, message)]
     if not public:
         raise _unknown(recipes, templates, message)
@@ -81,27 +87,29 @@ async def _of_recipe(
     project: Project,
     recipe: Recipe,
     marks: Marks,
+    making: KeyedLocks,
     flavor: str | None,
     templates: Sequence[Template],
 ) -> Chosen:
     workers = flavor or recipe.flavor
     name = recipe.name(marks.installation_id, workers)
-    if not _named(templates, name):
-        await project.create_template({"name": name, **recipe.body(workers)})
-        # Two requests may have come at once: the older one's stays.
-        templates = await project.templates()
-    ordered = oldest_first(_named(templates, name))
-    kept = await keep_first(marks.worker, "cluster_template", ordered, partial(_remove, project))
-    if kept is None:
+    named = _named(templates, name)
+    if not named:
+        async with making.hold((project.cloud, project.tenant, name)):
+            named = await _made(project, name, recipe.body(workers))
+    if not named:
         detail = f"The cluster template {name} disappeared as soon as it was made."
         raise NotFound(detail, reason=Reason.TEMPLATE_NOT_FOUND)
-    return Chosen(kept.id, master_count=recipe.master_count, made=True)
+    # Another replica may have made one, too: from now on all take the older one.
+    return Chosen(oldest_first(named)[0].id, master_count=recipe.master_count, made=True)
 
 
-async def _remove(project: Project, template_id: str) -> None:
-    """A second one costs nothing, and is in use where another request was quicker."""
-    with suppress(Refused):
-        await project.delete_template(template_id)
+async def _made(project: Project, name: str, body: dict[str, Any]) -> list[Template]:
+    named = _named(await project.templates(), name)  # by whoever held the lock before
+    if named:
+        return named
+    await project.create_template({"name": name, **body})
+    return _named(await project.templates(), name)
 
 
 def _named(templates: Sequence[Template], name: str) -> list[Template]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -34,7 +36,7 @@ async def refusal(answer: Refused) -> Refused:
 
 
 async def test_a_template_that_is_gone_is_told_by_400_too() -> None:
-    """Another request may just have removed it as the second of its name: that passes."""
+    """Somebody may just have removed it: that passes, where another one is made."""
     seen = await refusal(Refused("ClusterTemplate bec81894-a26b could not be found."))
     assert isinstance(seen, NotFound)
     assert seen.reason == Reason.TEMPLATE_NOT_FOUND
@@ -63,20 +65,41 @@ class Answering:
     def ready(self) -> Any:
         return self
 
-    def get(self, path: str) -> Any:
+    def get(self, path: str, **_: Any) -> Any:
+        return self.response
+
+    def delete(self, path: str) -> Any:
         return self.response
 
     def post(self, path: str, json: Any) -> Any:
         return self.response
 
 
-async def certificate_fault(status: int, words: str) -> list[TemporaryError]:
-    """What is made of an answer to both questions about certificates."""
+@contextmanager
+def answering(status: int, words: str) -> Iterator[MagnumProject]:
+    """A project whose Magnum has one answer to everything."""
     connection = cast(ProjectConnection, Answering(status, words))
-    found = []
     with ThreadPoolExecutor(1) as pool:
         calls = Calls(connection, pool, Deadline.after(60), "p")
-        project = MagnumProject("devcloud", "bigtop", calls)
+        yield MagnumProject("devcloud", "bigtop", calls)
+
+
+async def test_a_cluster_is_gone_when_magnum_says_so_of_the_cluster() -> None:
+    """Not when it lacks its template, whose name is in the 404 then: it is there, and runs."""
+    with answering(404, "Cluster m-1 could not be found.") as project:
+        assert await project.cluster("m-1") is None
+        assert await project.delete_cluster("m-1") is False
+    with answering(404, "ClusterTemplate c08b59ae could not be found.") as project:
+        for asked in (project.cluster("m-1"), project.delete_cluster("m-1"), project.clusters()):
+            with pytest.raises(TemporaryError, match="ClusterTemplate c08b59ae") as fault:
+                await asked
+            assert fault.value.reason == Reason.BACKEND_REFUSED
+
+
+async def certificate_fault(status: int, words: str) -> list[TemporaryError]:
+    """What is made of an answer to both questions about certificates."""
+    found = []
+    with answering(status, words) as project:
         for asked in (project.authority("m-1"), project.signed("m-1", "csr")):
             with pytest.raises(TemporaryError) as fault:
                 await asked

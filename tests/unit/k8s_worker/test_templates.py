@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from services.k8s_worker.templates import Chosen, choose
 from services.k8s_worker.templates_file import Recipe, RecipesError, load_recipes
 from shared.contract.messages import ProvisionCluster
 from shared.contract.problems import Reason
+from shared.runtime.locks import KeyedLocks
 from shared.worker.errors import NotFound
 from shared.worker.marks import Marks
 from tests.unit.k8s_worker.magnum import Magnum
@@ -26,9 +28,11 @@ RECIPES = (
 )
 
 
-async def chosen(magnum: Magnum, version: str, **spec: Any) -> Chosen:
+async def chosen(
+    magnum: Magnum, version: str, making: KeyedLocks | None = None, **spec: Any
+) -> Chosen:
     asked = ProvisionCluster(cloud="devcloud", node_count=1, version=version, **spec)
-    return await choose(magnum, RECIPES, MARKS, asked)
+    return await choose(magnum, RECIPES, MARKS, making or KeyedLocks(), asked)
 
 
 async def test_a_template_is_made_of_the_recipe_once() -> None:
@@ -52,21 +56,20 @@ async def test_each_flavor_has_a_template_of_its_own() -> None:
     assert arm["dns_nameserver"] == "10.0.0.2"
 
 
-async def test_of_two_that_were_made_at_once_the_oldest_stays() -> None:
-    """Names of templates are not unique either."""
+async def test_requests_that_come_at_once_share_the_template_that_one_of_them_makes() -> None:
+    """Those of one worker. Without what they share each makes one, as two replicas would."""
+    magnum, making = Magnum(), KeyedLocks()
+    both = await asyncio.gather(*(chosen(magnum, "1.20", making) for _ in range(3)))
+    assert {one.template_id for one in both} == {"t-1"}
+    assert len(magnum.bodies) == 1
+    apart = Magnum()
+    await asyncio.gather(*(chosen(apart, "1.20") for _ in range(2)))
+    assert len(apart.bodies) == 2
+
+
+async def test_of_two_that_replicas_made_at_once_all_take_the_older_one_and_none_goes() -> None:
+    """Names of templates are not unique. Magnum may have an order for one of the other yet."""
     magnum = Magnum()
-    name = RECIPES[0].name("test", "small")
-    magnum.known = [
-        Template("t-new", name, {}, created_at="2026-02"),
-        Template("t-old", name, {}, created_at="2026-01"),
-    ]
-    assert (await chosen(magnum, "1.20")).template_id == "t-old"
-    assert [one.id for one in magnum.known] == ["t-old"]
-
-
-async def test_a_second_template_that_is_in_use_stays_and_nothing_fails() -> None:
-    """Whoever was quicker has a cluster of it already; the oldest is taken all the same."""
-    magnum = Magnum(templates_in_use=True)
     name = RECIPES[0].name("test", "small")
     magnum.known = [Template(f"t-{n}", name, {}, created_at=f"2026-0{n}") for n in (2, 1)]
     assert (await chosen(magnum, "1.20")).template_id == "t-1"
