@@ -11,7 +11,7 @@ from msgspec import Meta
 
 
 class OpenEnum(enum.StrEnum):
-    """An enumeration that keeps words it doesn't know: a newer server may say more."""
+    """An enumeration that keeps words it doesn't know: whoever is newer may say more."""
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:

@@ -65,17 +65,6 @@ from typing import Annotated, Any, Self
 import msgspec
 from msgspec import Meta
 
-
-class OpenEnum(enum.StrEnum):
-    """An enumeration that keeps words it doesn't know: a newer server may say more."""
-
-    @classmethod
-    def _missing_(cls, value: object) -> Self | None:
-        if not isinstance(value, str):
-            return None
-        member = str.__new__(cls, value)
-        member._name_ = member._value_ = value
-        return member
 '''
 
 PLURALS_COMMENT = "#: Kind of resource → the word for it in paths."
@@ -104,8 +93,9 @@ def _definitions() -> dict[str, ast.stmt]:
 
 
 def _opened(node: ast.ClassDef) -> ast.ClassDef:
+    """Have the client's enumerations keep unknown words, all of them."""
     is_enum = [ast.unparse(base) for base in node.bases] == ["enum.StrEnum"]
-    if is_enum:
+    if is_enum and node.name != "OpenEnum":
         node.bases = [ast.Name("OpenEnum")]
     return node
 

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import enum
+from typing import Self
 
 import msgspec
 
 
-class Reason(enum.StrEnum):
+class OpenEnum(enum.StrEnum):
+    """An enumeration that keeps words it doesn't know: whoever is newer may say more."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        if not isinstance(value, str):
+            return None
+        member = str.__new__(cls, value)
+        member._name_ = member._value_ = value
+        return member
+
+
+class Reason(OpenEnum):
     """Why a resource waits, is held up, or failed: a fixed vocabulary, part of the contract."""
 
     QUOTA_EXCEEDED = "quota_exceeded"

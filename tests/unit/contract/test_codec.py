@@ -16,8 +16,14 @@ from shared.contract.codec import (
     envelope_for,
     type_of,
 )
-from shared.contract.messages import RequestSubmitted, VmBuildStarted, VmObserved
-from shared.contract.resources import Verb
+from shared.contract.messages import (
+    RequestSubmitted,
+    ResourceStatusChanged,
+    VmBuildStarted,
+    VmObserved,
+)
+from shared.contract.problems import Reason
+from shared.contract.resources import Phase, Resource, Status, Verb
 
 MESSAGE = VmBuildStarted(server_id="s1")
 ENVELOPE = envelope_for(
@@ -127,3 +133,16 @@ def test_an_unknown_word_of_a_vocabulary_is_undecodable() -> None:
     body = encode(envelope_for(message, source="s", subject="vm-1", tenant="t"), message)
     with pytest.raises(UndecodableMessage, match="verb"):
         decode(body.replace(b'"create"', b'"explode"'))
+
+
+def test_a_reason_that_only_a_newer_service_knows_is_kept_as_it_is() -> None:
+    """Services are replaced one after the other: an older one takes the newer one's status."""
+    status = Status(phase=Phase.FAILED, reason=Reason.IN_USE)
+    vm = Resource("vm-1", "vm", "t", {}, status, ENVELOPE.time, ENVELOPE.time, 1)
+    message = ResourceStatusChanged(resource=vm)
+    body = encode(envelope_for(message, source="s", subject="vm-1", tenant="t"), message)
+    newer = body.replace(b'"in_use"', b'"invented_later"')
+    envelope, decoded = decode(newer)
+    assert isinstance(decoded, ResourceStatusChanged)
+    assert decoded.resource.status.reason == "invented_later"
+    assert encode(envelope, decoded) == newer
