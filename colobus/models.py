@@ -21,9 +21,12 @@ class OpenEnum(enum.StrEnum):
         member._name_ = member._value_ = value
         return member
 
+    def __reduce_ex__(self, protocol: object) -> tuple[type[Self], tuple[str]]:
+        return (type(self), (self._value_,))
+
 
 class Reason(OpenEnum):
-    """Why a resource waits, is held up, or failed: a fixed vocabulary, part of the contract."""
+    """Why a resource waits, is held up, or failed: a vocabulary that grows; keep unknown words."""
 
     QUOTA_EXCEEDED = "quota_exceeded"
     NO_CAPACITY = "no_capacity"

@@ -23,7 +23,7 @@ from shared.contract.messages import (
     InspectApps,
 )
 from shared.runtime.deadline import Deadline
-from shared.runtime.errors import ColobusError
+from shared.runtime.errors import ColobusError, TemporaryError
 from shared.worker.command import Command, Observation
 
 #: How long an inspection may go on once it has started, in seconds.
@@ -79,9 +79,11 @@ async def _inspect_cluster(
     project: Project,
     kit: AppKit,
     observed_at: datetime,
-    cluster: Cluster | None,
+    cluster: Cluster | TemporaryError | None,
     apps: Sequence[str],
 ) -> Mapping[str, Seen]:
+    if isinstance(cluster, TemporaryError):
+        return {one: _failed(project.cloud, (one,), cluster) for one in apps}
     if cluster is None:
         return {one: AppObserved(observed_at=observed_at, cluster_gone=True) for one in apps}
     if (words := closed(cluster)) is not None:

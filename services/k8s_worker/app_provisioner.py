@@ -118,25 +118,38 @@ async def remove_app(
 
 async def find(project: Project, kit: Kit, resource_id: str) -> Cluster | None:
     """Return the cluster of a resource; None when Magnum has none."""
-    return (await listed(project, kit, [resource_id]))[resource_id]
+    found = (await listed(project, kit, [resource_id]))[resource_id]
+    if isinstance(found, TemporaryError):
+        raise found
+    return found
 
 
 async def listed(
     project: Project, kit: Kit, resource_ids: Sequence[str]
-) -> Mapping[str, Cluster | None]:
+) -> Mapping[str, Cluster | TemporaryError | None]:
     """Return the clusters of resources, found in one list.
 
-    One broken cluster breaks the list of all: then each is asked for by its name.
+    One broken cluster breaks the list of all: then each is asked for by its name, and that one's
+    is why Magnum can't show it.
     """
     try:
         found = await project.clusters()
     except TemporaryError as error:
         if error.reason != Reason.BACKEND_REFUSED:
             raise
-        named = [await project.cluster(one) for one in resource_ids]
-        found = [one for one in named if one is not None]
+        return {name: await _by_name(project, kit, name) for name in resource_ids}
     own = {name: [one for one in found if kit.owns(one, name)] for name in resource_ids}
     return {name: oldest_first(those)[0] if those else None for name, those in own.items()}
+
+
+async def _by_name(project: Project, kit: Kit, resource_id: str) -> Cluster | TemporaryError | None:
+    try:
+        found = await project.cluster(resource_id)
+    except TemporaryError as error:
+        if error.reason != Reason.BACKEND_REFUSED:
+            raise
+        return error
+    return found if found is not None and kit.owns(found, resource_id) else None
 
 
 def closed(cluster: Cluster) -> str | None:

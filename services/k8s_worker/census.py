@@ -46,9 +46,10 @@ async def answer_census(
         if place in tenant.projects
     ]
     listed = {project.tenant: await _clusters(project, deadline) for project in projects}
-    broken = tuple(tenant for tenant, clusters in listed.items() if clusters is None)
-    for tenant in broken:
-        _log.warning("a project's clusters can't be listed", place=place, tenant=tenant)
+    broken = {tenant: why for tenant, why in listed.items() if isinstance(why, TemporaryError)}
+    for tenant, why in broken.items():
+        words = str(why)
+        _log.warning("a project's clusters can't be listed", place=place, tenant=tenant, why=words)
     holdings = [
         Holding(
             what=CLUSTER,
@@ -60,19 +61,23 @@ async def answer_census(
             status=cluster.status,
         )
         for tenant, clusters in listed.items()
-        for cluster in clusters or ()
+        if not isinstance(clusters, TemporaryError)
+        for cluster in clusters
         if (owner := kit.owner(cluster)) is not None
     ]
-    return census_taken(command, taken_at, holdings, broken)
+    return census_taken(command, taken_at, holdings, tuple(broken))
 
 
-async def _clusters(project: Project, deadline: Deadline) -> list[Cluster] | None:
-    """The list fails while a cluster begins or ends: somewhere one does. None: it stays so."""
-    for _ in range(TRIES):
+async def _clusters(project: Project, deadline: Deadline) -> list[Cluster] | TemporaryError:
+    """The list fails while a cluster begins or ends: somewhere one does. Else why it stays so."""
+    tries = 0
+    while True:
         try:
             return await project.clusters()
         except TemporaryError as error:
+            tries += 1
             if error.reason != Reason.BACKEND_REFUSED:
                 raise
+            if tries == TRIES:
+                return error
         await asyncio.sleep(deadline.remaining(at_most=PAUSE))
-    return None

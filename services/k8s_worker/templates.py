@@ -19,13 +19,16 @@ from services.k8s_worker.templates_file import Recipe
 from shared.contract.kinds import is_version
 from shared.contract.messages import ProvisionCluster
 from shared.contract.problems import Reason
-from shared.runtime.locks import KeyedLocks
+from shared.runtime.locks import KeyedLocks, StillHeld
+from shared.worker import outcome
 from shared.worker.duplicates import oldest_first
 from shared.worker.errors import NotFound
 from shared.worker.marks import Marks
 
 #: The label that says which Kubernetes a template makes (Magnum's user guide).
 VERSION_LABEL = "kube_tag"
+#: How long one request waits for another that is making its template, in seconds.
+WAITS = 10.0
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,8 @@ async def choose(
     """Return the template for this request, made when there is none.
 
     ``making`` is this process's, so that requests which come at once share one. Raises `NotFound`
-    (version_not_found) naming the versions that there are.
+    (version_not_found) naming the versions that there are, and `outcome.busy` where another
+    request is at making it for too long: what waits has one of the cloud's few places.
     """
     if message.template is not None:
         return Chosen(message.template, flavor=message.flavor)
@@ -95,11 +99,12 @@ async def _of_recipe(
     name = recipe.name(marks.installation_id, workers)
     named = _named(templates, name)
     if not named:
-        async with making.hold((project.cloud, project.tenant, name)):
-            named = await _made(project, name, recipe.body(workers))
-    if not named:
-        detail = f"The cluster template {name} disappeared as soon as it was made."
-        raise NotFound(detail, reason=Reason.TEMPLATE_NOT_FOUND)
+        key = (project.cloud, project.tenant, name)
+        try:
+            async with making.hold(key, WAITS):
+                named = await _made(project, name, recipe.body(workers))
+        except StillHeld:
+            raise outcome.busy() from None
     # Another replica may have made one, too: from now on all take the older one.
     return Chosen(oldest_first(named)[0].id, master_count=recipe.master_count, made=True)
 
@@ -108,8 +113,8 @@ async def _made(project: Project, name: str, body: dict[str, Any]) -> list[Templ
     named = _named(await project.templates(), name)  # by whoever held the lock before
     if named:
         return named
-    await project.create_template({"name": name, **body})
-    return _named(await project.templates(), name)
+    made = await project.create_template({"name": name, **body})
+    return _named(await project.templates(), name) or [made]  # its list may lag behind
 
 
 def _named(templates: Sequence[Template], name: str) -> list[Template]:

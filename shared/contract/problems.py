@@ -19,9 +19,13 @@ class OpenEnum(enum.StrEnum):
         member._name_ = member._value_ = value
         return member
 
+    def __reduce_ex__(self, protocol: object) -> tuple[type[Self], tuple[str]]:
+        # Copied and pickled by its word: by name, as Python 3.11 does, unknown ones can't be.
+        return type(self), (self._value_,)
+
 
 class Reason(OpenEnum):
-    """Why a resource waits, is held up, or failed: a fixed vocabulary, part of the contract."""
+    """Why a resource waits, is held up, or failed: a vocabulary that grows; keep unknown words."""
 
     QUOTA_EXCEEDED = "quota_exceeded"
     NO_CAPACITY = "no_capacity"

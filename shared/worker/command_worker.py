@@ -14,7 +14,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Generic, TypeVar
 
 import structlog
@@ -23,7 +23,7 @@ from shared.bus import Bus, Consumer, Delivery, RejectedMessage
 from shared.contract.messages import Message
 from shared.contract.problems import Reason
 from shared.runtime.errors import ColobusError, PermanentError, TemporaryError
-from shared.runtime.locks import KeyedLocks
+from shared.runtime.locks import KeyedLocks, StillHeld
 from shared.runtime.logs import bind_message
 from shared.runtime.tenants import is_tenant
 from shared.worker import outcome
@@ -132,13 +132,11 @@ class CommandWorker(Generic[C]):
         """
         step = command.envelope.step
         key = (command.envelope.subject, type(command.message) if step is None else step)
-        async with AsyncExitStack() as held:
-            try:
-                async with asyncio.timeout(command.deadline.remaining()):
-                    await held.enter_async_context(self._under_way.hold(key))
-            except TimeoutError:
-                raise outcome.expired() from None
-            yield
+        try:
+            async with self._under_way.hold(key, command.deadline.remaining()):
+                yield
+        except StillHeld:
+            raise outcome.expired() from None
 
     @asynccontextmanager
     async def _slot(self, command: Command[Message]) -> AsyncIterator[Slot]:

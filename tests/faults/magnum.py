@@ -13,8 +13,10 @@ from tests.faults.works import NotSeen
 from tests.support.octavia import credentials
 
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-#: What Magnum answers of a cluster without its groups of nodes, and of each list with such a one.
+#: What Magnum answers of a cluster without its groups of nodes, and of each list with such a one;
+#: of one without its template it is 404, and that one's name.
 SPOILED = 400
+_NO_TEMPLATE = "ClusterTemplate"
 
 
 def clusters(magnum: Magnum, names: Mapping[str, str]) -> Iterator[Held]:
@@ -58,9 +60,12 @@ def admissions(magnum: Magnum, names: Mapping[str, str]) -> Iterator[Held]:
 def _answered(asked: Any, path: str, *statuses: int) -> tuple[int, Any]:
     """Return what Magnum answers, if its status is one of these; it is being restarted, if not."""
     answer = asked.get(path)
-    if answer.status_code not in statuses:
-        raise NotSeen(f"Magnum answers {answer.status_code}")
+    status = answer.status_code
+    if status == 404 and _NO_TEMPLATE in answer.text:
+        status = SPOILED
+    if status not in statuses:
+        raise NotSeen(f"Magnum answers {status}")
     try:
-        return answer.status_code, answer.json() if answer.status_code == 200 else None
+        return status, answer.json() if status == 200 else None
     except ValueError as error:
         raise NotSeen(f"Magnum's answer can't be read: {error!r}") from error

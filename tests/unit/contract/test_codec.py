@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 from datetime import UTC, datetime
 from typing import Any
 
@@ -145,4 +147,5 @@ def test_a_reason_that_only_a_newer_service_knows_is_kept_as_it_is() -> None:
     envelope, decoded = decode(newer)
     assert isinstance(decoded, ResourceStatusChanged)
     assert decoded.resource.status.reason == "invented_later"
+    assert pickle.loads(pickle.dumps(decoded)) == decoded == copy.deepcopy(decoded)
     assert encode(envelope, decoded) == newer

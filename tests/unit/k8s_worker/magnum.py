@@ -30,6 +30,8 @@ from tests.support.kubernetes import Authority, new_authority
 
 #: When certificates end that it signs.
 END = datetime(2030, 1, 1, tzinfo=UTC)
+#: What becomes of Magnum's 404 for a template that one of its clusters lacks.
+NOT_SHOWN = TemporaryError("no template", reason=Reason.BACKEND_REFUSED)
 
 
 @dataclass
@@ -48,6 +50,8 @@ class Magnum:
     unlisted: list[Exception] = field(default_factory=list)
     no_resize: Exception | None = None
     signatures: int = 0
+    #: Clusters, by id or name, that can't be shown, and so spoil the list.
+    unshowable: set[str] = field(default_factory=set)
     #: What asking for a certificate ends in.
     unsigned: Exception | None = None
     authority_of_all: Authority = field(default_factory=lambda: new_authority("magnum"))
@@ -60,9 +64,13 @@ class Magnum:
     async def clusters(self) -> list[Cluster]:
         if self.unlisted:
             raise self.unlisted.pop(0)
+        if self.unshowable:
+            raise NOT_SHOWN
         return list(self.kept.values())
 
     async def cluster(self, cluster_id: str) -> Cluster | None:
+        if cluster_id in self.unshowable:
+            raise NOT_SHOWN
         named = [one for one in self.kept.values() if one.name == cluster_id]
         if len(named) > 1:
             raise TemporaryError("409", reason=Reason.BACKEND_REFUSED)

@@ -13,7 +13,7 @@ from services.k8s_worker import app_rounds, looking
 from services.k8s_worker.app_backend import AppLook, ManifestRefused
 from services.k8s_worker.app_crowd import AT_ONCE
 from services.k8s_worker.app_observer import inspect_apps
-from services.k8s_worker.app_provisioner import AppKit, apply_app, remove_app
+from services.k8s_worker.app_provisioner import AppKit, apply_app, find, remove_app
 from services.k8s_worker.backend import Access
 from services.k8s_worker.context import backend_of
 from services.k8s_worker.lookout import Lookout
@@ -378,6 +378,21 @@ async def test_a_broken_list_of_magnums_is_gone_around_by_name(
     seen = (await house.inspect(**{APP: CLUSTER}))[APP]
     assert isinstance(seen, AppObserved)
     assert seen.parts == READY.parts
+
+
+async def test_a_cluster_that_magnum_can_not_show_keeps_no_other_clusters_apps_from_sight() -> None:
+    """It spoils the list for good; only what runs on it can't be looked at or removed."""
+    house = House("spoiled", "good")
+    house.servers["good"].app_looks["a"] = READY
+    house.magnum.unshowable = {"spoiled"}
+    seen = await house.inspect(b="spoiled", a="good")
+    assert isinstance(seen["a"], AppObserved)
+    assert seen["a"].parts == READY.parts
+    failed = seen["b"]
+    assert isinstance(failed, AppInspectionFailed)
+    assert (failed.resource_ids, failed.problem.detail) == (("b",), "no template")
+    with pytest.raises(TemporaryError, match="no template"):
+        await find(house.magnum, KIT, "spoiled")
 
 
 def test_apps_of_one_cluster_have_a_bound_of_their_own() -> None:

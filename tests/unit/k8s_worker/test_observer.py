@@ -99,6 +99,17 @@ async def test_where_the_list_is_broken_those_that_are_known_are_asked_for() -> 
     assert seen["gone"].gone
 
 
+async def test_one_that_can_not_be_shown_is_neither_gone_nor_in_the_others_way() -> None:
+    """It has lost its template, say: the list is broken as long as it is there."""
+    house = House("good", "spoiled")
+    house.magnum.unshowable = {house.ids["spoiled"]}
+    seen = await house.inspect(**house.ids)
+    assert isinstance(seen["good"], ClusterObserved)
+    assert not seen["good"].gone
+    assert isinstance(seen["spoiled"], ClusterInspectionFailed)
+    await house.lookout.close()
+
+
 async def test_one_in_the_making_is_prepared_for_and_not_asked() -> None:
     """Its server may not be there yet; what opens it takes Magnum a while, and is known by then."""
     house = House()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ from services.k8s_worker.backend import Access, NewCluster
 from services.k8s_worker.draining import UNTOLD
 from services.k8s_worker.lookout import Lookout
 from services.k8s_worker.provisioner import (
+    CLUSTER,
     Kit,
     deprovision_cluster,
     provision_cluster,
@@ -172,7 +174,7 @@ async def test_a_resize_waits_until_magnum_is_done_with_the_one_before(
         await resize_cluster(magnum, KIT, order)
 
 
-async def test_a_template_that_was_removed_as_the_second_one_is_looked_for_again() -> None:
+async def test_a_template_that_somebody_has_removed_is_looked_for_again() -> None:
     """Of a recipe's there is another; one that the user names is not there."""
     gone = NotFound("no template", reason=Reason.TEMPLATE_NOT_FOUND)
     with pytest.raises(TemporaryError, match="no template"):
@@ -180,6 +182,28 @@ async def test_a_template_that_was_removed_as_the_second_one_is_looked_for_again
     named = ProvisionCluster(cloud="devcloud", node_count=2, version="1.20", template="mine")
     with pytest.raises(NotFound):
         await provision(Magnum(lost=[gone]), named)
+
+
+async def test_clusters_that_are_asked_for_at_once_are_of_one_template() -> None:
+    """The worker's requests share what they make it under."""
+    magnum = Magnum()
+    await asyncio.gather(*(provision(magnum) for _ in range(3)))
+    assert len(magnum.bodies) == 1
+    assert {one.template_id for one in magnum.made} == {"t-1"}
+
+
+async def test_a_cluster_that_magnum_can_not_show_is_not_taken_for_gone() -> None:
+    """It has lost its template, say, and runs."""
+    magnum = Magnum()
+    spoiled = magnum.add(ID, KIT.labels(ID))
+    magnum.unshowable = {spoiled.id}
+    gone = command(DeprovisionCluster(cloud="devcloud", cluster_id=spoiled.id))
+    with pytest.raises(TemporaryError, match="no template"):
+        await deprovision_cluster(magnum, KIT, Lookout(Server), gone)
+    order = RemoveOrphan(what=CLUSTER, object_id=spoiled.id, place="devcloud", resource_id=ID)
+    with pytest.raises(TemporaryError, match="no template"):
+        await remove_orphan(magnum, KIT, order)
+    assert list(magnum.kept) == [spoiled.id]
 
 
 async def test_where_the_list_is_broken_the_cluster_that_is_known_is_deleted() -> None:

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from services.k8s_worker import templates
 from services.k8s_worker.backend import Template, Unanswered
 from services.k8s_worker.checks import checks_of
 from services.k8s_worker.templates import Chosen, choose
 from services.k8s_worker.templates_file import Recipe, RecipesError, load_recipes
 from shared.contract.messages import ProvisionCluster
 from shared.contract.problems import Reason
+from shared.runtime.errors import TemporaryError
 from shared.runtime.locks import KeyedLocks
 from shared.worker.errors import NotFound
 from shared.worker.marks import Marks
@@ -59,12 +61,38 @@ async def test_each_flavor_has_a_template_of_its_own() -> None:
 async def test_requests_that_come_at_once_share_the_template_that_one_of_them_makes() -> None:
     """Those of one worker. Without what they share each makes one, as two replicas would."""
     magnum, making = Magnum(), KeyedLocks()
-    both = await asyncio.gather(*(chosen(magnum, "1.20", making) for _ in range(3)))
-    assert {one.template_id for one in both} == {"t-1"}
+    three = await asyncio.gather(*(chosen(magnum, "1.20", making) for _ in range(3)))
+    assert {one.template_id for one in three} == {"t-1"}
     assert len(magnum.bodies) == 1
     apart = Magnum()
     await asyncio.gather(*(chosen(apart, "1.20") for _ in range(2)))
     assert len(apart.bodies) == 2
+
+
+async def test_who_waits_too_long_for_another_to_make_it_gives_its_place_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is one of few that the cloud has for all tenants; the command is sent again."""
+    monkeypatch.setattr(templates, "WAITS", 0.0)
+    making = KeyedLocks()
+    name = RECIPES[0].name("test", "small")
+    async with making.hold(("devcloud", "bigtop", name)):
+        with pytest.raises(TemporaryError) as busy:
+            await chosen(Magnum(), "1.20", making)
+    assert busy.value.reason == Reason.NO_CAPACITY
+
+
+async def test_a_template_that_the_list_does_not_show_yet_is_taken_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Magnum has just said that it made it."""
+    magnum = Magnum()
+
+    async def none() -> list[Template]:
+        return []
+
+    monkeypatch.setattr(magnum, "templates", none)
+    assert (await chosen(magnum, "1.20")).template_id == "t-1"
 
 
 async def test_of_two_that_replicas_made_at_once_all_take_the_older_one_and_none_goes() -> None:

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import asyncio
 
-from shared.runtime.locks import KeyedLocks
+import pytest
+
+from shared.runtime.locks import KeyedLocks, StillHeld
 
 
 async def test_one_key_is_held_by_one_at_a_time() -> None:
@@ -34,4 +36,17 @@ async def test_keys_that_nobody_holds_take_no_memory() -> None:
         await asyncio.sleep(0)
         waiter.cancel()
         await asyncio.wait([waiter])
+    assert locks._locks == {}
+
+
+async def test_who_can_not_wait_any_longer_is_told_and_leaves_nothing_behind() -> None:
+    """The holder goes on; a timeout of what is done under the lock is not taken for that."""
+    locks = KeyedLocks()
+    async with locks.hold("a"):
+        with pytest.raises(StillHeld):
+            async with locks.hold("a", 0.0):
+                pytest.fail("it is held")
+    with pytest.raises(TimeoutError):
+        async with locks.hold("a", 60.0):
+            raise TimeoutError
     assert locks._locks == {}
