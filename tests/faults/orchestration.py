@@ -158,7 +158,7 @@ class Orchestration:
         return Counter(name for name in self.words.names().values() if name in ids)
 
     def clear(self) -> None:
-        """Remove what a test that failed has left, the templates of clusters, and Heat's leaks.
+        """Remove what a test that failed has left, with Heat's leaks.
 
         Each of them, whatever of the others can't be removed.
         """

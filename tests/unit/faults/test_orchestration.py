@@ -28,6 +28,7 @@ class Answer:
 
     status_code: int
     shown: Any = None
+    text: str = ""
 
     def json(self) -> Any:
         """What it says."""
@@ -89,11 +90,14 @@ def test_clusters_are_those_that_magnum_lists() -> None:
     assert (found.id, found.resource_id, found.status) == (ONE, "cluster-1", "CREATE_COMPLETE")
 
 
-def test_where_one_cluster_spoils_the_list_it_and_all_others_are_found() -> None:
+@pytest.mark.parametrize(
+    "spoiled", [Answer(400), Answer(404, text="ClusterTemplate 1 could not be found.")]
+)
+def test_where_one_cluster_spoils_the_list_it_and_all_others_are_found(spoiled: Answer) -> None:
     """What is gone isn't; a seed that leaves such a one is judged, and doesn't break off."""
     answers = {
-        LIST: Answer(400),
-        f"/clusters/{ONE}": Answer(400),
+        LIST: spoiled,
+        f"/clusters/{ONE}": spoiled,
         f"/clusters/{TWO}": Answer(200, {"status": "DELETE_FAILED"}),
     }
     found = {one.resource_id: one.status for one in clusters(_magnum(answers), NAMES)}
@@ -121,7 +125,7 @@ def test_the_credentials_of_clusters_are_those_of_who_asks_for_them() -> None:
 def test_a_world_that_could_not_be_left_in_order_is_cleared_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Else its clusters, stacks and templates were the next one's."""
+    """Else its clusters and stacks were the next one's."""
     cleared = []
     _without_a_cloud(monkeypatch, lambda _: cleared.append("all"))
     with pytest.raises(AssertionError, match="still held"):
