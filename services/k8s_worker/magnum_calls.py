@@ -44,7 +44,7 @@ class MagnumProject:
         try:
             found = await self.calls(partial(_all, "/clusters/detail", "clusters"))
         except Refused as error:
-            raise _in_between(error) from error
+            raise _not_shown(error) from error
         own = self.calls.project_id
         return [_cluster(one) for one in found if one.get("project_id", own) == own]
 
@@ -156,7 +156,7 @@ def _missed(error: Refused) -> Refused:
     return NotFound(error.detail, reason=Reason.TEMPLATE_NOT_FOUND, code=error.code)
 
 
-def _in_between(error: Refused) -> TemporaryError:
+def _not_shown(error: Refused) -> TemporaryError:
     """That Magnum can't show what there is.
 
     While a cluster begins or ends it has it without its groups of nodes, and answers 400; one whose
@@ -169,7 +169,7 @@ def _in_between(error: Refused) -> TemporaryError:
 def _check_gone(error: Refused) -> None:
     """Raise `TemporaryError` unless the cluster itself is what is not there."""
     if not isinstance(error, NotFound) or _NO_TEMPLATE.search(error.detail):
-        raise _in_between(error) from error
+        raise _not_shown(error) from error
 
 
 @contextmanager

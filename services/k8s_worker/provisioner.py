@@ -152,10 +152,10 @@ async def by_itself(
 ) -> list[Cluster]:
     """Return the resource's clusters where Magnum's list is broken (``fault``).
 
-    One cluster without groups of nodes breaks the list of the whole project, perhaps for good. By
-    its id, and by its name, which Magnum takes for one, each can be had all the same. Raises
-    ``fault`` where somebody else's bears the name; of two of one name Magnum shows neither, and
-    says so (`TemporaryError`).
+    One cluster without groups of nodes, or its template, breaks the list of the whole project,
+    perhaps for good. By its id, and by its name, which Magnum takes for one, each other can be had
+    all the same; of the broken one, and of two of one name, it says that it can't show them
+    (`TemporaryError`). Raises ``fault`` where somebody else's bears the name.
     """
     names = [one for one in (cluster_id, resource_id) if one is not None]
     found = [one for one in [await project.cluster(name) for name in names] if one is not None]
