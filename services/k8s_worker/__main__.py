@@ -1,6 +1,6 @@
 """``python -m services.k8s_worker``."""
 
-from services.k8s_worker.provisioner import WORKER
+from services.k8s_worker.kit import WORKER
 from services.k8s_worker.wiring import wire
 from shared.runtime.service import run
 

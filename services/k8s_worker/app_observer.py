@@ -12,8 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
+from services.k8s_worker import finding
 from services.k8s_worker.app_backend import RESOURCE, AppLook
-from services.k8s_worker.app_provisioner import AppKit, closed, listed
+from services.k8s_worker.app_provisioner import AppKit, closed
 from services.k8s_worker.app_rounds import Seen
 from services.k8s_worker.backend import Backend, Cluster, Project, Unanswered
 from shared.contract.messages import (
@@ -23,7 +24,7 @@ from shared.contract.messages import (
     InspectApps,
 )
 from shared.runtime.deadline import Deadline
-from shared.runtime.errors import ColobusError, TemporaryError
+from shared.runtime.errors import ColobusError
 from shared.worker.command import Command, Observation
 
 #: How long an inspection may go on once it has started, in seconds.
@@ -53,9 +54,7 @@ async def _inspect_tenant(
     cloud = command.message.cloud
     try:
         project = backend.project(cloud, tenant, Deadline.after(LIFE))
-        # Before the question, not after the answer: what changes in between is not seen.
-        observed_at = datetime.now(UTC)
-        clusters = await listed(project, kit.kit, sorted({one.cluster for one in asked}))
+        clusters = await finding.look(project, kit.kit)
     except ColobusError as error:
         ids = tuple(one.resource_id for one in asked)
         return [Observation(command.resource_id, tenant, _failed(cloud, ids, error))]
@@ -63,10 +62,7 @@ async def _inspect_tenant(
     for one in asked:
         by_cluster[one.cluster].append(one.resource_id)
     seen = await asyncio.gather(
-        *(
-            _inspect_cluster(project, kit, observed_at, clusters[name], apps)
-            for name, apps in by_cluster.items()
-        )
+        *(_inspect_cluster(kit, clusters, name, apps) for name, apps in by_cluster.items())
     )
     return [Observation(name, tenant, one) for found in seen for name, one in found.items()]
 
@@ -76,16 +72,19 @@ def _failed(cloud: str, ids: tuple[str, ...], error: ColobusError) -> AppInspect
 
 
 async def _inspect_cluster(
-    project: Project,
     kit: AppKit,
-    observed_at: datetime,
-    cluster: Cluster | TemporaryError | None,
+    clusters: finding.Clusters,
+    name: str,
     apps: Sequence[str],
 ) -> Mapping[str, Seen]:
-    if isinstance(cluster, TemporaryError):
-        return {one: _failed(project.cloud, (one,), cluster) for one in apps}
-    if cluster is None:
+    project, observed_at = clusters.project, clusters.asked_at
+    try:
+        found = await clusters.of(name)
+    except ColobusError as error:
+        return {one: _failed(project.cloud, (one,), error) for one in apps}
+    if not found:
         return {one: AppObserved(observed_at=observed_at, cluster_gone=True) for one in apps}
+    cluster = found[0]
     if (words := closed(cluster)) is not None:
         return _all_unanswered(observed_at, apps, words)
     return await kit.rounds.look(project, cluster, apps, partial(_look, project, kit, cluster))

@@ -6,7 +6,7 @@ there once, and what goes with the namespace is gone altogether.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -23,8 +23,10 @@ from services.k8s_worker.app_crowd import Crowd
 from services.k8s_worker.app_rounds import AppRounds
 from services.k8s_worker.backend import ApiServer, Cluster, Project, Unanswered
 from services.k8s_worker.draining import LIVING
+from services.k8s_worker.finding import clusters_of
+from services.k8s_worker.kit import Kit
 from services.k8s_worker.lookout import Lookout
-from services.k8s_worker.provisioner import DELETING, Kit
+from services.k8s_worker.provisioner import DELETING
 from shared.contract import manifests
 from shared.contract.messages import ChangeApp, DeprovisionApp, ProvisionApp
 from shared.contract.problems import Reason
@@ -33,7 +35,6 @@ from shared.runtime.secrets import SealingKey, UnreadableSecret
 from shared.runtime.tenants import Tenants
 from shared.worker import outcome
 from shared.worker.command import Command
-from shared.worker.duplicates import oldest_first
 
 T = TypeVar("T")
 #: How long all of an app's objects may take to be applied, in seconds.
@@ -118,38 +119,8 @@ async def remove_app(
 
 async def find(project: Project, kit: Kit, resource_id: str) -> Cluster | None:
     """Return the cluster of a resource; None when Magnum has none."""
-    found = (await listed(project, kit, [resource_id]))[resource_id]
-    if isinstance(found, TemporaryError):
-        raise found
-    return found
-
-
-async def listed(
-    project: Project, kit: Kit, resource_ids: Sequence[str]
-) -> Mapping[str, Cluster | TemporaryError | None]:
-    """Return the clusters of resources, found in one list.
-
-    One broken cluster breaks the list of all: then each is asked for by its name, and that one's
-    is why Magnum can't show it.
-    """
-    try:
-        found = await project.clusters()
-    except TemporaryError as error:
-        if error.reason != Reason.BACKEND_REFUSED:
-            raise
-        return {name: await _by_name(project, kit, name) for name in resource_ids}
-    own = {name: [one for one in found if kit.owns(one, name)] for name in resource_ids}
-    return {name: oldest_first(those)[0] if those else None for name, those in own.items()}
-
-
-async def _by_name(project: Project, kit: Kit, resource_id: str) -> Cluster | TemporaryError | None:
-    try:
-        found = await project.cluster(resource_id)
-    except TemporaryError as error:
-        if error.reason != Reason.BACKEND_REFUSED:
-            raise
-        return error
-    return found if found is not None and kit.owns(found, resource_id) else None
+    found = await clusters_of(project, kit, resource_id)
+    return found[0] if found else None
 
 
 def closed(cluster: Cluster) -> str | None:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import structlog
 
 from services.k8s_worker.backend import Backend, Cluster, Project
-from services.k8s_worker.provisioner import CLUSTER, Kit
+from services.k8s_worker.kit import CLUSTER, Kit
 from shared.contract.messages import Holding, TakeCensus
 from shared.contract.problems import Reason
 from shared.runtime.deadline import Deadline

@@ -9,8 +9,8 @@ from services.k8s_worker.app_crowd import Crowd
 from services.k8s_worker.app_provisioner import AppKit
 from services.k8s_worker.app_rounds import AppRounds
 from services.k8s_worker.backend import Backend, Project
+from services.k8s_worker.kit import Kit
 from services.k8s_worker.lookout import Lookout
-from services.k8s_worker.provisioner import Kit
 from shared.contract.messages import ChangeApp, DeprovisionApp, Message, ProvisionApp
 from shared.runtime.secrets import SealingKey
 from shared.runtime.tenants import Tenants

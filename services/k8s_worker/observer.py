@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import datetime
 
+from services.k8s_worker import finding
 from services.k8s_worker.backend import (
     Backend,
     Checked,
@@ -22,9 +22,9 @@ from services.k8s_worker.backend import (
     Unanswered,
 )
 from services.k8s_worker.draining import LIVING
+from services.k8s_worker.kit import Kit
 from services.k8s_worker.looking import NotYet
 from services.k8s_worker.lookout import Lookout
-from services.k8s_worker.provisioner import Kit, by_itself
 from shared.contract.messages import (
     ClusterCheck,
     ClusterInspection,
@@ -33,9 +33,8 @@ from shared.contract.messages import (
     InspectClusters,
     KubernetesNode,
 )
-from shared.contract.problems import Reason
 from shared.runtime.deadline import Deadline, DeadlineExpired
-from shared.runtime.errors import ColobusError, TemporaryError
+from shared.runtime.errors import ColobusError
 from shared.worker.command import Command, Observation
 from shared.worker.duplicates import oldest_first
 
@@ -121,38 +120,13 @@ async def _inspect_tenant(
     cloud = command.message.cloud
     try:
         project = backend.project(cloud, tenant, Deadline.after(LIFE))
-        # Before the question, not after the answer: what changes in between is not seen.
-        listed = await _listed(project, kit, datetime.now(UTC))
+        clusters = await finding.look(project, kit)
     except ColobusError as error:
         ids = tuple(one.resource_id for one in asked)
         return [Observation(command.resource_id, tenant, _failed(cloud, ids, error))]
-    looks = (_look(project, lookout, kit, listed, one) for one in asked)
+    looks = (_look(project, lookout, clusters, one) for one in asked)
     seen = zip(asked, await asyncio.gather(*looks), strict=True)
     return [Observation(one.resource_id, tenant, shown) for one, shown in seen if shown is not None]
-
-
-@dataclass(frozen=True)
-class _Listed:
-    """What Magnum's list shows of whom, as of then; or why it could not be had."""
-
-    at: datetime
-    clusters: Mapping[str, Sequence[Cluster]]
-    fault: TemporaryError | None = None
-
-
-async def _listed(project: Project, kit: Kit, at: datetime) -> _Listed:
-    """One broken cluster breaks the list of all: then each is asked for by itself."""
-    found: defaultdict[str, list[Cluster]] = defaultdict(list)
-    try:
-        clusters = await project.clusters()
-    except TemporaryError as error:
-        if error.reason != Reason.BACKEND_REFUSED:
-            raise
-        return _Listed(at, {}, error)
-    for cluster in clusters:
-        if (owner := kit.owner(cluster)) is not None:
-            found[owner].append(cluster)
-    return _Listed(at, found)
 
 
 def _failed(cloud: str, ids: tuple[str, ...], error: ColobusError) -> ClusterInspectionFailed:
@@ -160,12 +134,12 @@ def _failed(cloud: str, ids: tuple[str, ...], error: ColobusError) -> ClusterIns
 
 
 async def _look(
-    project: Project, lookout: Lookout, kit: Kit, listed: _Listed, asked: ClusterInspection
+    project: Project, lookout: Lookout, clusters: finding.Clusters, asked: ClusterInspection
 ) -> ClusterObserved | ClusterInspectionFailed | None:
     """Return what is known of it; None: nothing yet, which is no observation."""
     try:
         async with asyncio.timeout(LIFE):
-            return await _observed(project, lookout, kit, listed, asked)
+            return await _observed(project, lookout, clusters, asked)
     except NotYet:
         return None
     except TimeoutError:
@@ -176,26 +150,17 @@ async def _look(
 
 
 async def _observed(
-    project: Project, lookout: Lookout, kit: Kit, listed: _Listed, asked: ClusterInspection
+    project: Project, lookout: Lookout, clusters: finding.Clusters, asked: ClusterInspection
 ) -> ClusterObserved:
-    name, known = asked.resource_id, asked.cluster_id
-    found = listed.clusters.get(name, ())
-    if listed.fault is not None:
-        found = await by_itself(project, kit, name, known, listed.fault)
-    cluster = _chosen(asked, found)
-    if cluster is None and listed.fault is None and known is not None:
-        cluster = await project.cluster(known)  # proof that it is gone
-    if cluster is None:
+    at = clusters.asked_at
+    found = await clusters.of(asked.resource_id, asked.cluster_id)
+    # The one that the ledger knows, else the oldest: so every replica chooses alike.
+    chosen = oldest_first(found, rank=lambda one: one.id != asked.cluster_id)
+    if not chosen:
         await lookout.forget(asked.cluster_id or "")
-        return observation_of(listed.at, None, cluster_id=asked.cluster_id)
-    since, seen = await _seen(project, lookout, cluster)
-    return observation_of(min(since or listed.at, listed.at), cluster, seen)
-
-
-def _chosen(asked: ClusterInspection, listed: Sequence[Cluster]) -> Cluster | None:
-    """The one that the ledger knows, else the oldest: so every replica chooses alike."""
-    ordered = oldest_first(listed, rank=lambda one: one.id != asked.cluster_id)
-    return ordered[0] if ordered else None
+        return observation_of(at, None, cluster_id=asked.cluster_id)
+    since, seen = await _seen(project, lookout, chosen[0])
+    return observation_of(min(since or at, at), chosen[0], seen)
 
 
 async def _seen(

@@ -8,14 +8,14 @@ there are two, the oldest stays.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from services.k8s_worker import templates
 from services.k8s_worker.backend import Cluster, NewCluster, Project
 from services.k8s_worker.draining import UNTOLD, drained, given_up, left_by_another
+from services.k8s_worker.finding import clusters_of
+from services.k8s_worker.kit import CLUSTER, WORKER, Kit
 from services.k8s_worker.lookout import Lookout
-from services.k8s_worker.templates_file import Recipe
 from shared.contract.messages import (
     DeprovisionCluster,
     ProvisionCluster,
@@ -25,15 +25,10 @@ from shared.contract.messages import (
 from shared.contract.problems import Reason
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import OutcomeUnknown, TemporaryError
-from shared.runtime.locks import KeyedLocks
 from shared.worker.command import Command
-from shared.worker.duplicates import keep_first, oldest_first
+from shared.worker.duplicates import keep_first
 from shared.worker.errors import NotFound, Refused
-from shared.worker.marks import Marks
 
-WORKER = "k8s_worker"
-#: What the census calls what we make.
-CLUSTER = "cluster"
 DELETING = "DELETE_IN_PROGRESS"
 #: How many things are named that a cluster has left behind.
 MOST_LEFT = 100
@@ -41,34 +36,6 @@ MOST_LEFT = 100
 AFTER_ANOTHER = 5.0
 #: So long Magnum is given to show a new cluster, in seconds, and the pause between two looks.
 SHOWN_WITHIN, PAUSE = 10.0, 0.2
-
-
-@dataclass(frozen=True)
-class Kit:
-    """What all provisioning functions need besides the project and the command."""
-
-    marks: Marks
-    recipes: tuple[Recipe, ...]
-    #: Of templates: requests that come at once make one.
-    making: KeyedLocks = field(default_factory=KeyedLocks)
-
-    def labels(self, resource_id: str) -> dict[str, str]:
-        """Return the labels that say whose a cluster is."""
-        return {
-            "colobus_installation": self.marks.installation_id,
-            "colobus_resource": resource_id,
-            "colobus_worker": self.marks.worker,
-        }
-
-    def owner(self, cluster: Cluster) -> str | None:
-        """Return the resource that a cluster of this installation belongs to; None: it isn't."""
-        named = cluster.labels.get("colobus_resource")
-        return named if named is not None and self.owns(cluster, named) else None
-
-    def owns(self, cluster: Cluster, resource_id: str) -> bool:
-        """Tell whether a cluster is that resource's, beyond any doubt."""
-        marked = self.marks.are_only(resource_id, (), metadata=cluster.labels)
-        return marked and cluster.name == resource_id
 
 
 async def provision_cluster(
@@ -135,39 +102,9 @@ async def _until_shown(project: Project, cluster_id: str, deadline: Deadline) ->
         await asyncio.sleep(PAUSE)
 
 
-async def _own(
-    project: Project, kit: Kit, resource_id: str, cluster_id: str | None = None
-) -> list[Cluster]:
-    """Return the resource's clusters, of which one may be known by its id."""
-    try:
-        return [one for one in await project.clusters() if kit.owns(one, resource_id)]
-    except TemporaryError as error:
-        if error.reason != Reason.BACKEND_REFUSED:
-            raise
-        return await by_itself(project, kit, resource_id, cluster_id, error)
-
-
-async def by_itself(
-    project: Project, kit: Kit, resource_id: str, cluster_id: str | None, fault: TemporaryError
-) -> list[Cluster]:
-    """Return the resource's clusters where Magnum's list is broken (``fault``).
-
-    One cluster without groups of nodes, or its template, breaks the list of the whole project,
-    perhaps for good. By its id, and by its name, which Magnum takes for one, each other can be had
-    all the same; of the broken one, and of two of one name, it says that it can't show them
-    (`TemporaryError`). Raises ``fault`` where somebody else's bears the name.
-    """
-    names = [one for one in (cluster_id, resource_id) if one is not None]
-    found = [one for one in [await project.cluster(name) for name in names] if one is not None]
-    own = {one.id: one for one in found if kit.owns(one, resource_id)}
-    if found and not own:
-        raise fault
-    return list(own.values())
-
-
 async def _keep_one(project: Project, kit: Kit, resource_id: str) -> Cluster | None:
     """Return the resource's cluster, others removed; raises `TemporaryError` while it is going."""
-    found = oldest_first(await _own(project, kit, resource_id))
+    found = await clusters_of(project, kit, resource_id)
     if going := [one for one in found if one.status == DELETING]:
         for one in going:  # the conductor may have died over it
             await project.delete_cluster(one.id)
@@ -209,7 +146,7 @@ async def deprovision_cluster(
     deleted again: Magnum's conductor may have died over it, or made it after all.
     """
     known = command.message.cluster_id
-    found = await _own(project, kit, command.resource_id, known)
+    found = await clusters_of(project, kit, command.resource_id, known)
     left: list[str] = []
     for one in found:
         left += await (left_by_another if one.status == DELETING else drained)(

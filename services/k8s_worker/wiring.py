@@ -5,9 +5,9 @@ from __future__ import annotations
 from services.k8s_worker.clouds import MagnumBackend
 from services.k8s_worker.context import Context, backend_of
 from services.k8s_worker.handlers import HANDLERS
+from services.k8s_worker.kit import CLUSTER, WORKER, Kit
 from services.k8s_worker.kubernetes_api import KubernetesApi
 from services.k8s_worker.lookout import Lookout
-from services.k8s_worker.provisioner import CLUSTER, WORKER, Kit
 from services.k8s_worker.queries import QUERY_HANDLERS
 from services.k8s_worker.settings import K8sWorkerSettings
 from services.k8s_worker.templates_file import load_recipes

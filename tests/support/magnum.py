@@ -59,10 +59,15 @@ class Clusters:
         return str(made.id)
 
     def status(self, cluster: str) -> Any:
-        """Return what Magnum says of a cluster; None while or when it knows none."""
+        """Return what Magnum says of a cluster; None while or when it knows none.
+
+        A 404 about its template raises: the cluster is there, and can't be shown.
+        """
         try:
             return self.magnum.get_cluster(cluster)
-        except openstack.exceptions.NotFoundException:
+        except openstack.exceptions.NotFoundException as error:
+            if "ClusterTemplate" in str(error):
+                raise
             return None
 
     def _known(self, cluster: str) -> bool | None:

@@ -16,8 +16,8 @@ from services.k8s_worker.app_observer import inspect_apps
 from services.k8s_worker.app_provisioner import AppKit, apply_app, find, remove_app
 from services.k8s_worker.backend import Access
 from services.k8s_worker.context import backend_of
+from services.k8s_worker.kit import Kit
 from services.k8s_worker.lookout import Lookout
-from services.k8s_worker.provisioner import Kit
 from services.k8s_worker.short_form import objects
 from shared.contract.codec import envelope_for
 from shared.contract.messages import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.k8s_worker import census
-from services.k8s_worker.provisioner import Kit
+from services.k8s_worker.kit import Kit
 from shared.contract.codec import envelope_for
 from shared.contract.messages import CensusTaken, TakeCensus
 from shared.contract.problems import Reason

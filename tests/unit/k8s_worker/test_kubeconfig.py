@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives import serialization
 
 from services.k8s_worker.backend import Access
 from services.k8s_worker.context import Context
+from services.k8s_worker.kit import Kit
 from services.k8s_worker.lookout import Lookout
-from services.k8s_worker.provisioner import Kit
 from services.k8s_worker.queries import get_kubeconfig
 from shared.contract.messages import GetKubeconfig
 from shared.runtime.errors import PermanentError

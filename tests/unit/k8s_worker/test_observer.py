@@ -11,9 +11,9 @@ import pytest
 
 from services.k8s_worker import observer
 from services.k8s_worker.backend import Access, Look, Node
+from services.k8s_worker.kit import Kit
 from services.k8s_worker.lookout import Lookout
 from services.k8s_worker.observer import MOST_NODES, inspect_clusters, observation_of
-from services.k8s_worker.provisioner import Kit
 from shared.contract.codec import MAX_BYTES, envelope_for
 from shared.contract.messages import (
     ClusterInspection,

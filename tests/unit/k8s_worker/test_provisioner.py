@@ -10,10 +10,9 @@ import pytest
 
 from services.k8s_worker.backend import Access, NewCluster
 from services.k8s_worker.draining import UNTOLD
+from services.k8s_worker.kit import CLUSTER, Kit
 from services.k8s_worker.lookout import Lookout
 from services.k8s_worker.provisioner import (
-    CLUSTER,
-    Kit,
     deprovision_cluster,
     provision_cluster,
     remove_orphan,
