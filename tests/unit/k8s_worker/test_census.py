@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
 from services.k8s_worker import census
 from services.k8s_worker.kit import Kit
@@ -37,7 +38,7 @@ async def taken(magnum: Magnum) -> list[str | None]:
 async def test_a_project_whose_clusters_can_not_be_listed_just_now_is_asked_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A few times; what stays broken is left out, and an outage is no census."""
+    """A few times; what stays broken is left out, the log says why, and an outage is no census."""
     monkeypatch.setattr(census, "PAUSE", 0.0)
     magnum = Magnum()
     magnum.add("c-1", KIT.labels("c-1"))
@@ -45,8 +46,10 @@ async def test_a_project_whose_clusters_can_not_be_listed_just_now_is_asked_agai
     magnum.unlisted = [BROKEN] * (census.TRIES - 1)
     assert await taken(magnum) == ["c-1"]
     magnum.unlisted = [BROKEN] * census.TRIES
-    without = await census_of(magnum)
+    with capture_logs() as said:
+        without = await census_of(magnum)
     assert (without.holdings, without.left_out) == ((), ("bigtop",))
+    assert [(one["tenant"], one["why"]) for one in said] == [("bigtop", "400")]
     magnum.unlisted = [BackendUnavailable("down")]
     with pytest.raises(BackendUnavailable):
         await taken(magnum)
