@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
-import msgspec
-
 from services.front_door.route import Parameter, Route
 from shared.contract.http import MAX_BODY, TimelineEvent
+from shared.contract.json_schemas import json_schemas
 from shared.contract.problems import Problem
 
 _REF = "#/components/schemas/{name}"
@@ -42,7 +41,7 @@ def openapi_document(routes: Iterable[Route], version: str) -> dict[str, Any]:
     routes = tuple(routes)
     types = {kind for route in routes for kind in (route.body, route.answer) if kind is not None}
     named = sorted(types | {Problem, TimelineEvent}, key=lambda kind: str(kind.__name__))
-    _, schemas = msgspec.json.schema_components(named, ref_template=_REF)
+    schemas = json_schemas(named, _REF)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)

@@ -11,11 +11,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from shared.contract import messages as m
 from shared.contract import topology
 from shared.contract.codec import CONTENT_TYPE, Envelope, type_of
+from shared.contract.json_schemas import json_schemas
 from shared.contract.messages import Message
 from shared.contract.topology import TOPOLOGY
 
@@ -116,7 +115,7 @@ def asyncapi_document(version: str) -> dict[str, Any]:
     """Return the document."""
     used = {message for channel in CHANNELS.values() for message in channel.messages}
     named = sorted(used, key=lambda message: message.__name__)
-    _, schemas = msgspec.json.schema_components([Envelope, *named], ref_template=_REF)
+    schemas = json_schemas([Envelope, *named], _REF)
     return {
         "asyncapi": "3.0.0",
         "info": {"title": "Colobus", "version": version, "description": _DESCRIPTION},

@@ -14,6 +14,7 @@ from services.front_door.application import VERSION
 from services.front_door.openapi import openapi_document
 from services.front_door.routes import ROUTES
 from shared.contract.kinds import KINDS
+from shared.contract.problems import Reason
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +26,17 @@ def document() -> Any:
 def test_the_document_is_valid_openapi(document: Any) -> None:
     """By an independent validator."""
     validate(document)
+
+
+def test_a_reason_that_a_newer_service_says_is_valid(document: Any) -> None:
+    """The known ones are in it all the same; a phase is one of those that are named."""
+    schemas = document["components"]["schemas"]
+    reason = Draft202012Validator(schemas["Reason"])
+    assert reason.is_valid("quota_exceeded")
+    assert reason.is_valid("never_heard_of")
+    assert not reason.is_valid(7)
+    assert {"enum": [one.value for one in sorted(Reason)]} in schemas["Reason"]["anyOf"]
+    assert not Draft202012Validator(schemas["Phase"]).is_valid("never_heard_of")
 
 
 def test_every_route_is_described(document: Any) -> None:
