@@ -118,7 +118,10 @@ async def remove_app(
 
 
 async def find(project: Project, kit: Kit, resource_id: str) -> Cluster | None:
-    """Return the cluster of a resource; None when Magnum has none."""
+    """Return the cluster of a resource; None when Magnum has none.
+
+    Raises `TemporaryError` where that can't be said (`finding.Clusters.of`).
+    """
     found = await clusters_of(project, kit, resource_id)
     return found[0] if found else None
 

@@ -8,9 +8,10 @@ them.
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from services.k8s_worker.backend import Cluster, Project
@@ -18,6 +19,9 @@ from services.k8s_worker.kit import Kit
 from shared.contract.problems import Reason
 from shared.runtime.errors import TemporaryError
 from shared.worker.duplicates import oldest_first
+
+#: How many are asked for by themselves at once: they share threads with all that is ordered.
+AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -32,25 +36,34 @@ class Clusters:
     asked_at: datetime
     listed: Mapping[str, list[Cluster]]
     fault: TemporaryError | None = None
+    asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
     async def of(self, resource_id: str, cluster_id: str | None = None) -> list[Cluster]:
         """Return a resource's clusters, the oldest first; one may be known by its id.
 
-        None is proof that it has none: one that is known and not in the list was asked for. Raises
-        `TemporaryError` where that can't be said: Magnum can't show it, or what bears its name
-        or id is somebody else's, and one of ours may be behind it.
+        An empty list is proof where the one that is known was asked for; a new one may not be in
+        Magnum's list yet. Raises `TemporaryError` where nothing can be said: Magnum can't show it,
+        or can't list and shows somebody else's, behind which one of ours may be.
         """
         if resource_id in self.listed:
             return self.listed[resource_id]
         names = [] if cluster_id is None else [cluster_id]
         if self.fault is not None:
             names.append(resource_id)
-        shown = [one for one in [await self.project.cluster(name) for name in names] if one]
-        own = {one.id: one for one in shown if self.kit.owns(one, resource_id)}
-        if shown and not own:
-            detail = f"Magnum shows somebody else's cluster {shown[0].id} for {resource_id}."
-            raise self.fault or TemporaryError(detail, reason=Reason.BACKEND_REFUSED)
-        return oldest_first(own.values())
+        async with self.asking:
+            return await self._by_itself(resource_id, names)
+
+    async def _by_itself(self, resource_id: str, names: Sequence[str]) -> list[Cluster]:
+        strangers = []
+        for name in names:
+            shown = await self.project.cluster(name)
+            if shown is not None and self.kit.owns(shown, resource_id):
+                return [shown]
+            strangers += [] if shown is None else [shown.id]
+        if strangers and self.fault is not None:
+            detail = f"For {resource_id} Magnum shows somebody else's {strangers[0]}: {self.fault}"
+            raise TemporaryError(detail, reason=Reason.BACKEND_REFUSED) from self.fault
+        return []
 
 
 async def look(project: Project, kit: Kit) -> Clusters:

@@ -18,7 +18,7 @@ from shared.contract.problems import Reason
 from shared.openstack.calls import Calls
 from shared.openstack.connections import VENDOR_ERRORS, answer_of, check, fault_of, raw
 from shared.openstack.faults import translate
-from shared.runtime.errors import TemporaryError
+from shared.runtime.errors import BackendUnavailable, TemporaryError
 from shared.worker.errors import NotFound, Refused
 
 MAGNUM = "container-infra"
@@ -28,7 +28,8 @@ _RESIZE = {"OpenStack-API-Version": "container-infra 1.7"}
 _PAGE = 500
 #: How oslo.messaging says that nobody has answered to an RPC.
 _NO_CONDUCTOR = re.compile(r"\bTimed out waiting for a reply\b")
-_NO_TEMPLATE = re.compile(r"\bClusterTemplate \S+ could not be found")
+#: How Magnum says what it does not have (`magnum.common.exception`).
+_MISSING = re.compile(r"\b(?P<what>\w+) \S+ could not be found")
 
 
 @dataclass(frozen=True)
@@ -151,24 +152,29 @@ def _all(path: str, name: str, cloud: Any) -> list[dict[str, Any]]:
 
 def _missed(error: Refused) -> Refused:
     """That the template is gone Magnum tells by 400, too (`magnum.api.validation`)."""
-    if isinstance(error, NotFound) or not _NO_TEMPLATE.search(error.detail):
+    missing = None if isinstance(error, NotFound) else _MISSING.search(error.detail)
+    if missing is None or missing["what"] != "ClusterTemplate":
         return error
     return NotFound(error.detail, reason=Reason.TEMPLATE_NOT_FOUND, code=error.code)
 
 
 def _not_shown(error: Refused) -> TemporaryError:
-    """That Magnum can't show what there is.
+    """That Magnum can't show what there is; or that it wasn't Magnum who answered.
 
     While a cluster begins or ends it has it without its groups of nodes, and answers 400; one whose
-    template is gone it can't show at all, and answers 404 for that.
+    template is gone it can't show at all, and answers 404 for that. A 404 that isn't in Magnum's
+    words is a proxy's, or of a wrong endpoint, and says nothing of any cluster.
     """
+    if isinstance(error, NotFound) and not _MISSING.search(error.detail):
+        return BackendUnavailable(f"No Magnum answers at its endpoint: {error}")
     detail = f"Magnum can't show its clusters now: {error}"
     return TemporaryError(detail, reason=Reason.BACKEND_REFUSED, retry_after=1)
 
 
 def _check_gone(error: Refused) -> None:
-    """Raise `TemporaryError` unless the cluster itself is what is not there."""
-    if not isinstance(error, NotFound) or _NO_TEMPLATE.search(error.detail):
+    """Raise `TemporaryError` unless Magnum says that the cluster itself is not there."""
+    missing = _MISSING.search(error.detail) if isinstance(error, NotFound) else None
+    if missing is None or missing["what"] != "Cluster":
         raise _not_shown(error) from error
 
 

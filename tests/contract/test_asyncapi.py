@@ -32,6 +32,13 @@ def test_the_document_is_valid_asyncapi() -> None:
     Draft7Validator(schema).validate(json.loads(msgspec.json.encode(DOCUMENT)))
 
 
+def test_a_reason_that_a_newer_service_says_is_valid() -> None:
+    """Whoever makes types of the document must not fail on it."""
+    reason = Draft202012Validator(DOCUMENT["components"]["schemas"]["Reason"])
+    assert reason.is_valid("quota_exceeded")
+    assert reason.is_valid("never_heard_of")
+
+
 def test_every_reference_leads_somewhere() -> None:
     """JSON Schema doesn't look."""
     for reference in _references(DOCUMENT):

@@ -64,9 +64,11 @@ function operation(method, path, details) {
 
 function schemaSection(name, schema) {
   const required = new Set(schema.required || []);
+  // What grows has its known words beside any other: anyOf, one of which is an enum.
+  const words = [schema, ...(schema.anyOf || [])].find((one) => one.enum)?.enum;
   return element("section", { id: `schema-${name}` }, element("h3", {}, name),
     schema.description ? element("p", {}, schema.description) : null,
-    schema.enum ? element("p", {}, element("code", {}, schema.enum.join(", "))) : null,
+    words ? element("p", {}, element("code", {}, words.join(", "))) : null,
     schema.properties ? table(["Field", "Type", ""],
       Object.entries(schema.properties).map(([field, type]) =>
         [[element("code", {}, field), required.has(field) ? " *" : ""], typeOf(type), notes(type)]))

@@ -381,7 +381,10 @@ async def test_a_broken_list_of_magnums_is_gone_around_by_name(
 
 
 async def test_a_cluster_that_magnum_can_not_show_keeps_no_other_clusters_apps_from_sight() -> None:
-    """It spoils the list for good; only what runs on it can't be looked at or removed."""
+    """It spoils the list for good; only what runs on it can't be looked at or removed.
+
+    Nor can what is on one whose name somebody else's bears, too.
+    """
     house = House("spoiled", "good")
     house.servers["good"].app_looks["a"] = READY
     house.magnum.unshowable = {"spoiled"}
@@ -393,6 +396,10 @@ async def test_a_cluster_that_magnum_can_not_show_keeps_no_other_clusters_apps_f
     assert (failed.resource_ids, failed.problem.detail) == (("b",), "no template")
     with pytest.raises(TemporaryError, match="no template"):
         await find(house.magnum, KIT, "spoiled")
+    house.magnum.add("theirs", {})
+    seen = await house.inspect(b="theirs", a="good")
+    assert isinstance(seen["a"], AppObserved)
+    assert isinstance(seen["b"], AppInspectionFailed)
 
 
 def test_apps_of_one_cluster_have_a_bound_of_their_own() -> None:

@@ -15,18 +15,25 @@ KIT = Kit(Marks("test", "k8s_worker"), ())
 BROKEN = TemporaryError("400", reason=Reason.BACKEND_REFUSED)
 
 
-async def test_the_oldest_comes_first_in_a_whole_list_and_in_a_broken_one() -> None:
+async def test_of_two_the_oldest_comes_first() -> None:
     """So that every replica keeps the same one."""
     magnum = Magnum()
-    old = magnum.add("mine", KIT.labels("mine"))
-    new = magnum.add("mine", KIT.labels("mine"))
+    young = magnum.add("mine", KIT.labels("mine"), created_at="2026-03-01")
+    old = magnum.add("mine", KIT.labels("mine"), created_at="2026-02-01")
     magnum.add("other", KIT.labels("other"))
-    whole = await finding.look(magnum, KIT)
-    assert await whole.of("mine") == [old, new]
-    magnum.unlisted = [BROKEN]
-    del magnum.kept[old.id]
-    broken = await finding.look(magnum, KIT)
-    assert await broken.of("mine", new.id) == [new]
+    assert await finding.clusters_of(magnum, KIT, "mine") == [old, young]
+
+
+async def test_in_a_broken_list_the_one_that_is_known_is_asked_for_before_its_name() -> None:
+    """Of two of one name Magnum shows none by that name."""
+    magnum = Magnum()
+    known, other = (magnum.add("mine", KIT.labels("mine")) for _ in range(2))
+    magnum.unlisted = [BROKEN] * 3
+    assert await finding.clusters_of(magnum, KIT, "mine", known.id) == [known]
+    with pytest.raises(TemporaryError, match="409"):
+        await finding.clusters_of(magnum, KIT, "mine")
+    del magnum.kept[known.id]
+    assert await finding.clusters_of(magnum, KIT, "mine", known.id) == [other]
 
 
 @pytest.mark.parametrize("broken", [False, True])
@@ -45,16 +52,15 @@ async def test_a_name_that_somebody_else_bears_too_is_no_proof_in_a_broken_list(
     magnum.add("mine", {"whose": "theirs"})
     assert await finding.clusters_of(magnum, KIT, "mine") == []
     magnum.unlisted = [BROKEN]
-    with pytest.raises(TemporaryError, match="400"):
+    with pytest.raises(TemporaryError, match="somebody else's m-1"):
         await finding.clusters_of(magnum, KIT, "mine")
 
 
-async def test_a_known_one_that_bears_other_marks_is_not_taken_for_gone() -> None:
-    """It is there; whose it is can't be said."""
+async def test_a_known_one_that_bears_other_marks_is_not_the_resources() -> None:
+    """As when it is to be resized, or removed as an orphan."""
     magnum = Magnum()
     known = magnum.add("mine", {"whose": "theirs"})
-    with pytest.raises(TemporaryError, match=known.id):
-        await finding.clusters_of(magnum, KIT, "mine", known.id)
+    assert await finding.clusters_of(magnum, KIT, "mine", known.id) == []
 
 
 async def test_one_that_is_known_and_not_yet_in_the_list_is_asked_for(

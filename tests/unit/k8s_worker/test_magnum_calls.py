@@ -12,7 +12,9 @@ from typing import Any, cast
 import pytest
 import requests
 
+from services.k8s_worker import finding
 from services.k8s_worker.backend import NewCluster
+from services.k8s_worker.kit import Kit
 from services.k8s_worker.magnum_calls import MagnumProject
 from shared.contract.problems import Reason
 from shared.openstack.calls import Calls
@@ -20,7 +22,9 @@ from shared.openstack.connections import ProjectConnection
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import BackendUnavailable, TemporaryError
 from shared.worker.errors import NotFound, Refused
+from shared.worker.marks import Marks
 
+KIT = Kit(Marks("test", "k8s_worker"), ())
 NEW = NewCluster(name="cluster-1", template_id="t-1", node_count=1, master_count=1, labels={})
 
 
@@ -94,6 +98,16 @@ async def test_a_cluster_is_gone_when_magnum_says_so_of_the_cluster() -> None:
             with pytest.raises(TemporaryError, match="ClusterTemplate c08b59ae") as fault:
                 await asked
             assert fault.value.reason == Reason.BACKEND_REFUSED
+
+
+async def test_a_404_that_is_not_magnums_says_nothing_of_a_cluster() -> None:
+    """A proxy's, or of a wrong endpoint: all clusters would be gone."""
+    with answering(404, "404 page not found") as project:
+        for asked in (project.cluster("m-1"), project.delete_cluster("m-1"), project.clusters()):
+            with pytest.raises(BackendUnavailable, match="page not found"):
+                await asked
+        with pytest.raises(BackendUnavailable):
+            await finding.clusters_of(project, KIT, "c-1", "m-1")
 
 
 async def certificate_fault(status: int, words: str) -> list[TemporaryError]:
