@@ -179,11 +179,10 @@ class Broker(Component):
             "ERL_EPMD_PORT": str(self.site.ports[f"{self.name}-epmd"]),
             "ERL_EPMD_ADDRESS": HOST,
             "RUNNING_UNDER_SYSTEMD": "true",  # no shell between us and the virtual machine
-            # Without the package's "+sbwt none": waking an idle scheduler is slow on a virtual
-            # machine, and loading RabbitMQ's modules wakes one for each (12 s instead of 5 s).
+            # No scheduler spins, as the package has it: it is up 0.8 s sooner with "+sbwt medium",
+            # and takes half as much processor time again for as long as it runs.
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
                 f"+S {self.schedulers}:{self.schedulers} "
-                "+sbwt medium +sbwtdcpu short +sbwtdio medium "
                 "-kernel inet_dist_use_interface {127,0,0,1}"
             ),
         }
