@@ -29,7 +29,7 @@ _PAGE = 500
 #: How oslo.messaging says that nobody has answered to an RPC.
 _NO_CONDUCTOR = re.compile(r"\bTimed out waiting for a reply\b")
 #: How Magnum says what it does not have (`magnum.common.exception`).
-_MISSING = re.compile(r"\b(?P<what>\w+) \S+ could not be found")
+_MISSING = re.compile(r"\b(?P<what>Cluster|ClusterTemplate|Nodegroup) \S+ could not be found")
 
 
 @dataclass(frozen=True)
