@@ -55,15 +55,21 @@ class MariaDB(Component):
         """Make the system tables, from nothing."""
         data = self.site.paths.data / self.name
         self.site.tools.run(self.name, ["rm", "-rf", str(data)])
-        options = ["--no-defaults", f"--datadir={data}", "--skip-test-db"]
+        options = ["--no-defaults", f"--datadir={data}", self._tmpdir, "--skip-test-db"]
         self.site.tools.run(self.name, ["mariadb-install-db", *options])
         self.site.mark_done(self.name)
+
+    @property
+    def _tmpdir(self) -> str:
+        """Not /tmp: each server that starts removes all temporary tables there, others' too."""
+        return f"--tmpdir={self.site.paths.run}"
 
     def daemons(self) -> Sequence[Daemon]:
         """Return the server."""
         options = [
             "--no-defaults",
             f"--datadir={self.site.paths.data / self.name}",
+            self._tmpdir,
             f"--bind-address={HOST}",
             f"--port={self.site.ports[self.name]}",
             f"--socket={self.site.paths.run / 'mariadb.sock'}",
