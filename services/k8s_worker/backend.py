@@ -21,6 +21,7 @@ class Cluster:
     """A cluster as Magnum shows it; ``status`` in its own words (``CREATE_COMPLETE``).
 
     ``node_count`` is that of its workers; ``api_address`` a URL, empty until there is one.
+    ``begun``: Magnum's driver has been asked for it, and Magnum knows what it made.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Cluster:
     api_address: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     created_at: str = ""
+    begun: bool = True
 
 
 @dataclass(frozen=True)

@@ -205,6 +205,7 @@ def _cluster(shown: dict[str, Any]) -> Cluster:
         api_address=shown.get("api_address") or "",
         labels=_texts(shown.get("labels")),
         created_at=shown.get("created_at") or "",
+        begun=bool(shown.get("stack_id")),
     )
 
 

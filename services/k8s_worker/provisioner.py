@@ -8,7 +8,7 @@ there are two, the oldest stays.
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from services.k8s_worker import templates
 from services.k8s_worker.backend import Cluster, NewCluster, Project
@@ -29,7 +29,10 @@ from shared.worker.command import Command
 from shared.worker.duplicates import keep_first
 from shared.worker.errors import NotFound, Refused
 
-DELETING = "DELETE_IN_PROGRESS"
+CREATING, DELETING = "CREATE_IN_PROGRESS", "DELETE_IN_PROGRESS"
+#: So long Magnum's conductor may be between a cluster's row and what its driver makes, in seconds;
+#: after that it has died over it.
+BEGUN_WITHIN = timedelta(seconds=90)
 #: How many things are named that a cluster has left behind.
 MOST_LEFT = 100
 #: How soon what another worker may have asked for is looked for again, in seconds.
@@ -102,6 +105,22 @@ async def _until_shown(project: Project, cluster_id: str, deadline: Deadline) ->
         await asyncio.sleep(PAUSE)
 
 
+def _let_begin(cluster: Cluster) -> None:
+    """Delete nothing that Magnum has not begun: it would be made after all, and known to nobody.
+
+    Its conductor writes the row, makes certificates, and then has the driver make the cluster; a
+    deletion in between takes the row away (`magnum.conductor.handlers.cluster_conductor`). Raises
+    `TemporaryError`.
+    """
+    if cluster.begun or cluster.status != CREATING or not cluster.created_at:
+        return
+    made = datetime.fromisoformat(cluster.created_at)
+    age = datetime.now(UTC) - (made if made.tzinfo else made.replace(tzinfo=UTC))
+    if abs(age) < BEGUN_WITHIN:
+        detail = f"Magnum has not begun to make {cluster.id}; it is deleted as soon as it has."
+        raise TemporaryError(detail, reason=Reason.BACKEND_REFUSED, retry_after=1)
+
+
 async def _keep_one(project: Project, kit: Kit, resource_id: str) -> Cluster | None:
     """Return the resource's cluster, others removed; raises `TemporaryError` while it is going."""
     found = await clusters_of(project, kit, resource_id)
@@ -110,6 +129,8 @@ async def _keep_one(project: Project, kit: Kit, resource_id: str) -> Cluster | N
             await project.delete_cluster(one.id)
         detail = "An earlier cluster of this resource is still being removed."
         raise TemporaryError(detail, reason=Reason.BACKEND_REFUSED)
+    for extra in found[1:]:
+        _let_begin(extra)
     return await keep_first(WORKER, CLUSTER, found, project.delete_cluster)
 
 
@@ -149,6 +170,7 @@ async def deprovision_cluster(
     found = await clusters_of(project, kit, command.resource_id, known)
     left: list[str] = []
     for one in found:
+        _let_begin(one)
         left += await (left_by_another if one.status == DELETING else drained)(
             project, lookout, one, command.message, command.deadline
         )
@@ -168,4 +190,5 @@ async def remove_orphan(project: Project, kit: Kit, order: RemoveOrphan) -> bool
     if not kit.owns(found, order.resource_id):
         detail = f"The cluster {found.id} does not bear the marks of {order.resource_id} alone."
         raise Refused(detail)
+    _let_begin(found)
     return not await project.delete_cluster(found.id)

@@ -58,12 +58,13 @@ async def test_other_refusals_stay_what_they_are() -> None:
 class Answering:
     """A cloud whose Magnum has one answer to everything."""
 
-    def __init__(self, status: int, words: str) -> None:
+    def __init__(self, status: int, answer: str | dict[str, Any]) -> None:
         self.response = requests.Response()
         self.response.status_code = status
         self.response.url = "http://magnum/v1/certificates"
         self.response.headers["Content-Type"] = "application/json"
-        self.response._content = json.dumps({"errors": [{"detail": words}]}).encode()
+        fault = {"errors": [{"detail": answer}]}
+        self.response._content = json.dumps(fault if isinstance(answer, str) else answer).encode()
         self.config = SimpleNamespace(get_session_client=lambda _: self)
 
     def ready(self) -> Any:
@@ -80,9 +81,9 @@ class Answering:
 
 
 @contextmanager
-def answering(status: int, words: str) -> Iterator[MagnumProject]:
-    """A project whose Magnum has one answer to everything."""
-    connection = cast(ProjectConnection, Answering(status, words))
+def answering(status: int, answer: str | dict[str, Any]) -> Iterator[MagnumProject]:
+    """A project whose Magnum has one answer to everything; a text is that of a fault."""
+    connection = cast(ProjectConnection, Answering(status, answer))
     with ThreadPoolExecutor(1) as pool:
         calls = Calls(connection, pool, Deadline.after(60), "p")
         yield MagnumProject("devcloud", "bigtop", calls)
@@ -109,6 +110,18 @@ async def test_a_404_that_is_not_magnums_says_nothing_of_a_cluster(words: str) -
                 await asked
         with pytest.raises(BackendUnavailable):
             await finding.clusters_of(project, KIT, "c-1", "m-1")
+
+
+@pytest.mark.parametrize(("stack", "begun"), [(None, False), ("", False), ("stack-1", True)])
+async def test_a_cluster_has_begun_when_its_driver_has_said_what_it_makes(
+    stack: str | None, begun: bool
+) -> None:
+    """Until then Magnum's conductor is before it."""
+    shown = {"uuid": "m-1", "name": "c", "stack_id": stack}
+    with answering(200, shown) as project:
+        cluster = await project.cluster("m-1")
+    assert cluster is not None
+    assert cluster.begun is begun
 
 
 async def certificate_fault(status: int, words: str) -> list[TemporaryError]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -239,6 +240,43 @@ async def test_where_the_list_is_broken_for_good_a_delete_ends_and_a_making_repe
     magnum.add(ID, {})
     with pytest.raises(TemporaryError, match="400"):
         await provision(magnum, repeated=True)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "state"),
+    [(0, {"begun": True}), (0, {"status": "CREATE_FAILED"}), (100, {}), (-100, {})],
+)
+async def test_what_magnum_has_not_begun_is_deleted_as_soon_as_it_has(
+    seconds: int, state: dict[str, Any]
+) -> None:
+    """Deleted before, it would be made after all; what it never begins is deleted, too."""
+    magnum = Magnum()
+    made = datetime.now(UTC).isoformat()
+    new = magnum.add(ID, KIT.labels(ID), status="CREATE_IN_PROGRESS", created_at=made, begun=False)
+    gone = command(DeprovisionCluster(cloud="devcloud", cluster_id=new.id))
+    order = RemoveOrphan(what=CLUSTER, object_id=new.id, place="devcloud", resource_id=ID)
+    with pytest.raises(TemporaryError, match="not begun"):
+        await deprovision_cluster(magnum, KIT, Lookout(Server), gone)
+    with pytest.raises(TemporaryError, match="not begun"):
+        await remove_orphan(magnum, KIT, order)
+    assert list(magnum.kept) == [new.id]
+    then = (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
+    magnum.kept[new.id] = replace(new, created_at=then, **state)
+    assert await deprovision_cluster(magnum, KIT, Lookout(Server), gone) == (new.id, [])
+    assert magnum.kept == {}
+
+
+async def test_a_twin_that_magnum_has_not_begun_waits_for_its_end() -> None:
+    """The one that stays is told when there is only one."""
+    magnum = Magnum()
+    first = magnum.add(ID, KIT.labels(ID))
+    made = datetime.now(UTC).isoformat()
+    twin = magnum.add(ID, KIT.labels(ID), status="CREATE_IN_PROGRESS", created_at=made, begun=False)
+    with pytest.raises(TemporaryError, match="not begun"):
+        await provision(magnum, repeated=True)
+    magnum.kept[twin.id] = replace(twin, begun=True)
+    assert await provision(magnum, repeated=True) == first.id
+    assert list(magnum.kept) == [first.id]
 
 
 async def test_what_is_left_behind_is_told_within_bounds() -> None:
