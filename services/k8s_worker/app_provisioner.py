@@ -21,12 +21,11 @@ from services.k8s_worker.app_backend import (
 )
 from services.k8s_worker.app_crowd import Crowd
 from services.k8s_worker.app_rounds import AppRounds
-from services.k8s_worker.backend import ApiServer, Cluster, Project, Unanswered
+from services.k8s_worker.backend import DELETING, ApiServer, Cluster, Project, Unanswered
 from services.k8s_worker.draining import LIVING
 from services.k8s_worker.finding import clusters_of
 from services.k8s_worker.kit import Kit
 from services.k8s_worker.lookout import Lookout
-from services.k8s_worker.provisioner import DELETING
 from shared.contract import manifests
 from shared.contract.messages import ChangeApp, DeprovisionApp, ProvisionApp
 from shared.contract.problems import Reason

@@ -15,6 +15,9 @@ from typing import Any, Protocol
 from services.k8s_worker.app_backend import AppServer
 from shared.runtime.deadline import Deadline
 
+#: What Magnum says of a cluster that it is making, and of one that it is removing.
+CREATING, DELETING = "CREATE_IN_PROGRESS", "DELETE_IN_PROGRESS"
+
 
 @dataclass(frozen=True)
 class Cluster:

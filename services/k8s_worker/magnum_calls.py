@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from services.k8s_worker.backend import Cluster, NewCluster, Template
+from services.k8s_worker.backend import CREATING, Cluster, NewCluster, Template
 from shared.contract.problems import Reason
 from shared.openstack.calls import Calls
 from shared.openstack.connections import VENDOR_ERRORS, answer_of, check, fault_of, raw
@@ -198,7 +198,7 @@ def _cluster(shown: dict[str, Any]) -> Cluster:
     return Cluster(
         id=shown["uuid"],
         name=shown["name"],
-        status=shown.get("status") or "CREATE_IN_PROGRESS",
+        status=shown.get("status") or CREATING,
         reason=shown.get("status_reason") or "",
         template_id=shown.get("cluster_template_id") or "",
         node_count=shown.get("node_count") or 0,

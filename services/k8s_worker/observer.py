@@ -13,6 +13,7 @@ from datetime import datetime
 
 from services.k8s_worker import finding
 from services.k8s_worker.backend import (
+    CREATING,
     Backend,
     Checked,
     Cluster,
@@ -40,8 +41,6 @@ from shared.worker.duplicates import oldest_first
 
 #: How long an inspection may go on once it has started, in seconds.
 LIFE = 45.0
-#: What Magnum says of a cluster that it is making.
-MAKING = "CREATE_IN_PROGRESS"
 #: How much of Magnum's reason is told, and how many nodes: each status message carries them.
 _LONGEST = 2000
 MOST_NODES = 300
@@ -167,7 +166,7 @@ async def _seen(
     project: Project, lookout: Lookout, cluster: Cluster
 ) -> tuple[datetime | None, Look | str | None]:
     """What its API server says, or why it does not; and since when, if it was asked earlier."""
-    if cluster.status == MAKING:
+    if cluster.status == CREATING:
         lookout.prepare(project, cluster)
     if cluster.status not in LIVING:
         return None, None

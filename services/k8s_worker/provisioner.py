@@ -11,7 +11,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 from services.k8s_worker import templates
-from services.k8s_worker.backend import Cluster, NewCluster, Project
+from services.k8s_worker.backend import CREATING, DELETING, Cluster, NewCluster, Project
 from services.k8s_worker.draining import UNTOLD, drained, given_up, left_by_another
 from services.k8s_worker.finding import clusters_of
 from services.k8s_worker.kit import CLUSTER, WORKER, Kit
@@ -29,9 +29,8 @@ from shared.worker.command import Command
 from shared.worker.duplicates import keep_first
 from shared.worker.errors import NotFound, Refused
 
-CREATING, DELETING = "CREATE_IN_PROGRESS", "DELETE_IN_PROGRESS"
-#: So long Magnum's conductor may be between a cluster's row and what its driver makes, in seconds;
-#: after that it has died over it.
+#: So long Magnum's conductor may be between a cluster's row and what its driver makes; after that
+#: it has died over it.
 BEGUN_WITHIN = timedelta(seconds=90)
 #: How many things are named that a cluster has left behind.
 MOST_LEFT = 100
@@ -105,20 +104,21 @@ async def _until_shown(project: Project, cluster_id: str, deadline: Deadline) ->
         await asyncio.sleep(PAUSE)
 
 
-def _let_begin(cluster: Cluster) -> None:
+def _let_begin(*clusters: Cluster) -> None:
     """Delete nothing that Magnum has not begun: it would be made after all, and known to nobody.
 
     Its conductor writes the row, makes certificates, and then has the driver make the cluster; a
     deletion in between takes the row away (`magnum.conductor.handlers.cluster_conductor`). Raises
     `TemporaryError`.
     """
-    if cluster.begun or cluster.status != CREATING or not cluster.created_at:
-        return
-    made = datetime.fromisoformat(cluster.created_at)
-    age = datetime.now(UTC) - (made if made.tzinfo else made.replace(tzinfo=UTC))
-    if abs(age) < BEGUN_WITHIN:
-        detail = f"Magnum has not begun to make {cluster.id}; it is deleted as soon as it has."
-        raise TemporaryError(detail, reason=Reason.BACKEND_REFUSED, retry_after=1)
+    for cluster in clusters:
+        if cluster.begun or cluster.status != CREATING or not cluster.created_at:
+            continue
+        made = datetime.fromisoformat(cluster.created_at)
+        age = datetime.now(UTC) - (made if made.tzinfo else made.replace(tzinfo=UTC))
+        if abs(age) < BEGUN_WITHIN:
+            detail = f"Magnum has not begun to make {cluster.id}; it is deleted as soon as it has."
+            raise TemporaryError(detail, reason=Reason.BACKEND_REFUSED, retry_after=1)
 
 
 async def _keep_one(project: Project, kit: Kit, resource_id: str) -> Cluster | None:
@@ -129,8 +129,7 @@ async def _keep_one(project: Project, kit: Kit, resource_id: str) -> Cluster | N
             await project.delete_cluster(one.id)
         detail = "An earlier cluster of this resource is still being removed."
         raise TemporaryError(detail, reason=Reason.BACKEND_REFUSED)
-    for extra in found[1:]:
-        _let_begin(extra)
+    _let_begin(*found[1:])
     return await keep_first(WORKER, CLUSTER, found, project.delete_cluster)
 
 
@@ -168,9 +167,9 @@ async def deprovision_cluster(
     """
     known = command.message.cluster_id
     found = await clusters_of(project, kit, command.resource_id, known)
+    _let_begin(*found)  # before any is drained: nothing is left half done
     left: list[str] = []
     for one in found:
-        _let_begin(one)
         left += await (left_by_another if one.status == DELETING else drained)(
             project, lookout, one, command.message, command.deadline
         )

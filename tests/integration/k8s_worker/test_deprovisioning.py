@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from services.k8s_worker.backend import Cluster
+from services.k8s_worker.backend import DELETING, Cluster
 from services.k8s_worker.kit import Kit
 from services.k8s_worker.kubernetes_api import KubernetesApi
 from services.k8s_worker.lookout import Lookout
-from services.k8s_worker.provisioner import DELETING, deprovision_cluster
+from services.k8s_worker.provisioner import deprovision_cluster
 from shared.contract.codec import envelope_for
 from shared.contract.messages import DeprovisionCluster
 from shared.contract.problems import Reason

@@ -266,6 +266,19 @@ async def test_what_magnum_has_not_begun_is_deleted_as_soon_as_it_has(
     assert magnum.kept == {}
 
 
+async def test_of_two_that_go_none_is_deleted_before_magnum_has_begun_both() -> None:
+    """What the first one leaves behind would be told by nobody."""
+    magnum = Magnum()
+    made = datetime.now(UTC).isoformat()
+    both = [magnum.add(ID, KIT.labels(ID))]
+    state = {"status": "CREATE_IN_PROGRESS", "created_at": made, "begun": False}
+    both.append(magnum.add(ID, KIT.labels(ID), **state))
+    gone = command(DeprovisionCluster(cloud="devcloud", cluster_id=both[0].id))
+    with pytest.raises(TemporaryError, match="not begun"):
+        await deprovision_cluster(magnum, KIT, Lookout(Server), gone)
+    assert list(magnum.kept) == [one.id for one in both]
+
+
 async def test_a_twin_that_magnum_has_not_begun_waits_for_its_end() -> None:
     """The one that stays is told when there is only one."""
     magnum = Magnum()
